@@ -1,0 +1,115 @@
+# resthook: REST hooks for any SQLite database.
+#
+#   make help     what there is to make
+#   SAN=1         the same with AddressSanitizer and UndefinedBehaviorSanitizer, beside the plain build
+#   BUILD=DIR     build somewhere else than in build/
+#
+# The extension's sources are compiled twice: for resthook.so, where SQLite is reached through the host's own
+# copy, and (core/, SQLITE_CORE) for resthookd, which links SQLite. Lists of sources are wildcards: a new file
+# needs no line here. Packages are named in .ci/deps.
+
+CC ?= cc
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+BUILD := build$(if $(SAN),/san)
+, := ,
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+SANFLAGS = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
+	-fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) $(SANFLAGS) -Iext -I$(BUILD)/gen -MMD -MP
+HARDEN = -Wl,--gc-sections -Wl,-z,relro,-z,now
+DAEMON_LIBS = -lsqlite3 -lcurl -lcjson -lcrypto
+
+# Where make install puts things (the GNU directory variables).
+PREFIX ?= /usr/local
+prefix = $(PREFIX)
+exec_prefix = $(prefix)
+bindir = $(exec_prefix)/bin
+libdir = $(exec_prefix)/lib
+datarootdir = $(prefix)/share
+datadir = $(datarootdir)
+docdir = $(datarootdir)/doc/resthook
+
+SQL := $(wildcard sql/*.sql)
+EXT := $(wildcard ext/*.c)
+DISPATCHER := $(wildcard dispatcher/*.c)
+EXT_SO := $(EXT:ext/%.c=$(BUILD)/so/%.o) $(BUILD)/so/sql.o
+EXT_CORE := $(EXT:ext/%.c=$(BUILD)/core/%.o) $(BUILD)/core/sql.o
+DAEMON := $(DISPATCHER:dispatcher/%.c=$(BUILD)/dispatcher/%.o)
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+MODEL := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/model/*.c))
+
+all: $(BUILD)/resthook.so $(BUILD)/resthookd ## the extension and the dispatcher (default)
+
+$(BUILD)/resthook.so: $(EXT_SO)
+	$(CC) $(CFLAGS) -shared $(HARDEN) $(if $(SAN),,-Wl$(,)-z$(,)defs) -o $@ $^ $(LDFLAGS)
+$(BUILD)/resthookd: $(DAEMON) $(EXT_CORE)
+	$(CC) $(CFLAGS) -pie $(HARDEN) -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
+
+$(BUILD)/so/%.o: ext/%.c $(BUILD)/gen/sql.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+$(BUILD)/core/%.o: ext/%.c $(BUILD)/gen/sql.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DSQLITE_CORE -c -o $@ $<
+$(BUILD)/dispatcher/%.o: dispatcher/%.c $(BUILD)/gen/sql.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DSQLITE_CORE -c -o $@ $<
+$(BUILD)/so/sql.o $(BUILD)/core/sql.o: $(BUILD)/gen/sql.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+# SQL lives in sql/. A file becomes one constant, sql_<file>; a file with lines "-- name: x" one constant for each.
+$(BUILD)/gen/sql.c: sql/embed.awk $(SQL)
+	@mkdir -p $(@D)
+	awk -f sql/embed.awk $(SQL) > $@
+$(BUILD)/gen/sql.h: $(BUILD)/gen/sql.c
+	sed -n '/^extern /p' $< > $@
+
+# Every room but main, for the tests' programs. The linker takes a member only for a name that is still missing:
+# a test that defines http_send and its sisters itself never meets http.o.
+$(BUILD)/rooms.a: $(filter-out %/main.o,$(DAEMON)) $(EXT_CORE)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BUILD)/tests/%.o: tests/%.c $(BUILD)/gen/sql.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Idispatcher -DSQLITE_CORE -c -o $@ $<
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/rooms.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) -lcmocka $(DAEMON_LIBS)
+$(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
+	$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
+
+deps: ## install the Debian packages that building and testing need
+	sh .ci/deps
+
+demo: all ## a row is inserted by the plain sqlite3 shell; a local receiver gets the signed request
+	$(PYTHON) tests/demo $(BUILD)
+
+unit: $(UNIT) ## build the unit tests' programs, build/unit/test_*
+model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/model
+
+test: ## build and run every test; with SAN=1 or CI=true a second time under the sanitizers
+	@SAN=$(SAN) BUILD=$(BUILD) $(PYTHON) tests/run
+
+lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
+	@BUILD=$(BUILD) sh .ci/lint
+
+format: ## rewrite the C sources as .clang-format has them
+	clang-format -i $(wildcard ext/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
+
+install: all ## below PREFIX (/usr/local), in DESTDIR if given
+	install -D -m 755 $(BUILD)/resthookd $(DESTDIR)$(bindir)/resthookd
+	install -D -m 644 $(BUILD)/resthook.so $(DESTDIR)$(libdir)/sqlite3/resthook.so
+	install -D -m 644 sql/strigo.sql $(DESTDIR)$(datadir)/resthook/strigo.sql
+	install -D -m 644 -t $(DESTDIR)$(docdir) README.md LICENSE
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: all deps demo unit model test lint format install clean help
+.SECONDARY: # keep the tests' objects
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)

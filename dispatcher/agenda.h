@@ -1,0 +1,21 @@
+/*
+** agenda.h: which subscription's rows are due next: a heap of subscriptions by next_due. Pure.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_AGENDA_H
+#define RESTHOOKD_AGENDA_H
+
+#include "subscription.h"
+
+struct agenda {
+    struct sub **heap; /* from 1 */
+    size_t count, room;
+};
+
+void agenda_free(struct agenda *agenda);
+/* The subscription has rows due at `due`; NEVER takes it out. */
+void agenda_set(struct agenda *agenda, struct sub *sub, int64_t due);
+/* The one that is due first; NULL: none. It stays until agenda_set moves it. */
+struct sub *agenda_first(const struct agenda *agenda);
+
+#endif

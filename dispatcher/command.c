@@ -1,0 +1,192 @@
+/*
+** command.c: see command.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hooks.h"
+
+enum option_id {
+    OPT_ALLOW = 256,
+    OPT_ALLOW_HTTP,
+    OPT_MAX_IN_FLIGHT,
+    OPT_CA,
+    OPT_PROXY,
+    OPT_ONCE,
+    OPT_ADOPT,
+    OPT_LOG_FORMAT,
+    OPT_LOG_LEVEL,
+    OPT_VERSION,
+    OPT_HELP
+};
+
+static const struct {
+    enum option_id id;
+    const char *name;
+    int argument; /* of getopt_long */
+    const char *shown;
+    const char *help;
+} table[] = {
+    {OPT_ALLOW, "allow", required_argument, "--allow CIDR",
+     "let targets be in this network, private or loopback; repeatable"},
+    {OPT_ALLOW_HTTP, "allow-http", no_argument, "--allow-http",
+     "let targets be plain http also outside the allowed networks"},
+    {OPT_MAX_IN_FLIGHT, "max-in-flight", required_argument, "--max-in-flight N",
+     "requests at once in all, 1 to 10000 (256)"},
+    {OPT_CA, "ca", required_argument, "--ca FILE", "trust the certificates in FILE instead of the system's"},
+    {OPT_PROXY, "proxy", required_argument, "--proxy URL",
+     "send through this proxy; it decides which addresses are reached"},
+    {OPT_ONCE, "once", no_argument, "--once", "deliver what is due, then exit"},
+    {OPT_ADOPT, "adopt", optional_argument, "--adopt[=skip]",
+     "take over a copied or restored database: send what is pending, or skip it"},
+    {OPT_LOG_FORMAT, "log-format", required_argument, "--log-format F", "text or json (text)"},
+    {OPT_LOG_LEVEL, "log-level", required_argument, "--log-level L", "error, warn, info or debug (info)"},
+    {OPT_VERSION, "version", no_argument, "--version", "print the version"},
+    {OPT_HELP, "help", no_argument, "--help", "print this"},
+};
+enum { OPTIONS = sizeof table / sizeof *table };
+
+static void print_help(void) {
+    puts("resthookd delivers the events of SQLite databases to their subscribers' URLs.\n"
+         "\n"
+         "  resthookd [run] [OPTIONS] DATABASE...   deliver until stopped\n"
+         "  resthookd sql DATABASE [SQL]            run SQL with the resthook functions; rows as a|b\n"
+         "  resthookd check DATABASE...             look at everything, send nothing\n");
+    for (int i = 0; i < OPTIONS; i++) {
+        printf("  %-18s %s\n", table[i].shown, table[i].help);
+    }
+    puts("\n"
+         "Exit status: 0 done, 1 something stayed undelivered (--once) or the SQL failed, 64 usage,\n"
+         "65 the schema is newer than this program, 66 no such database or no schema in it,\n"
+         "69 another dispatcher or held, 74 input/output error.");
+}
+
+static int usage(const char *format, const char *value) {
+    fputs("resthookd: ", stderr);
+    fprintf(stderr, format, value);
+    fputs(" (resthookd --help)\n", stderr);
+    return EXIT_USAGE;
+}
+
+static bool read_number(const char *text, int least, int most, int *value) {
+    char *end;
+
+    errno = 0;
+    long number = strtol(text, &end, 10);
+
+    if (errno != 0 || end == text || *end != '\0' || number < least || number > most) {
+        return false;
+    }
+    *value = (int)number;
+    return true;
+}
+
+/* One option. Returns -1, or an exit status. */
+static int take(struct options *options, int id, const char *value) {
+    switch (id) {
+    case OPT_ALLOW:
+        if (!guard_allow(options->guard, value)) {
+            return usage("--allow: %s is not a network such as 10.0.0.0/8 or ::1", value);
+        }
+        break;
+    case OPT_ALLOW_HTTP:
+        options->allow_http = true;
+        break;
+    case OPT_MAX_IN_FLIGHT:
+        if (!read_number(value, 1, 10000, &options->max_in_flight)) {
+            return usage("--max-in-flight: %s is not a number from 1 to 10000", value);
+        }
+        break;
+    case OPT_CA:
+        options->ca_file = value;
+        break;
+    case OPT_PROXY:
+        options->proxy = value;
+        break;
+    case OPT_ONCE:
+        options->once = true;
+        break;
+    case OPT_ADOPT:
+        if (value != NULL && strcmp(value, "skip") != 0) {
+            return usage("--adopt: %s is not known; --adopt or --adopt=skip", value);
+        }
+        options->adopt = value == NULL ? ADOPT_SEND : ADOPT_SKIP;
+        break;
+    case OPT_LOG_FORMAT:
+        options->log_json = strcmp(value, "json") == 0;
+        if (!options->log_json && strcmp(value, "text") != 0) {
+            return usage("--log-format: %s is neither text nor json", value);
+        }
+        break;
+    case OPT_LOG_LEVEL:
+        if (!log_level_named(value, &options->log_level)) {
+            return usage("--log-level: %s is none of error, warn, info, debug", value);
+        }
+        break;
+    case OPT_VERSION:
+        puts("resthookd " RESTHOOK_VERSION);
+        return 0;
+    default:
+        print_help();
+        return 0;
+    }
+    return -1;
+}
+
+static int take_all(struct options *options, int argc, char **argv) {
+    struct option getopt_table[OPTIONS + 1] = {{0}};
+    int id, status;
+
+    for (int i = 0; i < OPTIONS; i++) {
+        getopt_table[i] = (struct option){table[i].name, table[i].argument, NULL, (int)table[i].id};
+    }
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, "", getopt_table, NULL)) != -1) {
+        if (id == '?') {
+            return usage("%s is not an option, or lacks its value", argv[optind - 1]);
+        }
+        status = take(options, id, optarg);
+        if (status >= 0) {
+            return status;
+        }
+    }
+    return -1;
+}
+
+int command_read(struct options *options, int argc, char **argv) {
+    static const char *const commands[] = {"run", "sql", "check"};
+    int status;
+
+    memset(options, 0, sizeof *options);
+    options->guard = guard_new();
+    options->max_in_flight = 256;
+    options->log_level = LOG_INFO;
+    status = take_all(options, argc, argv);
+    if (status >= 0) {
+        return status;
+    }
+    options->names = argv + optind;
+    options->count = argc - optind;
+    for (int i = 0; options->count > 0 && i < (int)(sizeof commands / sizeof *commands); i++) {
+        if (strcmp(options->names[0], commands[i]) == 0) {
+            options->command = (enum command)i;
+            options->names++;
+            options->count--;
+            break;
+        }
+    }
+    if (options->count == 0) {
+        return usage("name a database%s", "");
+    }
+    if (options->command == COMMAND_SQL && options->count > 2) {
+        return usage("sql takes a database and one SQL text; %s is too much", options->names[2]);
+    }
+    return -1;
+}

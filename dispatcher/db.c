@@ -1,0 +1,144 @@
+/*
+** db.c: see db.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "db.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "memory.h"
+
+static bool note(struct db *db, int rc) {
+    if (rc != SQLITE_OK && db->rc == SQLITE_OK) {
+        db->rc = rc;
+        snprintf(db->error, sizeof db->error, "%s",
+                 db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
+    }
+    return db->rc == SQLITE_OK;
+}
+
+bool db_open(struct db *db, const char *path, int flags, int busy_timeout) {
+    *db = (struct db){0};
+    if (note(db, sqlite3_open_v2(path, &db->handle, flags, NULL))) {
+        sqlite3_extended_result_codes(db->handle, 1);
+        note(db, sqlite3_busy_timeout(db->handle, busy_timeout));
+    }
+    return db->rc == SQLITE_OK;
+}
+
+void db_close(struct db *db) {
+    for (int i = 0; i < db->count; i++) {
+        sqlite3_finalize(db->kept[i]);
+    }
+    free(db->kept);
+    sqlite3_close_v2(db->handle);
+    db->kept = NULL;
+    db->count = 0;
+    db->handle = NULL;
+}
+
+void db_clear(struct db *db) {
+    db->rc = SQLITE_OK;
+    db->error[0] = '\0';
+}
+
+void db_fail(struct db *db, const char *format, ...) {
+    if (db->rc == SQLITE_OK) {
+        va_list arguments;
+
+        db->rc = SQLITE_ERROR;
+        va_start(arguments, format);
+        vsnprintf(db->error, sizeof db->error, format, arguments);
+        va_end(arguments);
+    }
+}
+
+sqlite3_stmt *db_prepare(struct db *db, const char *sql) {
+    sqlite3_stmt *statement = NULL;
+
+    if (db->rc != SQLITE_OK ||
+        !note(db, sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL))) {
+        return NULL;
+    }
+    db->kept = xrealloc(db->kept, (size_t)(db->count + 1) * sizeof *db->kept);
+    db->kept[db->count++] = statement;
+    return statement;
+}
+
+bool db_exec(struct db *db, const char *sql) {
+    return db->rc == SQLITE_OK && note(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
+}
+
+void db_int(struct db *db, sqlite3_stmt *statement, int i, int64_t value) {
+    if (db->rc == SQLITE_OK) {
+        note(db, sqlite3_bind_int64(statement, i, value));
+    }
+}
+
+void db_text(struct db *db, sqlite3_stmt *statement, int i, const char *text) {
+    if (db->rc == SQLITE_OK) {
+        note(db, sqlite3_bind_text(statement, i, text, -1, SQLITE_STATIC));
+    }
+}
+
+void db_bytes(struct db *db, sqlite3_stmt *statement, int i, const char *text, size_t length) {
+    if (db->rc == SQLITE_OK) {
+        note(db, sqlite3_bind_text64(statement, i, text, length, SQLITE_STATIC, SQLITE_UTF8));
+    }
+}
+
+void db_null(struct db *db, sqlite3_stmt *statement, int i) {
+    if (db->rc == SQLITE_OK) {
+        note(db, sqlite3_bind_null(statement, i));
+    }
+}
+
+void db_reset(sqlite3_stmt *statement) {
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+}
+
+bool db_row(struct db *db, sqlite3_stmt *statement) {
+    if (db->rc != SQLITE_OK) {
+        if (statement != NULL) {
+            db_reset(statement);
+        }
+        return false;
+    }
+    int rc = sqlite3_step(statement);
+
+    if (rc == SQLITE_ROW) {
+        return true;
+    }
+    if (rc != SQLITE_DONE) {
+        note(db, rc);
+    }
+    db_reset(statement);
+    return false;
+}
+
+bool db_run(struct db *db, sqlite3_stmt *statement) {
+    while (db_row(db, statement)) {
+    }
+    return db->rc == SQLITE_OK;
+}
+
+int64_t db_value(struct db *db, sqlite3_stmt *statement, int64_t otherwise) {
+    int64_t value = otherwise;
+
+    if (db_row(db, statement)) {
+        if (sqlite3_column_type(statement, 0) != SQLITE_NULL) {
+            value = sqlite3_column_int64(statement, 0);
+        }
+        db_reset(statement);
+    }
+    return value;
+}
+
+char *db_copy(sqlite3_stmt *statement, int column) {
+    const unsigned char *text = sqlite3_column_text(statement, column);
+
+    return text != NULL ? xstrdup((const char *)text) : NULL;
+}

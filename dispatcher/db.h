@@ -1,0 +1,50 @@
+/*
+** db.h: the only door to SQLite in the dispatcher: opening, statements, and errors that stick.
+**
+** A db is one connection. The first error in it is kept and makes every further call do nothing until db_clear, so
+** that a transaction is straight lines, checked once at its end. Statements are prepared once and kept.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_DB_H
+#define RESTHOOKD_DB_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db {
+    sqlite3 *handle;
+    int rc; /* SQLITE_OK, or the first error */
+    char error[256];
+    sqlite3_stmt **kept; /* every statement prepared, for db_close */
+    int count;
+};
+
+/* flags as of sqlite3_open_v2. false: db->error says why; db_close it all the same. */
+bool db_open(struct db *db, const char *path, int flags, int busy_timeout);
+void db_close(struct db *db);
+void db_clear(struct db *db); /* forgets the error */
+
+/* Prepares a statement that lives as long as the db; NULL after an error. */
+sqlite3_stmt *db_prepare(struct db *db, const char *sql);
+bool db_exec(struct db *db, const char *sql); /* one or more statements, no rows */
+
+/* Bind argument i (from 1). A text of NULL is NULL; it must live until the statement is reset. */
+void db_int(struct db *db, sqlite3_stmt *statement, int i, int64_t value);
+void db_text(struct db *db, sqlite3_stmt *statement, int i, const char *text);
+void db_bytes(struct db *db, sqlite3_stmt *statement, int i, const char *text, size_t length);
+void db_null(struct db *db, sqlite3_stmt *statement, int i);
+
+bool db_row(struct db *db, sqlite3_stmt *statement);   /* steps: true, a row; false, the end (it is reset) or an error */
+void db_reset(sqlite3_stmt *statement);                /* ends it early; bindings are cleared */
+bool db_run(struct db *db, sqlite3_stmt *statement);   /* steps to the end and resets */
+int64_t db_value(struct db *db, sqlite3_stmt *statement, int64_t otherwise); /* first column of the first row, reset */
+
+/* Keeps a message as the error (rc SQLITE_ERROR) unless there is one already. */
+void db_fail(struct db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An SQLite text column as a string of its own, NULL for NULL; the caller frees it. */
+char *db_copy(sqlite3_stmt *statement, int column);
+
+#endif

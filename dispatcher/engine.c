@@ -1,0 +1,151 @@
+/*
+** engine.c: the middle of the dispatcher. A turn is: harvest, work, fill.
+**
+** There is no batch and no barrier: each place that becomes free is filled at once by whoever's turn it is. A job is
+** the engine's from claim to settle; everything durable is the source's business.
+** SPDX-License-Identifier: MIT
+*/
+#include "engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "http.h"
+#include "line.h"
+#include "memory.h"
+#include "verdict.h"
+
+struct engine {
+    struct http *http;
+    struct endpoints *endpoints;
+    struct source **sources;
+    int count;
+    bool stopping;
+    uint32_t random;
+    struct engine_counts counts;
+};
+
+struct engine *engine_new(struct http *http, struct endpoints *endpoints) {
+    struct engine *engine = xcalloc(1, sizeof *engine);
+
+    engine->http = http;
+    engine->endpoints = endpoints;
+    engine->random = (uint32_t)((uintptr_t)engine >> 4) | 1;
+    return engine;
+}
+
+void engine_free(struct engine *engine) {
+    assert(engine_idle(engine));
+    free(engine->sources);
+    free(engine);
+}
+
+void engine_add(struct engine *engine, struct source *source) {
+    engine->sources =
+        xrealloc(engine->sources, (size_t)(engine->count + 1) * sizeof *engine->sources);
+    engine->sources[engine->count++] = source;
+}
+
+/* Jitter needs no better randomness than this (xorshift32). */
+static uint32_t next_random(struct engine *engine, int64_t now) {
+    uint32_t x = engine->random ^ (uint32_t)now;
+
+    x = x == 0 ? 1 : x;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    engine->random = x;
+    return x;
+}
+
+static void count_outcome(struct engine *engine, enum verdict_state state) {
+    if (state == VERDICT_DELIVERED) {
+        engine->counts.delivered++;
+    } else if (state == VERDICT_RETRY) {
+        engine->counts.retried++;
+    } else {
+        engine->counts.dead++;
+    }
+}
+
+static void harvest(struct engine *engine, int64_t now) {
+    struct reply reply;
+    struct job *job;
+
+    while ((job = http_next(engine->http, now, &reply)) != NULL) {
+        struct line *line = job->line;
+        struct outcome outcome;
+
+        verdict(&reply, job, now, next_random(engine, now), &outcome);
+        count_outcome(engine, outcome.state);
+        place_finish(&job->place, outcome.state == VERDICT_DELIVERED,
+                    outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
+        line->source->settle(line->source, job, &outcome, now);
+    }
+}
+
+static void fill(struct engine *engine, int64_t now) {
+    struct line *line;
+
+    while (!engine->stopping && (line = endpoints_next(engine->endpoints, now)) != NULL) {
+        struct job *job = line->source->claim(line->source, line, now);
+
+        if (job != NULL) {
+            place_take(&job->place, line, now);
+            http_send(engine->http, job, now);
+        } else {
+            assert(!line->waiting); /* else it would be asked for ever */
+        }
+    }
+}
+
+int64_t engine_turn(struct engine *engine, int64_t now) {
+    int64_t due = NEVER;
+
+    http_work(engine->http);
+    harvest(engine, now);
+    for (int i = 0; i < engine->count; i++) {
+        int64_t wanted = engine->sources[i]->turn(engine->sources[i], now, engine_idle(engine));
+
+        due = wanted < due ? wanted : due;
+    }
+    fill(engine, now);
+    if (endpoints_due(engine->endpoints) < due) {
+        due = endpoints_due(engine->endpoints);
+    }
+    return due;
+}
+
+void engine_stop(struct engine *engine) {
+    engine->stopping = true;
+}
+
+void engine_cancel(struct engine *engine, int64_t now) {
+    struct job *job;
+
+    engine->stopping = true;
+    while ((job = http_abort(engine->http)) != NULL) {
+        place_drop(&job->place);
+        job->line->source->settle(job->line->source, job, NULL, now);
+    }
+}
+
+bool engine_idle(const struct engine *engine) {
+    return http_in_flight(engine->http) == 0;
+}
+
+bool engine_drained(struct engine *engine, int64_t now) {
+    if (!engine_idle(engine)) {
+        return false;
+    }
+    for (int i = 0; i < engine->count; i++) {
+        if (!engine->sources[i]->drained(engine->sources[i], now)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct engine_counts *engine_counts(const struct engine *engine) {
+    return &engine->counts;
+}

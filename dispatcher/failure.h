@@ -1,0 +1,21 @@
+/*
+** failure.h: what the end of a transfer without an answer is called.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_FAILURE_H
+#define RESTHOOKD_FAILURE_H
+
+#include "verdict.h"
+
+struct failure_name {
+    enum failure failure;
+    const char *text; /* "class: text", for people */
+};
+
+extern const struct failure_name failure_address; /* the guard refused the address */
+extern const struct failure_name failure_plain;   /* plain http, and not to an allowed network */
+
+/* The name of a CURLcode other than CURLE_OK. */
+const struct failure_name *failure_named(int code);
+
+#endif

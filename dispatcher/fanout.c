@@ -1,0 +1,325 @@
+/*
+** fanout.c: an event becomes pairs: one for each subscription that wants it.
+**
+** Rows are read together with the subscriptions they are matched with, in one snapshot of app.db. A pair that can be
+** sent waits in its subscription's line; one that can't (paused, for later, held, not JSON) is written as a row.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "log.h"
+#include "memory.h"
+#include "retention.h"
+#include "sql.h"
+#include "state.h"
+
+/* Rows read in one snapshot. With a rollback journal a reader can make a commit wait: there less, under a ms. */
+#define ROWS_WAL 256
+#define ROWS_ROLLBACK 32
+
+static struct event_name *name_of(struct outbox *outbox, const char *text) {
+    unsigned hash = 2166136261U; /* FNV-1a */
+    struct event_name **bucket, *name;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    }
+    bucket = &outbox->names[hash % NAME_BUCKETS];
+    for (name = *bucket; name != NULL && strcmp(name->text, text) != 0; name = name->next) {
+    }
+    if (name == NULL) {
+        name = xcalloc(1, sizeof *name);
+        name->text = xstrdup(text);
+        name->generation = -1;
+        name->next = *bucket;
+        *bucket = name;
+    }
+    if (name->generation != outbox->generation) {
+        struct sub *sub;
+
+        name->count = 0;
+        TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+            if (event_matches(sub->event, name->text)) {
+                if ((name->count & (name->count - 1)) == 0) { /* grows at powers of two */
+                    name->subs = xrealloc(name->subs, (size_t)(name->count * 2 + 1) * sizeof(struct sub *));
+                }
+                name->subs[name->count++] = sub;
+            }
+        }
+        name->generation = outbox->generation;
+    }
+    return name;
+}
+
+/* The number is given out when the first pair of a name comes: asking writes. 0: the journal can't be written. */
+static int64_t number_of(struct outbox *outbox, struct event_name *name) {
+    if (name->n == 0) {
+        struct db *db = journal_db(outbox->journal);
+
+        db_clear(db);
+        name->n = journal_event_name(outbox->journal, name->text);
+        db_clear(db);
+    }
+    return name->n;
+}
+
+void fanout_free(struct outbox *outbox) {
+    struct sub *sub;
+    struct pair *pair;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        struct pairs *lists[] = {&sub->fresh, &sub->again, &sub->busy};
+
+        line_done(&sub->line);
+        for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+            while ((pair = TAILQ_FIRST(lists[i])) != NULL) {
+                TAILQ_REMOVE(lists[i], pair, links);
+                pair_free(&outbox->window, pair);
+            }
+        }
+    }
+    for (int i = 0; i < NAME_BUCKETS; i++) {
+        while (outbox->names[i] != NULL) {
+            struct event_name *name = outbox->names[i];
+
+            outbox->names[i] = name->next;
+            free(name->text);
+            free(name->subs);
+            free(name);
+        }
+    }
+}
+
+/* Where a new pair goes. */
+static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row, enum reading reading,
+                       const char *why, int64_t now) {
+    struct sub *sub = pair->sub;
+    int64_t next_at = row->deliver_at > now ? row->deliver_at : now;
+
+    if (sub->status == SUB_ENDED) {
+        pair_mark(outbox, pair, STATE_CANCELLED, NEVER, sub->ended, now);
+    } else if (reading == READ_DEAD) {
+        pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
+    } else if (reading == READ_HELD) {
+        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+    } else if (sub->status != SUB_SENDS || row->deliver_at > now) {
+        pair_mark(outbox, pair, STATE_PENDING, next_at, NULL, now);
+    } else {
+        TAILQ_INSERT_TAIL(&sub->fresh, pair, links);
+        sub_announce(sub);
+    }
+}
+
+static bool known_already(struct outbox *outbox, const struct sub *sub, int64_t event) {
+    return event <= sub->recorded_to && journal_recorded(outbox->journal, sub->n, event);
+}
+
+/* The subscriptions that want a row, in subs[0..count). For `only` that is one at most. */
+static int who_wants(struct outbox *outbox, const struct outbox_row *row, struct event_name *name,
+                     struct sub **only, struct sub ***subs) {
+    if (row->only != NULL) {
+        *only = subscription_named(&outbox->subs, row->only);
+        *subs = only;
+        return *only != NULL ? 1 : 0;
+    }
+    *subs = name->subs;
+    return name->count;
+}
+
+/* false: it can't be taken now; nothing was done. */
+static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t now) {
+    struct event_name *name;
+    struct sub **subs, *only;
+    struct event *event;
+    enum reading reading;
+    const char *why = NULL;
+    bool with_change = false;
+    int count, wanting = 0;
+
+    if (row->event == NULL) {
+        log_line(LOG_WARN, "a row of the outbox has no event name and is passed over", "database", outbox->path, "id#",
+                 (long long)row->id, NULL);
+        return true;
+    }
+    name = name_of(outbox, row->event);
+    count = who_wants(outbox, row, name, &only, &subs);
+    for (int i = 0; i < count; i++) {
+        if (subscription_wants(subs[i], row->id, name->text, row->only)) {
+            wanting++;
+            with_change = with_change || subs[i]->format == FORMAT_CHANGE;
+        }
+    }
+    if (wanting == 0) {
+        return true;
+    }
+    if (number_of(outbox, name) == 0) {
+        return false;
+    }
+    event = event_new(row->id, row->created_at, name->text, name->n);
+    reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE], with_change, &why);
+    if (reading == READ_FILTERED) {
+        outbox->filtered += wanting;
+        outbox->counts_moved = true;
+        event_free(&outbox->window, event);
+        return true;
+    }
+    window_add(&outbox->window, event);
+    for (int i = 0; i < count; i++) {
+        if (subscription_wants(subs[i], row->id, name->text, row->only) &&
+            !known_already(outbox, subs[i], row->id)) {
+            place_pair(outbox, pair_new(&outbox->window, event, subs[i]), row, reading, why, now);
+        }
+    }
+    if (TAILQ_EMPTY(&event->pairs)) {
+        event_free(&outbox->window, event);
+    }
+    return true;
+}
+
+void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *due, int64_t now) {
+    struct outbox_row row;
+    bool there = reader_row(outbox->reader, due->event, &row) && row.created_at == due->created_at &&
+                 row.event != NULL;
+    struct event_name *name = there ? name_of(outbox, row.event) : NULL;
+    struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
+    struct pair *pair = pair_new(&outbox->window, event, sub);
+    int64_t keep = outbox->subs.settings.keep_pending;
+    enum reading reading = READ_BODY;
+    const char *why = NULL;
+
+    pair->again = true;
+    pair->attempts = due->attempts;
+    pair->base = due->base;
+    pair_settled(pair); /* the row is there: it holds no cursor */
+    if (there) {
+        reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
+                              sub->format == FORMAT_CHANGE, &why);
+    }
+    reader_rows_done(outbox->reader);
+    if (!there) {
+        pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
+    } else if (reading == READ_DEAD) {
+        pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
+    } else if (due->created_at > 0 && due->base == 0 && now - due->created_at > keep) {
+        pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
+    } else if (reading == READ_HELD) {
+        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+    } else if (reading == READ_FILTERED) {
+        pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "filtered", now);
+    } else {
+        TAILQ_INSERT_TAIL(&sub->again, pair, links);
+        sub->again_count++;
+        sub_announce(sub);
+    }
+}
+
+/* Is the row that was read last still there, unchanged? */
+static bool still_there(struct outbox *outbox) {
+    struct outbox_row row;
+    bool there;
+
+    if (outbox->check_id == 0) {
+        return true;
+    }
+    there = reader_row(outbox->reader, outbox->check_id, &row) && row.created_at == outbox->check_created;
+    reader_rows_done(outbox->reader);
+    return there || reader_db(outbox->reader)->rc != SQLITE_OK;
+}
+
+void fanout_read(struct outbox *outbox, int64_t now) {
+    struct reader *reader = outbox->reader;
+    struct db *db = reader_db(reader);
+    int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
+    struct outbox_row row;
+    int count = 0;
+    bool more = true;
+
+    if (!reader_begin(reader)) {
+        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
+        return;
+    }
+    if ((reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) &&
+        !roster_load(outbox, now)) {
+        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error", db->error, NULL);
+        outbox->read_at = now + 1000;
+        reader_end(reader);
+        return;
+    }
+    if (!still_there(outbox)) {
+        reader_end(reader);
+        outbox_hold(outbox, "the event that was read last is gone from the outbox: the file was restored from a copy, "
+                            "or the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
+        return;
+    }
+    reader_rows(reader, outbox->window.read_to + 1, most);
+    while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
+        if (!take(outbox, &row, now)) {
+            outbox->read_at = now + 500;
+            break;
+        }
+        outbox->window.read_to = outbox->check_id = row.id;
+        outbox->check_created = row.created_at;
+        count++;
+    }
+    outbox->unread = more || count >= most || db->rc != SQLITE_OK;
+    if (db->rc != SQLITE_OK) {
+        outbox->read_at = now + 20;
+    }
+    reader_end(reader);
+    if (count > 0) {
+        retention_disturbed(outbox->retention, now);
+        if (outbox->cause != WAKE_NONE) {
+            outbox->wakes[outbox->cause]++;
+            outbox->counts_moved = true;
+            log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count, "cause#",
+                     (long long)outbox->cause, NULL);
+        }
+    }
+    if (!outbox->unread) {
+        outbox->cause = WAKE_NONE;
+    }
+}
+
+bool fanout_anchor(struct outbox *outbox) {
+    struct db *journal = journal_db(outbox->journal);
+    sqlite3_stmt *anchors = db_prepare(journal, sql_anchor_list);
+    char *boot = journal_get_text(outbox->journal, "boot");
+    bool rebooted = boot == NULL || strcmp(boot, outbox->boot) != 0;
+    bool newest = true, found = false;
+
+    free(boot);
+    while (!found && db_row(journal, anchors)) {
+        outbox->check_id = sqlite3_column_int64(anchors, 0);
+        outbox->check_created = sqlite3_column_int64(anchors, 1);
+        found = reader_begin(outbox->reader) && still_there(outbox);
+        reader_end(outbox->reader);
+        newest = newest && found;
+        if (!found && !rebooted) {
+            break;
+        }
+    }
+    if (sqlite3_stmt_busy(anchors)) {
+        db_reset(anchors);
+    }
+    if (!found && outbox->check_id != 0) {
+        outbox->check_id = 0;
+        outbox_hold(outbox, "events that were read are gone from the outbox: the file was restored from a copy, or the "
+                            "outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
+        return false;
+    }
+    if (found && !newest) {
+        log_line(LOG_WARN, "the database lost its last commits with the machine's last stop: going back", "database",
+                 outbox->path, "to_event#", (long long)outbox->check_id, NULL);
+        journal_begin(outbox->journal, true);
+        journal_rewind(outbox->journal, outbox->check_id);
+        if (!journal_commit(outbox->journal)) {
+            outbox_hold(outbox, journal_error(outbox->journal));
+            return false;
+        }
+        outbox->cursor = outbox->cursor < outbox->check_id ? outbox->cursor : outbox->check_id;
+        window_open(&outbox->window, outbox->cursor);
+    }
+    return true;
+}

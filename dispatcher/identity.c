@@ -1,0 +1,253 @@
+/*
+** identity.c: see identity.h.
+**
+** A token is written to the side file first, then to app.db: whoever dies between the two left an empty side file with
+** a token beside a database without one, which is finished by the next start. Everything else that doesn't fit is held.
+** SPDX-License-Identifier: MIT
+*/
+#include "identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hooks.h"
+#include "log.h"
+#include "memory.h"
+#include "command.h"
+#include "sql.h"
+
+/* SQLite locks bytes 0x40000000 to 0x400001ff; ours is where no file has a byte. */
+#define LOCK_BYTE 0x7265737468000000LL
+
+void identity_boot(char *out) {
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, out, 36) : 0;
+
+    out[n > 0 ? n : 0] = '\0';
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+char *identity_take(const char *path, int *lock, char **error, int *status) {
+    struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BYTE, .l_len = 1};
+    char *real = realpath(path, NULL);
+    struct stat info;
+
+    if (real == NULL || stat(real, &info) != 0) {
+        *error = xprintf("%s: %s: name an existing SQLite database", path, strerror(errno));
+        *status = EXIT_NO_DATABASE;
+    } else if (!S_ISREG(info.st_mode)) {
+        *error = xprintf("%s: this is not a file: name an SQLite database", path);
+        *status = EXIT_NO_DATABASE;
+    } else if ((*lock = open(real, O_RDWR | O_CLOEXEC)) < 0) {
+        *error = xprintf("%s: %s: the dispatcher has to be able to write the database and its directory", path,
+                         strerror(errno));
+        *status = EXIT_IO;
+    } else if (info.st_nlink > 1) {
+        *error = xprintf("%s: held: the file has %lu names (hard links), and a side file for each could send twice: "
+                         "remove the other names",
+                         path, (unsigned long)info.st_nlink);
+        *status = EXIT_HELD;
+    } else if (fcntl(*lock, F_OFD_SETLK, &byte) != 0) {
+        *error = xprintf("%s: another resthookd delivers for this database: stop it first", path);
+        *status = EXIT_HELD;
+    } else {
+        return real;
+    }
+    free(real);
+    return NULL;
+}
+
+static char *inspect(struct db *app, const char *path, int *status) {
+    sqlite3_stmt *statement = db_prepare(
+        app, "SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name = 'resthook_meta'");
+    int64_t tables = db_value(app, statement, 0);
+    int64_t schema;
+
+    *status = EXIT_NO_DATABASE;
+    if ((app->rc & 0xff) == SQLITE_BUSY) {
+        *status = EXIT_IO;
+        return xprintf("%s: the database is locked: try again when the other program has finished", path);
+    }
+    if (app->rc != SQLITE_OK) {
+        return xprintf("%s: %s: name an SQLite database", path, app->error);
+    }
+    if (tables == 0) {
+        return xprintf("%s: there is no resthook schema in this database: run  resthookd sql %s \"SELECT resthook_init()\"",
+                       path, path);
+    }
+    statement = db_prepare(app, "SELECT value FROM main.resthook_meta WHERE name = 'schema'");
+    schema = db_value(app, statement, 0);
+    if (schema > SCHEMA_VERSION) {
+        *status = EXIT_SCHEMA;
+        return xprintf("%s: its schema is version %lld, newer than this program's %d: install the newer resthookd", path,
+                       (long long)schema, SCHEMA_VERSION);
+    }
+    return app->rc == SQLITE_OK ? NULL : xprintf("%s: %s", path, app->error);
+}
+
+char *identity_inspect(const char *path, int *status) {
+    struct db app;
+    char *wrong;
+
+    db_open(&app, path, SQLITE_OPEN_READWRITE, 2000);
+    wrong = inspect(&app, path, status);
+    db_close(&app);
+    return wrong;
+}
+
+static char *random_token(void) {
+    unsigned char random[12];
+    char *token = xcalloc(1, 2 * sizeof random + 1);
+
+    if (RAND_bytes(random, sizeof random) != 1) {
+        free(token);
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof random; i++) {
+        snprintf(token + 2 * i, 3, "%02x", random[i]);
+    }
+    return token;
+}
+
+static bool same(const char *a, const char *b) {
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* Has the side file never been used? Then nothing was sent by it. */
+static bool untouched(struct journal *journal) {
+    sqlite3_stmt *any = db_prepare(journal_db(journal), "SELECT 1 FROM delivery LIMIT 1");
+
+    return journal_get(journal, "cursor", 0) == 0 && db_value(journal_db(journal), any, 0) == 0;
+}
+
+/* Why it can't be that this side file and this database belong together as they are; NULL: they do. */
+static const char *misfit(const char *app_token, const char *side_token, const char *path, const char *side_path,
+                          struct journal *journal) {
+    if (app_token == NULL && side_token == NULL) {
+        return untouched(journal) ? NULL : "the side file is not of this database";
+    }
+    if (app_token == NULL) {
+        return same(path, side_path) && untouched(journal) ? NULL : "the database is new, its side file is not";
+    }
+    if (side_token == NULL) {
+        return "its side file is missing: this is a copy, or the side file was deleted";
+    }
+    if (!same(app_token, side_token)) {
+        return "its side file belongs to another database: one of the two was restored or replaced";
+    }
+    return same(path, side_path) ? NULL : "it was moved or copied here with its side file";
+}
+
+/* The newest row that was read and is still there unchanged: what is known of events up to it is true of this file.
+** 0: there is none. */
+static int64_t common_past(struct db *app, struct journal *journal) {
+    sqlite3_stmt *anchors = db_prepare(journal_db(journal), sql_anchor_list);
+    sqlite3_stmt *created = db_prepare(app, sql_app_event_created);
+    int64_t common = 0;
+
+    while (common == 0 && db_row(journal_db(journal), anchors)) {
+        db_int(app, created, 1, sqlite3_column_int64(anchors, 0));
+        if (db_value(app, created, -1) == sqlite3_column_int64(anchors, 1)) {
+            common = sqlite3_column_int64(anchors, 0);
+        }
+    }
+    sqlite3_reset(anchors);
+    return common;
+}
+
+/* Makes the side file this database's. What it knows of the past that it shares with this file is kept. */
+static bool renew(struct db *app, struct journal *journal, const char *path, const char *token, enum adopt adopt,
+                  bool keep, int64_t now) {
+    struct db *db = journal_db(journal);
+    sqlite3_stmt *newest = db_prepare(app, sql_app_newest);
+    int64_t top = db_value(app, newest, 0);
+    int64_t common = keep ? common_past(app, journal) : 0;
+
+    journal_begin(journal, true);
+    if (common < journal_get(journal, "cursor", 0)) {
+        journal_rewind(journal, common); /* what the side file knows of later events is of other events */
+    }
+    if (!keep) {
+        db_exec(db, "DELETE FROM delivery; DELETE FROM attempt; DELETE FROM effect; DELETE FROM anchor");
+        journal_set(journal, "request_cursor", 0);
+    }
+    if (adopt == ADOPT_SKIP) {
+        sqlite3_stmt *cancel = db_prepare(db, "UPDATE delivery SET state = 5, next_at = NULL,"
+                                              " reason = 'skipped by --adopt=skip', finished_at = ?1 WHERE state < 3");
+
+        db_int(db, cancel, 1, now);
+        db_run(db, cancel);
+        journal_set(journal, "cursor", top);
+    }
+    journal_set_text(journal, "token", token);
+    journal_set_text(journal, "path", path);
+    return journal_commit(journal);
+}
+
+static bool write_token(struct db *app, const char *token) {
+    sqlite3_stmt *set = db_prepare(app, sql_app_meta_set);
+
+    db_text(app, set, 1, "token");
+    db_text(app, set, 2, token);
+    return db_run(app, set);
+}
+
+static char *read_token(struct db *app) {
+    sqlite3_stmt *get = db_prepare(app, sql_app_meta);
+    char *token = NULL;
+
+    db_text(app, get, 1, "token");
+    if (db_row(app, get)) {
+        token = db_copy(get, 0);
+        db_reset(get);
+    }
+    return token;
+}
+
+char *identity_settle(const char *path, struct journal *journal, enum adopt adopt, int64_t now, char **error,
+                      int *status) {
+    struct db app;
+    char *app_token, *side_token, *side_path, *token = NULL;
+    const char *wrong;
+
+    *status = EXIT_IO;
+    db_open(&app, path, SQLITE_OPEN_READWRITE, 5000);
+    app_token = read_token(&app);
+    side_token = journal_get_text(journal, "token");
+    side_path = journal_get_text(journal, "path");
+    wrong = misfit(app_token, side_token, path, side_path, journal);
+    if (app.rc != SQLITE_OK || journal_db(journal)->rc != SQLITE_OK) {
+        *error = xprintf("%s: %s", path, app.rc != SQLITE_OK ? app.error : journal_db(journal)->error);
+    } else if (wrong != NULL && adopt == ADOPT_NO) {
+        *status = EXIT_HELD;
+        *error = xprintf("%s: held: %s: start once with --adopt to send what is pending, or --adopt=skip to cancel it",
+                         path, wrong);
+    } else if (wrong == NULL && app_token != NULL && adopt == ADOPT_NO) {
+        token = xstrdup(app_token);
+    } else {
+        bool keep = adopt == ADOPT_NO || same(app_token, side_token);
+
+        token = adopt == ADOPT_NO && side_token != NULL ? xstrdup(side_token) : random_token();
+        if (token == NULL || !renew(&app, journal, path, token, adopt, keep, now) || !write_token(&app, token)) {
+            *error = xprintf("%s: its identity can't be written: %s", path,
+                             app.rc != SQLITE_OK ? app.error : journal_error(journal));
+            free(token);
+            token = NULL;
+        } else if (adopt != ADOPT_NO) {
+            log_line(LOG_WARN, "adopted", "database", path, "pending", adopt == ADOPT_SKIP ? "cancelled" : "sent", NULL);
+        }
+    }
+    free(app_token);
+    free(side_token);
+    free(side_path);
+    db_close(&app);
+    return token;
+}

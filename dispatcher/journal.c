@@ -1,0 +1,337 @@
+/*
+** journal.c: see journal.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "source.h"
+#include "sql.h"
+
+#define JOURNAL_SCHEMA 1
+
+struct journal {
+    struct db db;
+    bool is_new;
+    bool full; /* synchronous is FULL now */
+    char error[256];
+    sqlite3_stmt *begin, *commit, *rollback;
+    sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
+    sqlite3_stmt *put, *mark, *keep, *recorded, *due, *open_of, *open_any, *newest, *replay, *unhold, *cancel;
+    sqlite3_stmt *anchor_add, *anchor_trim;
+};
+
+/* The side file is made before SQLite opens it, so that it never has a wider mode than the database. */
+static bool create_like(const char *path, const char *database, char **error) {
+    struct stat model;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0) {
+        if (errno == EEXIST) {
+            return true;
+        }
+        *error = xprintf("cannot create %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool made = stat(database, &model) == 0;
+
+    /* Only root may give a file away; anybody else made it as himself, which is what can be had. */
+    if (made && fchown(fd, model.st_uid, model.st_gid) != 0 && geteuid() == 0) {
+        made = false;
+    }
+    made = made && fchmod(fd, model.st_mode & 0666) == 0;
+    if (!made) {
+        *error = xprintf("cannot give %s the owner and mode of the database: %s", path, strerror(errno));
+        unlink(path);
+    }
+    close(fd); /* nobody has the file open yet: no lock is lost */
+    return made;
+}
+
+static void prepare(struct journal *journal) {
+    struct db *db = &journal->db;
+
+    journal->begin = db_prepare(db, "BEGIN IMMEDIATE");
+    journal->commit = db_prepare(db, "COMMIT");
+    journal->rollback = db_prepare(db, "ROLLBACK");
+    journal->meta_get = db_prepare(db, sql_meta_get);
+    journal->meta_set = db_prepare(db, sql_meta_set);
+    journal->subscription = db_prepare(db, sql_subscription_number);
+    journal->event_name = db_prepare(db, sql_event_name_number);
+    journal->put = db_prepare(db, sql_delivery_put);
+    journal->mark = db_prepare(db, sql_delivery_mark);
+    journal->keep = db_prepare(db, sql_attempt_keep);
+    journal->recorded = db_prepare(db, sql_delivery_recorded);
+    journal->due = db_prepare(db, sql_delivery_due);
+    journal->open_of = db_prepare(db, sql_delivery_open_of);
+    journal->open_any = db_prepare(db, sql_delivery_open_any);
+    journal->newest = db_prepare(db, sql_delivery_newest);
+    journal->replay = db_prepare(db, sql_delivery_replay);
+    journal->unhold = db_prepare(db, sql_delivery_unhold);
+    journal->cancel = db_prepare(db, sql_delivery_cancel);
+    journal->anchor_add = db_prepare(db, sql_anchor_add);
+    journal->anchor_trim = db_prepare(db, sql_anchor_trim);
+}
+
+struct journal *journal_open(const char *path, const char *database, char **error) {
+    struct journal *journal = xcalloc(1, sizeof *journal);
+    struct db *db = &journal->db;
+    sqlite3_stmt *statement;
+
+    *error = NULL;
+    if (!create_like(path, database, error)) {
+        free(journal);
+        return NULL;
+    }
+    db_open(db, path, SQLITE_OPEN_READWRITE, 5000);
+    statement = db_prepare(db, "PRAGMA journal_mode=WAL");
+    db_run(db, statement);
+    db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");
+    statement = db_prepare(db, "SELECT count(*) FROM sqlite_master");
+    journal->is_new = db_value(db, statement, 1) == 0;
+    if (!journal->is_new) {
+        statement = db_prepare(db, "SELECT value FROM meta WHERE name = 'schema'");
+        int64_t schema = db_value(db, statement, 0);
+
+        if (db->rc == SQLITE_OK && schema != JOURNAL_SCHEMA) {
+            db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema, JOURNAL_SCHEMA);
+        }
+    }
+    db_exec(db, "BEGIN IMMEDIATE");
+    db_exec(db, sql_journal);
+    db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 1); COMMIT");
+    prepare(journal);
+    if (db->rc != SQLITE_OK) {
+        *error = xprintf("%s: %s", path, db->error);
+        journal_close(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+void journal_close(struct journal *journal) {
+    db_close(&journal->db);
+    free(journal);
+}
+
+struct db *journal_db(struct journal *journal) {
+    return &journal->db;
+}
+
+bool journal_is_new(const struct journal *journal) {
+    return journal->is_new;
+}
+
+bool journal_begin(struct journal *journal, bool durable) {
+    struct db *db = &journal->db;
+
+    db_clear(db);
+    if (durable != journal->full && db_exec(db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL")) {
+        journal->full = durable;
+    }
+    return db_run(db, journal->begin);
+}
+
+bool journal_commit(struct journal *journal) {
+    struct db *db = &journal->db;
+
+    if (db_run(db, journal->commit)) {
+        return true;
+    }
+    snprintf(journal->error, sizeof journal->error, "%s", db->error);
+    db_clear(db);
+    if (!sqlite3_get_autocommit(db->handle)) {
+        db_run(db, journal->rollback);
+    }
+    db_clear(db);
+    return false;
+}
+
+const char *journal_error(const struct journal *journal) {
+    return journal->error;
+}
+
+void journal_set(struct journal *journal, const char *name, int64_t value) {
+    db_text(&journal->db, journal->meta_set, 1, name);
+    db_int(&journal->db, journal->meta_set, 2, value);
+    db_run(&journal->db, journal->meta_set);
+}
+
+void journal_set_text(struct journal *journal, const char *name, const char *value) {
+    db_text(&journal->db, journal->meta_set, 1, name);
+    db_text(&journal->db, journal->meta_set, 2, value);
+    db_run(&journal->db, journal->meta_set);
+}
+
+int64_t journal_get(struct journal *journal, const char *name, int64_t otherwise) {
+    db_text(&journal->db, journal->meta_get, 1, name);
+    return db_value(&journal->db, journal->meta_get, otherwise);
+}
+
+char *journal_get_text(struct journal *journal, const char *name) {
+    char *text = NULL;
+
+    db_text(&journal->db, journal->meta_get, 1, name);
+    if (db_row(&journal->db, journal->meta_get)) {
+        text = db_copy(journal->meta_get, 0);
+        db_reset(journal->meta_get);
+    }
+    return text;
+}
+
+int64_t journal_subscription(struct journal *journal, const char *id, const char *target) {
+    db_text(&journal->db, journal->subscription, 1, id);
+    db_text(&journal->db, journal->subscription, 2, target);
+    return db_value(&journal->db, journal->subscription, 0);
+}
+
+int64_t journal_event_name(struct journal *journal, const char *name) {
+    db_text(&journal->db, journal->event_name, 1, name);
+    return db_value(&journal->db, journal->event_name, 0);
+}
+
+static void bind_time(struct db *db, sqlite3_stmt *statement, int i, int64_t time) {
+    if (time == 0 || time == NEVER) {
+        db_null(db, statement, i);
+    } else {
+        db_int(db, statement, i, time);
+    }
+}
+
+void journal_put(struct journal *journal, const struct delivery *d) {
+    struct db *db = &journal->db;
+    bool attempted = d->started_at != 0;
+    sqlite3_stmt *put = attempted ? journal->put : journal->mark;
+
+    if (attempted && d->repeats) {
+        db_int(db, journal->keep, 1, d->sub);
+        db_int(db, journal->keep, 2, d->event);
+        db_run(db, journal->keep);
+    }
+    db_int(db, put, 1, d->sub);
+    db_int(db, put, 2, d->event);
+    db_int(db, put, 3, d->state);
+    db_int(db, put, 4, d->name);
+    db_int(db, put, 5, d->created_at);
+    if (!attempted) {
+        bind_time(db, put, 6, d->next_at);
+        db_text(db, put, 7, d->reason);
+        bind_time(db, put, 8, d->finished_at);
+    } else {
+        db_int(db, put, 6, d->attempts);
+        bind_time(db, put, 7, d->next_at);
+        db_text(db, put, 8, d->reason);
+        db_int(db, put, 9, d->started_at);
+        db_int(db, put, 10, d->duration);
+        if (d->status != 0) {
+            db_int(db, put, 11, d->status);
+        }
+        if (d->error != NULL && *d->error != '\0') {
+            db_text(db, put, 12, d->error);
+        }
+        if (d->response_length > 0) {
+            db_bytes(db, put, 13, d->response, d->response_length);
+        }
+        bind_time(db, put, 14, d->finished_at);
+    }
+    db_run(db, put);
+}
+
+bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
+    db_int(&journal->db, journal->recorded, 1, sub);
+    db_int(&journal->db, journal->recorded, 2, event);
+    return db_value(&journal->db, journal->recorded, 0) != 0;
+}
+
+int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most) {
+    struct db *db = &journal->db;
+    int count = 0;
+
+    db_int(db, journal->due, 1, sub);
+    db_int(db, journal->due, 2, most);
+    while (db_row(db, journal->due)) {
+        rows[count++] = (struct due_row){
+            .event = sqlite3_column_int64(journal->due, 0),
+            .next_at = sqlite3_column_int64(journal->due, 1),
+            .attempts = sqlite3_column_int(journal->due, 2),
+            .base = sqlite3_column_int(journal->due, 3),
+            .state = (enum delivery_state)sqlite3_column_int(journal->due, 4),
+            .created_at = sqlite3_column_int64(journal->due, 5),
+        };
+    }
+    return count;
+}
+
+bool journal_has_open(struct journal *journal, int64_t sub) {
+    db_int(&journal->db, journal->open_of, 1, sub);
+    return db_value(&journal->db, journal->open_of, 0) != 0;
+}
+
+bool journal_any_open(struct journal *journal) {
+    return db_value(&journal->db, journal->open_any, 0) != 0;
+}
+
+int64_t journal_newest(struct journal *journal, int64_t sub, enum delivery_state *state) {
+    int64_t event = 0;
+
+    db_int(&journal->db, journal->newest, 1, sub);
+    if (db_row(&journal->db, journal->newest)) {
+        event = sqlite3_column_int64(journal->newest, 0);
+        *state = (enum delivery_state)sqlite3_column_int(journal->newest, 1);
+        db_reset(journal->newest);
+    }
+    return event;
+}
+
+bool journal_replay(struct journal *journal, int64_t sub, int64_t event, int64_t now) {
+    struct db *db = &journal->db;
+
+    db_int(db, journal->replay, 1, sub);
+    db_int(db, journal->replay, 2, event);
+    db_int(db, journal->replay, 3, now);
+    return db_run(db, journal->replay) && sqlite3_changes(db->handle) > 0;
+}
+
+void journal_unhold(struct journal *journal, int64_t sub, int64_t now) {
+    db_int(&journal->db, journal->unhold, 1, sub);
+    db_int(&journal->db, journal->unhold, 2, now);
+    db_run(&journal->db, journal->unhold);
+}
+
+int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now, int most) {
+    struct db *db = &journal->db;
+
+    db_int(db, journal->cancel, 1, sub);
+    db_text(db, journal->cancel, 2, reason);
+    db_int(db, journal->cancel, 3, now);
+    db_int(db, journal->cancel, 4, most);
+    return db_run(db, journal->cancel) ? sqlite3_changes(db->handle) : 0;
+}
+
+void journal_anchor(struct journal *journal, int64_t id, int64_t created_at) {
+    db_int(&journal->db, journal->anchor_add, 1, id);
+    db_int(&journal->db, journal->anchor_add, 2, created_at);
+    db_run(&journal->db, journal->anchor_add);
+    db_run(&journal->db, journal->anchor_trim);
+}
+
+void journal_rewind(struct journal *journal, int64_t to) {
+    static const char *const forget[] = {sql_rewind_deliveries, sql_rewind_attempts, sql_rewind_anchors};
+    struct db *db = &journal->db;
+
+    for (size_t i = 0; i < sizeof forget / sizeof *forget; i++) {
+        sqlite3_stmt *statement = db_prepare(db, forget[i]);
+
+        db_int(db, statement, 1, to);
+        db_run(db, statement);
+    }
+    journal_set(journal, "cursor", to);
+}

@@ -1,0 +1,81 @@
+/*
+** journal.h: the dispatcher's own file, app.db-resthook (sql/journal.sql): what was sent, when, with what result.
+**
+** Writing is in transactions that the caller opens and commits; errors stick until journal_commit, which then rolls
+** back and says so: the caller keeps what it wanted to write and tries again.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_JOURNAL_H
+#define RESTHOOKD_JOURNAL_H
+
+#include "db.h"
+
+struct journal;
+
+enum delivery_state { STATE_PENDING, STATE_RETRYING, STATE_HELD, STATE_DELIVERED, STATE_DEAD, STATE_CANCELLED };
+
+/* One row of delivery. next_at NEVER is NULL. */
+struct delivery {
+    int64_t sub, event;
+    enum delivery_state state;
+    int64_t name, created_at;
+    int attempts;
+    int64_t next_at;
+    const char *reason; /* NULL: none */
+    int64_t started_at; /* 0: no attempt was made; then the attempt's columns stay as they were */
+    int64_t duration;
+    int status;
+    const char *error;
+    const char *response;
+    size_t response_length;
+    int64_t finished_at; /* 0: not final */
+    bool repeats;        /* the row may hold an attempt that has to be kept */
+};
+
+/*
+** Opens or creates the side file of the database at path, with that file's owner and mode. NULL with *error (the
+** caller frees it) when it can't be written, is not ours, or is of a newer schema.
+*/
+struct journal *journal_open(const char *path, const char *database, char **error);
+void journal_close(struct journal *journal);
+struct db *journal_db(struct journal *journal); /* for statements of other rooms on the same file */
+bool journal_is_new(const struct journal *journal); /* it was empty when it was opened */
+
+/* durable: this commit reaches the disk, and all before it. Otherwise SQLite's NORMAL: it survives the process. */
+bool journal_begin(struct journal *journal, bool durable);
+/* false: nothing was written; journal_error says why, the journal is usable again. */
+bool journal_commit(struct journal *journal);
+const char *journal_error(const struct journal *journal);
+
+void journal_set(struct journal *journal, const char *name, int64_t value);
+void journal_set_text(struct journal *journal, const char *name, const char *value);
+int64_t journal_get(struct journal *journal, const char *name, int64_t otherwise);
+char *journal_get_text(struct journal *journal, const char *name); /* NULL: none; the caller frees it */
+
+int64_t journal_subscription(struct journal *journal, const char *id, const char *target);
+int64_t journal_event_name(struct journal *journal, const char *name);
+
+void journal_put(struct journal *journal, const struct delivery *delivery);
+bool journal_recorded(struct journal *journal, int64_t sub, int64_t event);
+
+/* An unfinished delivery with a time. */
+struct due_row {
+    int64_t event, next_at, created_at;
+    int attempts, base; /* base: made before the last replay */
+    enum delivery_state state;
+};
+/* The earliest `most` of them, into rows; returns how many. */
+int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most);
+bool journal_has_open(struct journal *journal, int64_t sub);
+/* The newest event of which anything is recorded, and what became of it; 0: none is. */
+int64_t journal_newest(struct journal *journal, int64_t sub, enum delivery_state *state);
+bool journal_replay(struct journal *journal, int64_t sub, int64_t event, int64_t now); /* false: it is not final */
+void journal_unhold(struct journal *journal, int64_t sub, int64_t now);
+bool journal_any_open(struct journal *journal);
+/* Cancels up to `most` unfinished deliveries; returns how many. */
+int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now, int most);
+
+void journal_anchor(struct journal *journal, int64_t id, int64_t created_at); /* keeps the newest 64 */
+void journal_rewind(struct journal *journal, int64_t to);                     /* forgets what is above */
+
+#endif

@@ -1,0 +1,78 @@
+/*
+** line.h: whose turn it is. A line is one subscription's way to an endpoint: a scheme, host and port. A place is the
+** right to have one request in flight.
+**
+** Every line has a window of requests at once: it opens with success and shuts with failure (as Postfix's destination
+** queues do), so that a target that hangs holds few places. Of all places, and of those of one endpoint, at most half
+** go to doubtful lines, whose target failed last or has not answered for a second. A request that has waited that long
+** gives its place back while it goes on waiting (up to SLOW_TIMES as many requests as there are places), so that new
+** targets that hang hold nobody up for the length of their timeout. Doubtful and healthy lines take turns, and so do
+** endpoints among themselves, and lines at one endpoint.
+** Knows neither databases nor HTTP; time is an argument.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_LINE_H
+#define RESTHOOKD_LINE_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SLOW_AFTER 1000 /* ms */
+#define SLOW_TIMES 4
+
+struct source;
+struct endpoints;
+struct endpoint;
+
+/* Owned by the source. It reads source, endpoint and in_flight; the rest is line.c's. */
+struct line {
+    struct source *source;
+    struct endpoint *endpoint;
+    int in_flight;
+    int slow;               /* of these, for longer than SLOW_AFTER */
+    int most;               /* of in_flight, as the subscription wants; 0: no bound of its own */
+    int window;             /* of in_flight, as the target's answers allow */
+    bool proven;            /* its last answer was good */
+    bool healthy;           /* that, or it is new; and it has nothing slow in flight */
+    bool waiting;           /* has something to send */
+    bool queued;            /* in its endpoint's queue */
+    int64_t throttle_until; /* nothing before this time; 0: no such time */
+    TAILQ_ENTRY(line) links;
+};
+
+/* One request in flight; part of the job. */
+struct place {
+    struct line *line; /* NULL: not taken */
+    int64_t taken_at;
+    bool slow; /* given back, but for the line's own window */
+    TAILQ_ENTRY(place) links;
+};
+
+/* places: requests in flight in all. most: at one endpoint. */
+struct endpoints *endpoints_new(int places, int most);
+void endpoints_free(struct endpoints *set); /* every line is closed */
+
+/* Opens a line at the endpoint named by text ("https://host:443"); it has nothing to send yet. */
+void line_open(struct endpoints *set, struct line *line, struct source *source,
+               const char *endpoint, int most);
+void line_close(struct line *line);                   /* nothing of it is in flight */
+void line_doubt(struct line *line);                   /* its target is known to have failed last */
+
+void line_ready(struct line *line);                       /* it has something to send */
+void line_done(struct line *line);                        /* it has nothing (more) to send now */
+bool line_has_room(const struct line *line, int64_t now); /* could it send, all others being idle? */
+
+/* The line that is served next; NULL: none may send now. It goes behind the others. */
+struct line *endpoints_next(struct endpoints *set, int64_t now);
+/* Takes a place for a request of the line that endpoints_next gave. */
+void place_take(struct place *place, struct line *line, int64_t now);
+/* Gives it back after an attempt. healthy: the target took it. throttle_until: nothing to it before; 0. */
+void place_finish(struct place *place, bool healthy, int64_t throttle_until);
+/* Gives it back unused. */
+void place_drop(struct place *place);
+/* When the first throttled line opens again, or a place may be given back for slowness; NEVER. */
+int64_t endpoints_due(const struct endpoints *set);
+
+#endif

@@ -1,0 +1,242 @@
+/*
+** main.c: resthookd: wires options, databases, engine and transport together, and is the loop.
+**
+** Signals: the first SIGTERM or SIGINT finishes what is in flight, the second one stops now.
+** SPDX-License-Identifier: MIT
+*/
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "engine.h"
+#include "hooks.h"
+#include "http.h"
+#include "line.h"
+#include "memory.h"
+#include "outbox.h"
+#include "shell.h"
+#include "wake.h"
+
+#define ENDPOINT_MOST 64 /* requests at once to one endpoint */
+#define PROGRESS_EVERY 500
+
+struct daemon {
+    const struct options *options;
+    struct http *http;
+    struct endpoints *endpoints;
+    struct engine *engine;
+    struct wake *wake;
+    struct outbox **outboxes;
+    int count;
+    int signals;
+    int stops; /* signals to stop that have come */
+    int64_t started_at, progress_at;
+    bool terminal;
+};
+
+static int64_t clock_now(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int watch_signals(void) {
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void take_signals(struct daemon *daemon) {
+    struct signalfd_siginfo info;
+
+    while (read(daemon->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (daemon->stops++ == 0) {
+            log_line(LOG_INFO, "stopping: what is in flight is finished", NULL);
+            engine_stop(daemon->engine);
+        }
+    }
+}
+
+static void show_progress(struct daemon *daemon, int64_t now, bool last) {
+    int64_t delivered = engine_counts(daemon->engine)->delivered, left = 0;
+    double seconds = (double)(now - daemon->started_at) / 1000.0;
+
+    if (!daemon->terminal || (now < daemon->progress_at && !last)) {
+        return;
+    }
+    daemon->progress_at = now + PROGRESS_EVERY;
+    for (int i = 0; i < daemon->count; i++) {
+        left += outbox_left(daemon->outboxes[i]);
+    }
+    double rate = seconds > 0 ? (double)delivered / seconds : 0;
+
+    fprintf(stderr, "\r%lld of %lld delivered, %.0f/s, %.0f s left   %s", (long long)delivered,
+            (long long)(delivered + left), rate, rate > 0 ? (double)left / rate : 0.0, last ? "\n" : "");
+}
+
+static bool all_held(const struct daemon *daemon) {
+    for (int i = 0; i < daemon->count; i++) {
+        if (outbox_held(daemon->outboxes[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool over(struct daemon *daemon, int64_t now) {
+    if (daemon->stops > 1 || all_held(daemon)) {
+        return true;
+    }
+    if (daemon->stops == 1) {
+        return engine_idle(daemon->engine);
+    }
+    return daemon->options->once && engine_drained(daemon->engine, now);
+}
+
+static void loop(struct daemon *daemon) {
+    int descriptors[2];
+    struct curl_waitfd fds[3];
+
+    wake_descriptors(daemon->wake, descriptors);
+    for (int i = 0; i < 3; i++) {
+        fds[i] = (struct curl_waitfd){.fd = i < 2 ? descriptors[i] : daemon->signals, .events = CURL_WAIT_POLLIN};
+    }
+    for (;;) {
+        int64_t now = clock_now();
+        int64_t due = engine_turn(daemon->engine, now);
+
+        if (daemon->options->once) {
+            show_progress(daemon, now, false);
+        }
+        if (over(daemon, now)) {
+            return;
+        }
+        http_wait(daemon->http, fds, 3, due <= now ? 0 : due - now > 1000 ? 1000 : (int)(due - now));
+        wake_turn(daemon->wake);
+        take_signals(daemon);
+    }
+}
+
+/* Opens every database; the first that can't be taken ends the start. Returns -1, or the exit status. */
+static int open_all(struct daemon *daemon) {
+    const struct options *options = daemon->options;
+    struct outbox_options outbox_options = {.adopt = options->adopt, .once = options->once};
+
+    daemon->outboxes = xcalloc((size_t)options->count, sizeof(struct outbox *));
+    for (int i = 0; i < options->count; i++) {
+        char *error = NULL;
+        int status = EXIT_IO;
+        struct outbox *outbox = outbox_open(options->names[i], &outbox_options, daemon->endpoints, daemon->wake,
+                                            clock_now(), &error, &status);
+
+        if (outbox == NULL) {
+            fprintf(stderr, "resthookd: %s\n", error);
+            free(error);
+            return status;
+        }
+        daemon->outboxes[daemon->count++] = outbox;
+        engine_add(daemon->engine, outbox_source(outbox));
+    }
+    for (int i = 0; i < daemon->count; i++) {
+        if (outbox_held(daemon->outboxes[i]) == NULL) {
+            log_line(LOG_INFO, "ready", "database", outbox_path(daemon->outboxes[i]), "version", RESTHOOK_VERSION, NULL);
+        }
+    }
+    return -1;
+}
+
+static int result(struct daemon *daemon) {
+    bool undelivered = engine_counts(daemon->engine)->dead > 0;
+
+    for (int i = 0; i < daemon->count; i++) {
+        if (outbox_held(daemon->outboxes[i]) != NULL) {
+            return EXIT_HELD;
+        }
+        undelivered = undelivered || outbox_unfinished(daemon->outboxes[i]);
+    }
+    return daemon->options->once && undelivered ? EXIT_UNDELIVERED : 0;
+}
+
+static int run(const struct options *options) {
+    struct daemon daemon = {.options = options, .terminal = isatty(STDERR_FILENO) == 1};
+    struct http_options http_options = {.guard = options->guard,
+                                        .allow_http = options->allow_http,
+                                        .ca_file = options->ca_file,
+                                        .proxy = options->proxy,
+                                        .user_agent = "resthookd/" RESTHOOK_VERSION,
+                                        .connections = options->max_in_flight * 2};
+    int status;
+
+    daemon.signals = watch_signals();
+    daemon.wake = wake_new();
+    daemon.http = http_new(&http_options);
+    if (daemon.signals < 0 || daemon.wake == NULL || daemon.http == NULL) {
+        fprintf(stderr, "resthookd: can't start: %s\n", strerror(errno));
+        return EXIT_IO;
+    }
+    daemon.endpoints = endpoints_new(options->max_in_flight, ENDPOINT_MOST);
+    daemon.engine = engine_new(daemon.http, daemon.endpoints);
+    daemon.started_at = clock_now();
+    status = open_all(&daemon);
+    if (status < 0) {
+        loop(&daemon);
+        if (options->once) {
+            show_progress(&daemon, clock_now(), true);
+        }
+        engine_cancel(daemon.engine, clock_now());
+        status = result(&daemon);
+    }
+    for (int i = 0; i < daemon.count; i++) {
+        outbox_close(daemon.outboxes[i], clock_now());
+    }
+    if (status == 0) {
+        log_line(LOG_INFO, "stopped", "delivered#", (long long)engine_counts(daemon.engine)->delivered, NULL);
+    }
+    engine_free(daemon.engine);
+    endpoints_free(daemon.endpoints);
+    http_free(daemon.http);
+    wake_free(daemon.wake);
+    free(daemon.outboxes);
+    close(daemon.signals);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    struct options options;
+    int status = command_read(&options, argc, argv);
+
+    if (status < 0) {
+        log_open(options.log_level, options.log_json);
+        if (options.command == COMMAND_SQL) {
+            status = shell_sql(options.names[0], options.count > 1 ? options.names[1] : NULL);
+        } else if (options.command == COMMAND_CHECK) {
+            status = 0;
+            for (int i = 0; i < options.count; i++) {
+                int one = shell_check(options.names[i], options.allow_http);
+
+                status = status == 0 ? one : status;
+            }
+        } else {
+            status = run(&options);
+        }
+    }
+    guard_free(options.guard);
+    if (fflush(stdout) != 0 && status == 0) {
+        fputs("resthookd: standard output can't be written\n", stderr);
+        status = EXIT_IO;
+    }
+    return status;
+}

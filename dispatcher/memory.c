@@ -1,0 +1,44 @@
+/*
+** memory.c: see memory.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_OS 71 /* sysexits EX_OSERR */
+
+static void *checked(void *memory) {
+    if (memory == NULL) {
+        fputs("resthookd: out of memory\n", stderr);
+        exit(EXIT_OS);
+    }
+    return memory;
+}
+
+void *xcalloc(size_t count, size_t size) {
+    return checked(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
+}
+
+void *xrealloc(void *old, size_t size) {
+    return checked(realloc(old, size > 0 ? size : 1));
+}
+
+char *xstrdup(const char *text) {
+    return checked(strdup(text));
+}
+
+char *xprintf(const char *format, ...) {
+    char *text = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0) {
+        text = NULL;
+    }
+    va_end(arguments);
+    return checked(text);
+}

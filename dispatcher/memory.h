@@ -1,0 +1,16 @@
+/*
+** memory.h: allocation in the dispatcher: it succeeds or ends the process. The outbox makes that safe:
+** what was not recorded is sent again, with the same webhook-id.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_MEMORY_H
+#define RESTHOOKD_MEMORY_H
+
+#include <stddef.h>
+
+void *xcalloc(size_t count, size_t size);
+void *xrealloc(void *old, size_t size);
+char *xstrdup(const char *text);
+char *xprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,274 @@
+/*
+** reader.c: see reader.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "expand.h"
+#include "json.h"
+#include "memory.h"
+#include "sql.h"
+
+/* Columns of SELECT * FROM resthook_outbox (sql/schema.sql). */
+enum { ROW_ID, ROW_EVENT, ROW_PAYLOAD, ROW_KEY, ROW_DELIVER_AT, ROW_ONLY, ROW_CREATED_AT, ROW_WATCH, ROW_VALUES };
+
+#define EXPANDERS 256 /* buckets */
+
+struct watch { /* a version made ready; NULL expander: it could not be */
+    int64_t id;
+    struct expander *expander;
+    char *event; /* known also when the expander is NULL, if the version is there at all */
+    char *error;
+    struct watch *next;
+};
+
+struct reader {
+    struct db db;
+    sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *one, *watch_event,
+        *current;
+    int64_t seen_version;
+    int64_t seen_schema;
+    bool wal;
+    struct watch *watches[EXPANDERS];
+    char why[256];
+};
+
+struct reader *reader_open(const char *path, char **error) {
+    struct reader *reader = xcalloc(1, sizeof *reader);
+    struct db *db = &reader->db;
+    sqlite3_stmt *mode;
+
+    *error = NULL;
+    /* Opened for writing, since a WAL file without one can't be read by a connection that may not create it. */
+    db_open(db, path, SQLITE_OPEN_READWRITE, 0);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
+    reader->begin = db_prepare(db, "BEGIN");
+    reader->end = db_prepare(db, "COMMIT");
+    reader->data_version = db_prepare(db, "PRAGMA data_version");
+    reader->schema = db_prepare(db, "PRAGMA schema_version");
+    reader->revision = db_prepare(db, sql_app_revision);
+    reader->newest = db_prepare(db, sql_app_newest);
+    reader->rows = db_prepare(db, sql_app_events);
+    reader->one = db_prepare(db, sql_app_event);
+    reader->watch_event = db_prepare(db, "SELECT event FROM main.resthook_watch WHERE id = ?1");
+    mode = db_prepare(db, "PRAGMA journal_mode");
+    if (db_row(db, mode)) {
+        reader->wal = sqlite3_stricmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
+        db_reset(mode);
+    }
+    reader->seen_version = -1;
+    if (db->rc != SQLITE_OK) {
+        *error = xprintf("%s: %s", path, db->error);
+        reader_close(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+static void forget_watches(struct reader *reader) {
+    for (int i = 0; i < EXPANDERS; i++) {
+        while (reader->watches[i] != NULL) {
+            struct watch *watch = reader->watches[i];
+
+            reader->watches[i] = watch->next;
+            expander_free(watch->expander);
+            sqlite3_free(watch->error);
+            free(watch->event);
+            free(watch);
+        }
+    }
+}
+
+void reader_close(struct reader *reader) {
+    forget_watches(reader);
+    db_close(&reader->db);
+    free(reader);
+}
+
+struct db *reader_db(struct reader *reader) {
+    return &reader->db;
+}
+
+bool reader_changed(struct reader *reader) {
+    db_clear(&reader->db);
+    int64_t version = db_value(&reader->db, reader->data_version, -1);
+
+    if (version == reader->seen_version && version != -1) {
+        return false;
+    }
+    reader->seen_version = version;
+    return true;
+}
+
+bool reader_is_wal(const struct reader *reader) {
+    return reader->wal;
+}
+
+bool reader_begin(struct reader *reader) {
+    db_clear(&reader->db);
+    if (!db_run(&reader->db, reader->begin)) {
+        return false;
+    }
+    /* The first read takes the snapshot; a schema that moved makes every watch compile anew. */
+    int64_t schema = db_value(&reader->db, reader->schema, -1);
+
+    if (reader->db.rc == SQLITE_OK && schema != reader->seen_schema) {
+        forget_watches(reader);
+        reader->seen_schema = schema;
+    }
+    if (reader->db.rc != SQLITE_OK) {
+        int rc = reader->db.rc;
+
+        reader_end(reader);
+        reader->db.rc = rc;
+        return false;
+    }
+    return true;
+}
+
+void reader_end(struct reader *reader) {
+    reader_rows_done(reader);
+    if (!sqlite3_get_autocommit(reader->db.handle)) {
+        sqlite3_step(reader->end); /* ends a read: there is nothing that could fail to be written */
+        sqlite3_reset(reader->end);
+    }
+}
+
+int64_t reader_revision(struct reader *reader) {
+    return db_value(&reader->db, reader->revision, -1);
+}
+
+int64_t reader_schema(struct reader *reader) {
+    return reader->seen_schema;
+}
+
+int64_t reader_newest(struct reader *reader) {
+    return db_value(&reader->db, reader->newest, 0);
+}
+
+static struct watch *watch_of(struct reader *reader, int64_t id) {
+    struct watch **bucket = &reader->watches[(uint64_t)id % EXPANDERS];
+    struct watch *watch;
+
+    for (watch = *bucket; watch != NULL; watch = watch->next) {
+        if (watch->id == id) {
+            return watch;
+        }
+    }
+    watch = xcalloc(1, sizeof *watch);
+    watch->id = id;
+    if (expander_open(reader->db.handle, id, &watch->expander, &watch->error) != SQLITE_OK) {
+        watch->expander = NULL;
+    }
+    db_int(&reader->db, reader->watch_event, 1, id);
+    if (db_row(&reader->db, reader->watch_event)) {
+        watch->event = db_copy(reader->watch_event, 0);
+        db_reset(reader->watch_event);
+    }
+    watch->next = *bucket;
+    *bucket = watch;
+    return watch;
+}
+
+void reader_rows(struct reader *reader, int64_t from, int64_t most) {
+    reader->current = reader->rows;
+    db_int(&reader->db, reader->rows, 1, from);
+    db_int(&reader->db, reader->rows, 2, most);
+}
+
+void reader_rows_done(struct reader *reader) {
+    if (reader->current != NULL) {
+        db_reset(reader->current);
+        reader->current = NULL;
+    }
+}
+
+static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
+    if (sqlite3_column_type(row, ROW_WATCH) == SQLITE_INTEGER) {
+        return watch_of(reader, sqlite3_column_int64(row, ROW_WATCH))->event;
+    }
+    const char *name = (const char *)sqlite3_column_text(row, ROW_EVENT);
+
+    if (name == NULL || event_check(name, (size_t)sqlite3_column_bytes(row, ROW_EVENT)) != NULL) {
+        return NULL;
+    }
+    return name;
+}
+
+bool reader_next(struct reader *reader, struct outbox_row *row) {
+    sqlite3_stmt *current = reader->current;
+
+    if (current == NULL || !db_row(&reader->db, current)) {
+        return false;
+    }
+    row->id = sqlite3_column_int64(current, ROW_ID);
+    row->created_at = sqlite3_column_int64(current, ROW_CREATED_AT);
+    row->deliver_at = sqlite3_column_int64(current, ROW_DELIVER_AT);
+    row->only = (const char *)sqlite3_column_text(current, ROW_ONLY);
+    row->event = event_of(reader, current);
+    return true;
+}
+
+bool reader_row(struct reader *reader, int64_t id, struct outbox_row *row) {
+    reader_rows_done(reader);
+    reader->current = reader->one;
+    db_int(&reader->db, reader->one, 1, id);
+    return reader_next(reader, row);
+}
+
+static enum reading emitted_body(struct reader *reader, struct buffer *body, struct buffer *change,
+                                 bool with_change, const char **why) {
+    sqlite3_stmt *row = reader->current;
+    int type = sqlite3_column_type(row, ROW_PAYLOAD); /* before column_text, which may change it */
+    const char *payload = (const char *)sqlite3_column_text(row, ROW_PAYLOAD);
+    size_t length = (size_t)sqlite3_column_bytes(row, ROW_PAYLOAD);
+
+    if (payload == NULL || type == SQLITE_BLOB || json_check(payload, length, NULL) != NULL) {
+        *why = "payload is not JSON";
+        return READ_DEAD;
+    }
+    render_json(body, payload, length);
+    if (with_change) {
+        format_emitted_change(change, body->data, body->length);
+    }
+    return READ_BODY;
+}
+
+enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change, bool with_change,
+                         const char **why) {
+    sqlite3_stmt *row = reader->current;
+    struct expansion expansion;
+    const char *error = NULL;
+
+    if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
+        return emitted_body(reader, body, change, with_change, why);
+    }
+    struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
+    if (watch->expander == NULL) {
+        snprintf(reader->why, sizeof reader->why, "%s", watch->error != NULL ? watch->error : "its watch is not known");
+        *why = reader->why;
+        return READ_HELD;
+    }
+    memset(&expansion, 0, sizeof expansion);
+    switch (expander_run(watch->expander, row, ROW_VALUES, with_change, &expansion, &error)) {
+    case FILTERED:
+        return READ_FILTERED;
+    case UNEXPANDABLE:
+        snprintf(reader->why, sizeof reader->why, "%s", error != NULL ? error : "its expressions failed");
+        *why = reader->why;
+        return READ_HELD;
+    case EXPANDED:
+        break;
+    }
+    buffer_append(body, expansion.payload.data, expansion.payload.length);
+    if (with_change) {
+        buffer_append(change, expansion.change.data, expansion.change.length);
+    }
+    return READ_BODY;
+}

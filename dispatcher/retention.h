@@ -1,0 +1,20 @@
+/*
+** retention.h: what may go, goes: in small steps, in app.db only when nobody is writing.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_RETENTION_H
+#define RESTHOOKD_RETENTION_H
+
+#include <stdint.h>
+
+struct outbox;
+struct retention;
+
+struct retention *retention_new(const char *path, int64_t now);
+void retention_free(struct retention *retention);
+/* Takes a step when it is time for one. Never inside a transaction of the journal. */
+void retention_turn(struct retention *retention, struct outbox *outbox, int64_t now);
+/* Somebody else just committed to app.db: keep away for a while. */
+void retention_disturbed(struct retention *retention, int64_t now);
+
+#endif

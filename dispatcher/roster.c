@@ -1,0 +1,214 @@
+/*
+** roster.c: subscriptions and requests as they change in app.db, and what a change means for what is pending.
+**
+**   paused, failing   what waits in memory becomes rows; rows are not scanned until it sends again
+**   resumed           its rows are due
+**   ended             what is pending is cancelled; then it is forgotten
+** SPDX-License-Identifier: MIT
+*/
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "memory.h"
+#include "sql.h"
+#include "state.h"
+
+/* What waits in memory leaves it: first attempts as rows of this state, those that are rows already as they are. */
+static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state state, int64_t next_at,
+                     const char *reason, int64_t now) {
+    struct pair *pair;
+
+    while ((pair = TAILQ_FIRST(&sub->fresh)) != NULL) {
+        TAILQ_REMOVE(&sub->fresh, pair, links);
+        pair_mark(outbox, pair, state, next_at, reason, now);
+    }
+    while ((pair = TAILQ_FIRST(&sub->again)) != NULL) {
+        TAILQ_REMOVE(&sub->again, pair, links);
+        pair_free(&outbox->window, pair);
+    }
+    sub->again_count = 0;
+    sub->due_waits = false;
+    agenda_set(&outbox->agenda, sub, NEVER);
+    sub_announce(sub);
+}
+
+static void end(struct outbox *outbox, struct sub *sub, int64_t now) {
+    sub->cancel = true;
+    outbox->ended++;
+    withdraw(outbox, sub, STATE_CANCELLED, NEVER, sub->ended, now);
+}
+
+static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
+    if (sub->was == SUB_NEW) {
+        enum delivery_state last = STATE_DELIVERED;
+
+        sub->recorded_to = journal_newest(outbox->journal, sub->n, &last);
+        if (last == STATE_RETRYING || last == STATE_DEAD) {
+            line_doubt(&sub->line); /* it failed before the restart too */
+        }
+    }
+    if (sub->status == sub->was) {
+        return;
+    }
+    if (sub->status == SUB_ENDED) {
+        end(outbox, sub, now);
+    } else if (sub->status == SUB_KEEPS) {
+        withdraw(outbox, sub, STATE_PENDING, now, NULL, now);
+    } else {
+        agenda_set(&outbox->agenda, sub, now); /* load_rows finds out when its first row is really due */
+        sub_announce(sub);
+    }
+}
+
+/* A 410 that is not yet written to app.db holds as long as nobody changed the row since. */
+static void overlay_effects(struct outbox *outbox) {
+    struct db *db = journal_db(outbox->journal);
+    sqlite3_stmt *list = outbox->effects;
+
+    while (db_row(db, list)) {
+        struct sub *sub = subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
+
+        if (sub != NULL && sub->status != SUB_ENDED && sub->revision == sqlite3_column_int64(list, 4)) {
+            sub->status = SUB_ENDED;
+            sub->to_id = sqlite3_column_int64(list, 3);
+            sub->ended = "gone: 410 from target";
+        }
+    }
+}
+
+/* Replays: a final delivery's row is due again. They are consumed by a cursor that is committed with their effect. */
+static bool take_requests(struct outbox *outbox, int64_t now) {
+    struct db *app = reader_db(outbox->reader);
+    sqlite3_stmt *list = outbox->requests;
+    int64_t taken = outbox->request_cursor;
+
+    journal_begin(outbox->journal, false);
+    db_int(app, list, 1, taken);
+    while (db_row(app, list)) {
+        const char *kind = (const char *)sqlite3_column_text(list, 1);
+        const char *id = (const char *)sqlite3_column_text(list, 2);
+        struct sub *sub = id != NULL ? subscription_named(&outbox->subs, id) : NULL;
+
+        taken = sqlite3_column_int64(list, 0);
+        if (sub != NULL && sub->status != SUB_ENDED && kind != NULL && strcmp(kind, "replay") == 0 &&
+            journal_replay(outbox->journal, sub->n, sqlite3_column_int64(list, 3), now)) {
+            sub_due(outbox, sub, now);
+        } else {
+            log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path, "request#", (long long)taken,
+                     "subscription", id, NULL);
+        }
+    }
+    journal_set(outbox->journal, "request_cursor", taken);
+    if (!journal_commit(outbox->journal)) {
+        return false;
+    }
+    outbox->request_cursor = taken;
+    return app->rc == SQLITE_OK;
+}
+
+/* Whatever held deliveries wait for may have come: they are tried again. */
+static void unhold(struct outbox *outbox, int64_t now) {
+    struct sub *sub;
+
+    journal_begin(outbox->journal, false);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sub->status == SUB_SENDS) {
+            journal_unhold(outbox->journal, sub->n, now);
+            sub_due(outbox, sub, now);
+        }
+    }
+    outbox->any_held = !journal_commit(outbox->journal);
+}
+
+bool roster_load(struct outbox *outbox, int64_t now) {
+    struct sub *sub;
+
+    if (!subscriptions_load(&outbox->subs, reader_db(outbox->reader), outbox->journal, outbox->window.read_to)) {
+        return false;
+    }
+    overlay_effects(outbox);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        change(outbox, sub, now);
+    }
+    outbox->generation++;
+    if (outbox->any_held) {
+        unhold(outbox, now);
+    }
+    if (!take_requests(outbox, now)) {
+        return false;
+    }
+    outbox->revision = reader_revision(outbox->reader);
+    outbox->schema = reader_schema(outbox->reader);
+    return true;
+}
+
+void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now) {
+    struct db *db = journal_db(outbox->journal);
+    sqlite3_stmt *put = outbox->effect_put;
+
+    if (sub->status == SUB_ENDED) {
+        return;
+    }
+    sub->to_id = reader_newest(outbox->reader);
+    if (sub->to_id < outbox->window.read_to) {
+        sub->to_id = outbox->window.read_to;
+    }
+    log_line(LOG_WARN, "subscription ended", "subscription", sub->id, "target", sub->endpoint, "reason", reason, NULL);
+    sub->status = SUB_ENDED;
+    sub->ended = "gone: 410 from target";
+    journal_begin(outbox->journal, false);
+    db_text(db, put, 1, sub->id);
+    db_text(db, put, 2, "ended");
+    db_text(db, put, 3, reason);
+    db_int(db, put, 4, sub->to_id);
+    db_int(db, put, 5, sub->revision);
+    db_run(db, put);
+    journal_commit(outbox->journal); /* if it fails, the target says 410 once more after a restart */
+    end(outbox, sub, now);
+    outbox->generation++;
+}
+
+void roster_open(struct outbox *outbox) {
+    struct db *db = journal_db(outbox->journal);
+
+    subscriptions_open(&outbox->subs, reader_db(outbox->reader), &outbox->source, outbox->endpoints);
+    outbox->effects = db_prepare(db, sql_effect_list);
+    outbox->effect_put = db_prepare(db, sql_effect_put);
+    outbox->requests = db_prepare(reader_db(outbox->reader), sql_app_requests);
+    outbox->revision = -1;
+    outbox->any_held = true;
+}
+
+static void forget(struct outbox *outbox, struct sub *sub) {
+    agenda_set(&outbox->agenda, sub, NEVER);
+    subscription_drop(&outbox->subs, sub);
+    outbox->generation++;
+}
+
+void roster_tidy(struct outbox *outbox, int64_t now) {
+    struct sub *sub, *next;
+    int budget = 4; /* subscriptions a turn */
+
+    if (outbox->ended == 0 || outbox->stalled) {
+        return;
+    }
+    outbox->ended = 0;
+    for (sub = TAILQ_FIRST(&outbox->subs.list); sub != NULL; sub = next) {
+        next = TAILQ_NEXT(sub, links);
+        if (sub->status != SUB_ENDED) {
+            continue;
+        }
+        if (sub->cancel && budget-- > 0) {
+            journal_begin(outbox->journal, false);
+            int cancelled = journal_cancel(outbox->journal, sub->n, sub->ended, now, 500);
+
+            sub->cancel = !journal_commit(outbox->journal) || cancelled == 500;
+        }
+        if (!sub->cancel && sub->busy_count == 0 && sub->to_id <= outbox->window.read_to) {
+            forget(outbox, sub);
+        } else {
+            outbox->ended++;
+        }
+    }
+}

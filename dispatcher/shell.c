@@ -1,0 +1,196 @@
+/*
+** shell.c: see shell.h. For hosts that can't load extensions: everything the functions do, from a command line.
+** SPDX-License-Identifier: MIT
+*/
+#include "shell.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "memory.h"
+#include "url.h"
+
+/* The extension's entry point, linked in (ext/resthook.c). */
+int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
+
+static sqlite3 *open_with_functions(const char *path, int flags) {
+    sqlite3 *db = NULL;
+    char *error = NULL;
+
+    if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
+        fprintf(stderr, "Error: %s: %s\n", path, sqlite3_errmsg(db));
+    } else if (sqlite3_resthook_init(db, &error, NULL) != SQLITE_OK) {
+        fprintf(stderr, "Error: %s: %s\n", path, error != NULL ? error : sqlite3_errmsg(db));
+        sqlite3_free(error);
+    } else {
+        sqlite3_busy_timeout(db, 5000);
+        return db;
+    }
+    sqlite3_close(db);
+    return NULL;
+}
+
+static void print_row(sqlite3_stmt *statement) {
+    for (int i = 0; i < sqlite3_column_count(statement); i++) {
+        const char *text = (const char *)sqlite3_column_text(statement, i);
+
+        if (i > 0) {
+            putchar('|');
+        }
+        if (text != NULL) {
+            fwrite(text, 1, (size_t)sqlite3_column_bytes(statement, i), stdout);
+        }
+    }
+    putchar('\n');
+}
+
+static char *read_all(FILE *file) {
+    size_t length = 0, room = 65536;
+    char *text = xrealloc(NULL, room);
+    size_t n;
+
+    while ((n = fread(text + length, 1, room - length - 1, file)) > 0) {
+        length += n;
+        if (room - length < 2) {
+            room *= 2;
+            text = xrealloc(text, room);
+        }
+    }
+    text[length] = '\0';
+    return text;
+}
+
+/* Runs every statement; stops at the first error, as a script must not go on from half of itself. */
+static int run_all(sqlite3 *db, const char *sql) {
+    while (*sql != '\0') {
+        sqlite3_stmt *statement = NULL;
+        int rc = sqlite3_prepare_v2(db, sql, -1, &statement, &sql);
+
+        if (rc == SQLITE_OK && statement != NULL) {
+            while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+                print_row(statement);
+            }
+            rc = sqlite3_finalize(statement);
+        }
+        if (rc != SQLITE_OK) {
+            fflush(stdout);
+            fprintf(stderr, "Error: %s\n", sqlite3_errmsg(db));
+            return 1;
+        }
+    }
+    if (!sqlite3_get_autocommit(db)) {
+        fprintf(stderr, "Error: the SQL ended inside a transaction, which is rolled back\n");
+        return 1;
+    }
+    return 0;
+}
+
+int shell_sql(const char *path, const char *sql) {
+    sqlite3 *db = open_with_functions(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    char *input = NULL;
+    int status;
+
+    if (db == NULL) {
+        return 1;
+    }
+    if (sql == NULL) {
+        sql = input = read_all(stdin);
+    }
+    status = run_all(db, sql);
+    free(input);
+    sqlite3_close(db);
+    return status;
+}
+
+/* Prints "name: value" for the rows of a query of two columns. */
+static bool print_pairs(sqlite3 *db, const char *sql) {
+    sqlite3_stmt *statement = NULL;
+    bool ok = sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK;
+
+    while (ok && sqlite3_step(statement) == SQLITE_ROW) {
+        const unsigned char *value = sqlite3_column_text(statement, 1);
+
+        printf("  %s: %s\n", sqlite3_column_text(statement, 0), value != NULL ? (const char *)value : "-");
+    }
+    if (sqlite3_finalize(statement) != SQLITE_OK || !ok) {
+        printf("  error: %s\n", sqlite3_errmsg(db));
+        ok = false;
+    }
+    return ok;
+}
+
+static bool check_targets(sqlite3 *db, bool allow_http) {
+    sqlite3_stmt *statement = NULL;
+    bool ok = sqlite3_prepare_v2(db, "SELECT id, event, target, status FROM main.resthook_subscriptions ORDER BY id", -1,
+                                 &statement, NULL) == SQLITE_OK;
+
+    while (ok && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *target = (const char *)sqlite3_column_text(statement, 2);
+        const char *wrong = target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
+        bool plain = wrong == NULL && !allow_http && strncmp(target, "http:", 5) == 0;
+
+        printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0), sqlite3_column_text(statement, 3),
+               sqlite3_column_text(statement, 1), target, wrong != NULL ? ": " : "",
+               wrong != NULL ? wrong : plain ? " (plain http: needs --allow or --allow-http)" : "");
+    }
+    sqlite3_finalize(statement);
+    return ok;
+}
+
+int shell_check(const char *path, bool allow_http) {
+    int status = 0, lock = -1;
+    char *error = NULL;
+    char *real = identity_take(path, &lock, &error, &status);
+    sqlite3 *db = NULL;
+
+    printf("%s\n", path);
+    if (real == NULL && status != EXIT_HELD) {
+        goto done;
+    }
+    if (real == NULL) { /* another one delivers: that is an answer, not an error */
+        printf("  dispatcher: %s\n", error);
+        free(error);
+        error = NULL;
+        status = 0;
+        real = realpath(path, NULL);
+    }
+    error = identity_inspect(real, &status);
+    if (error != NULL) {
+        goto done;
+    }
+    status = 0;
+    db = open_with_functions(real, SQLITE_OPEN_READWRITE);
+    if (db == NULL) {
+        status = EXIT_IO;
+        goto done;
+    }
+    if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
+        !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
+        !print_pairs(db, "SELECT name, value FROM resthook_status") || !check_targets(db, allow_http)) {
+        status = EXIT_IO;
+    }
+    char *directory = xprintf("%.*s/", (int)(strrchr(real, '/') - real), real);
+
+    if (access(directory, W_OK) != 0) {
+        printf("  permissions: the directory can't be written: there can be no side file\n");
+        status = EXIT_IO;
+    }
+    free(directory);
+
+done:
+    if (error != NULL) {
+        fprintf(stderr, "resthookd: %s\n", error);
+    }
+    sqlite3_close(db);
+    if (lock >= 0) {
+        close(lock);
+    }
+    free(error);
+    free(real);
+    return status;
+}

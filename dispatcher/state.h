@@ -1,0 +1,105 @@
+/*
+** state.h: the outbox's state, and what its rooms offer each other: outbox.c (the source: claim, settle, record),
+** fanout.c (reads events, makes pairs), roster.c (subscriptions and requests as they change), delivery.c (a pair as a
+** job and as a row). Nobody else includes this.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_STATE_H
+#define RESTHOOKD_STATE_H
+
+#include "agenda.h"
+#include "identity.h"
+#include "outbox.h"
+#include "reader.h"
+#include "window.h"
+
+#define NAME_BUCKETS 256
+#define HELD_AGAIN 60000 /* ms after which a held delivery's expressions are tried again */
+
+/* An event's name, and who wants it. */
+struct event_name {
+    char *text;
+    int64_t n;
+    struct sub **subs;
+    int count;
+    int64_t generation; /* of the roster that subs was made from */
+    struct event_name *next;
+};
+
+struct retention;
+
+struct outbox {
+    struct source source;
+    char *path, *token;
+    char *held; /* why nothing is sent; NULL */
+    int lock;
+    struct endpoints *endpoints;
+    struct wake *wake;
+    int slot;
+    struct reader *reader;
+    struct journal *journal;
+    struct retention *retention;
+
+    struct subscriptions subs;
+    int64_t revision;   /* of app.db when the roster was loaded */
+    int64_t schema;     /* likewise */
+    int64_t generation; /* counts changes of the roster */
+    int ended;          /* subscriptions that have ended and are not forgotten */
+    bool any_held;      /* there may be held rows */
+    sqlite3_stmt *effects, *effect_put, *requests;
+    struct agenda agenda;
+    struct event_name *names[NAME_BUCKETS];
+
+    struct window window;
+    bool unread;           /* app.db may have events above window.read_to */
+    enum wake_cause cause; /* why it was looked into */
+    int64_t read_at;       /* not before this time again */
+    int64_t spill_at;
+    int64_t check_id, check_created; /* the row that must still be there; 0: none */
+    char boot[40];
+
+    TAILQ_HEAD(, pair) done; /* finished, to be written */
+    int done_count;
+    int64_t done_since; /* when the first of them came */
+    int in_flight;
+    bool stalled; /* the last commit failed */
+    int64_t commit_at, synced_at, beat_at;
+    int64_t cursor, anchored, request_cursor; /* as written */
+    int64_t requests_deleted;
+    bool counts_moved;
+    int64_t filtered, wakes[WAKE_CAUSES];
+};
+
+void outbox_free(struct outbox *outbox);
+void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing is read or sent */
+
+/* fanout.c */
+void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
+void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now); /* inside a snapshot */
+bool fanout_anchor(struct outbox *outbox);  /* finds the row to check; false: held */
+void fanout_free(struct outbox *outbox);    /* drops every pair that waits, and the names */
+
+/* roster.c */
+void roster_open(struct outbox *outbox);
+bool roster_load(struct outbox *outbox, int64_t now); /* inside a snapshot, when the revision or the schema moved */
+void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now); /* the target said 410 */
+void roster_tidy(struct outbox *outbox, int64_t now); /* ended ones: their rows are cancelled, then they are forgotten */
+
+/* delivery.c */
+/* The row of a pair that is (or becomes) this, with no attempt in it. */
+struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at, const char *reason,
+                         int64_t now);
+/* Ends a pair in memory without an attempt: it is written by the next commit. It is in no list of its subscription. */
+void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state state, int64_t next_at,
+               const char *reason, int64_t now);
+/* Hands a finished pair, busy and with its outcome filled, to the next commit. */
+void pair_done(struct outbox *outbox, struct pair *pair, int64_t now);
+/* Takes in what an attempt brought. */
+void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome *outcome, int64_t now);
+void pair_job(struct outbox *outbox, struct pair *pair); /* makes its job ready */
+/* Tells the schedule whether the subscription has anything to send. */
+void sub_announce(struct sub *sub);
+/* It has rows that are due now. */
+void sub_due(struct outbox *outbox, struct sub *sub, int64_t now);
+
+#endif

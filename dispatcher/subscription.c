@@ -1,0 +1,333 @@
+/*
+** subscription.c: see subscription.h. A row that can't be obeyed (edited by hand into something senseless) keeps its
+** events and is logged: nothing is sent by a guess, nothing is lost.
+** SPDX-License-Identifier: MIT
+*/
+#include "subscription.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "header.h"
+#include "log.h"
+#include "memory.h"
+#include "sign.h"
+#include "sql.h"
+#include "url.h"
+
+enum column {
+    COL_ID,
+    COL_EVENT,
+    COL_TARGET,
+    COL_STATUS,
+    COL_SECRET,
+    COL_OLD_SECRET,
+    COL_OLD_SECRET_UNTIL,
+    COL_HEADERS,
+    COL_FORMAT,
+    COL_MAX_IN_FLIGHT,
+    COL_TIMEOUT,
+    COL_RETRY_SCHEDULE,
+    COL_FROM_ID,
+    COL_TO_ID,
+    COL_REVISION,
+};
+
+void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
+                        struct endpoints *endpoints) {
+    memset(subs, 0, sizeof *subs);
+    subs->read_settings = db_prepare(app, sql_app_settings);
+    subs->read_list = db_prepare(app, sql_app_subscriptions);
+    subs->read_end = db_prepare(app, sql_app_subscription_end);
+    TAILQ_INIT(&subs->list);
+    subs->source = source;
+    subs->endpoints = endpoints;
+    subs->timeout_ceiling = NEVER;
+}
+
+void sub_target_hold(struct sub_target *target) {
+    target->references++;
+}
+
+void sub_target_release(struct sub_target *target) {
+    if (target == NULL || --target->references > 0) {
+        return;
+    }
+    secret_ring_free((struct secret_ring *)target->target.ring);
+    if (target->headers != NULL) {
+        for (const char **header = target->headers; *header != NULL; header++) {
+            free((char *)*header);
+        }
+        free(target->headers);
+    }
+    free(target->url);
+    free(target->headers_text);
+    free(target->schedule);
+    if (target->secret != NULL) {
+        explicit_bzero(target->secret, strlen(target->secret));
+    }
+    if (target->old_secret != NULL) {
+        explicit_bzero(target->old_secret, strlen(target->old_secret));
+    }
+    free(target->secret);
+    free(target->old_secret);
+    free(target);
+}
+
+static struct sub **bucket_of(struct subscriptions *subs, const char *id) {
+    unsigned hash = 2166136261U; /* FNV-1a */
+
+    for (; *id != '\0'; id++) {
+        hash = (hash ^ (unsigned char)*id) * 16777619U;
+    }
+    return &subs->bucket[hash % SUB_BUCKETS];
+}
+
+void subscription_drop(struct subscriptions *subs, struct sub *sub) {
+    struct sub **link = bucket_of(subs, sub->id);
+
+    while (*link != sub) {
+        link = &(*link)->next_by_id;
+    }
+    *link = sub->next_by_id;
+    TAILQ_REMOVE(&subs->list, sub, links);
+    subs->count--;
+    line_close(&sub->line);
+    sub_target_release(sub->target);
+    free(sub->id);
+    free(sub->event);
+    free(sub->endpoint);
+    free(sub);
+}
+
+void subscriptions_close(struct subscriptions *subs) {
+    while (!TAILQ_EMPTY(&subs->list)) {
+        subscription_drop(subs, TAILQ_FIRST(&subs->list));
+    }
+}
+
+struct sub *subscription_named(struct subscriptions *subs, const char *id) {
+    struct sub *sub;
+
+    for (sub = *bucket_of(subs, id); sub != NULL && strcmp(sub->id, id) != 0; sub = sub->next_by_id) {
+    }
+    return sub;
+}
+
+bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only) {
+    if (event <= sub->from_id || event > sub->to_id) {
+        return false;
+    }
+    return only != NULL ? strcmp(only, sub->id) == 0 : event_matches(sub->event, name);
+}
+
+/* The extra headers, checked again: the row may have been written by other means than resthook_subscribe(). */
+static const char *read_headers(struct sub_target *target) {
+    cJSON *object = cJSON_ParseWithOpts(target->headers_text, NULL, 1);
+    const char *wrong = cJSON_IsObject(object) ? NULL : "headers are not a JSON object";
+    const cJSON *header;
+    int count = 0;
+
+    target->headers = xcalloc((size_t)cJSON_GetArraySize(object) + 1, sizeof *target->headers);
+    cJSON_ArrayForEach(header, object) {
+        const char *value = cJSON_GetStringValue(header);
+
+        if (wrong == NULL && value == NULL) {
+            wrong = "a header's value is not a text";
+        }
+        if (wrong == NULL) {
+            wrong = header_check(header->string, strlen(header->string), value, strlen(value));
+        }
+        if (wrong == NULL) {
+            /* libcurl drops "name: "; an empty value is said with a semicolon. */
+            target->headers[count++] = *value != '\0' ? xprintf("%s: %s", header->string, value)
+                                                      : xprintf("%s;", header->string);
+        }
+    }
+    cJSON_Delete(object);
+    return wrong;
+}
+
+static int64_t column_or(sqlite3_stmt *row, int column, int64_t otherwise) {
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? otherwise : sqlite3_column_int64(row, column);
+}
+
+/* Returns NULL, or why the row can't be obeyed. */
+static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row, struct sub_target *target) {
+    const struct settings *settings = &subs->settings;
+    const char *schedule;
+    const char *wrong = NULL;
+
+    target->url = db_copy(row, COL_TARGET);
+    target->secret = db_copy(row, COL_SECRET);
+    target->old_secret = db_copy(row, COL_OLD_SECRET);
+    target->old_secret_until = column_or(row, COL_OLD_SECRET_UNTIL, 0);
+    target->headers_text = db_copy(row, COL_HEADERS);
+    target->schedule = db_copy(row, COL_RETRY_SCHEDULE);
+    target->target.url = target->url;
+    target->target.timeout = column_or(row, COL_TIMEOUT, settings->timeout);
+    if (target->target.timeout > subs->timeout_ceiling) {
+        target->target.timeout = subs->timeout_ceiling;
+    }
+    target->target.connect_timeout = settings->connect_timeout;
+    target->target.retry_after_most = settings->retry_after_most;
+    target->target.response_most = settings->response_most;
+    if (target->url == NULL || target->secret == NULL) {
+        return "it has no target or no secret";
+    }
+    wrong = url_check(target->url, strlen(target->url), NULL);
+    if (wrong != NULL) {
+        return wrong;
+    }
+    schedule = target->schedule != NULL ? target->schedule : settings->retry_schedule;
+    wrong = retry_parse(schedule, strlen(schedule), &target->target.schedule);
+    if (wrong == NULL && target->headers_text != NULL) {
+        wrong = read_headers(target);
+        target->target.headers = target->headers;
+    }
+    if (wrong == NULL) {
+        target->target.ring =
+            secret_ring_new(target->secret, target->old_secret, target->old_secret_until, &wrong);
+    }
+    return wrong;
+}
+
+static enum sub_status read_status(sqlite3_stmt *row) {
+    const char *status = (const char *)sqlite3_column_text(row, COL_STATUS);
+
+    if (sqlite3_column_type(row, COL_TO_ID) != SQLITE_NULL) {
+        return SUB_ENDED;
+    }
+    return status != NULL && strcmp(status, "active") == 0 ? SUB_SENDS : SUB_KEEPS;
+}
+
+static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char *endpoint, int64_t n) {
+    struct sub *sub = xcalloc(1, sizeof *sub);
+
+    sub->id = db_copy(row, COL_ID);
+    sub->event = db_copy(row, COL_EVENT);
+    sub->endpoint = xstrdup(endpoint);
+    sub->n = n;
+    sub->from_id = sqlite3_column_int64(row, COL_FROM_ID);
+    sub->to_id = NEVER;
+    sub->revision = -1;
+    sub->ended = "unsubscribed";
+    sub->recorded_to = NEVER;
+    sub->next_due = NEVER;
+    TAILQ_INIT(&sub->fresh);
+    TAILQ_INIT(&sub->again);
+    TAILQ_INIT(&sub->busy);
+    line_open(subs->endpoints, &sub->line, subs->source, endpoint, 0);
+    struct sub **bucket = bucket_of(subs, sub->id);
+
+    sub->next_by_id = *bucket;
+    *bucket = sub;
+    TAILQ_INSERT_TAIL(&subs->list, sub, links);
+    subs->count++;
+    return sub;
+}
+
+static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *row) {
+    const char *format = (const char *)sqlite3_column_text(row, COL_FORMAT);
+    struct sub_target *target = xcalloc(1, sizeof *target);
+    const char *wrong = read_target(subs, row, target);
+
+    target->references = 1;
+    sub->revision = sqlite3_column_int64(row, COL_REVISION);
+    sub->status = read_status(row);
+    sub->to_id = column_or(row, COL_TO_ID, NEVER);
+    sub->line.most = (int)column_or(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most);
+    if (format == NULL || !format_named(format, &sub->format)) {
+        wrong = "its format is not known";
+    }
+    sub_target_release(sub->target);
+    sub->target = target;
+    if (wrong != NULL && sub->status == SUB_SENDS) {
+        log_line(LOG_ERROR, "subscription can't be obeyed: its events are kept", "subscription", sub->id,
+                 "reason", wrong, NULL);
+        sub->status = SUB_KEEPS;
+    }
+}
+
+static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_stmt *list) {
+    struct settings *s = &subs->settings;
+    const struct {
+        const char *name;
+        int64_t *value;
+        int64_t unit; /* ms in one, or 1 */
+    } numbers[] = {
+        {"timeout", &s->timeout, 1000},
+        {"connect_timeout", &s->connect_timeout, 1000},
+        {"retry_after_max", &s->retry_after_most, 1000},
+        {"keep_events", &s->keep_events, 1000},
+        {"keep_deliveries", &s->keep_deliveries, 1000},
+        {"keep_dead", &s->keep_dead, 1000},
+        {"keep_attempts", &s->keep_attempts, 1000},
+        {"keep_pending", &s->keep_pending, 1000},
+        {"keep_pending_rows", &s->keep_pending_rows, 1},
+        {"max_in_flight", &s->endpoint_most, 1},
+    };
+
+    while (db_row(app, list)) {
+        const char *name = (const char *)sqlite3_column_text(list, 0);
+
+        for (size_t i = 0; name != NULL && i < sizeof numbers / sizeof *numbers; i++) {
+            if (strcmp(name, numbers[i].name) == 0) {
+                *numbers[i].value = (int64_t)(sqlite3_column_double(list, 1) * (double)numbers[i].unit);
+            }
+        }
+        if (name != NULL && strcmp(name, "retry_schedule") == 0) {
+            snprintf(s->retry_schedule, sizeof s->retry_schedule, "%s", sqlite3_column_text(list, 1));
+        } else if (name != NULL && strcmp(name, "response_max") == 0) {
+            s->response_most = (size_t)sqlite3_column_int64(list, 1);
+        }
+    }
+}
+
+/* A known subscription that the list no longer has ended at or below the cursor, or its row is gone altogether. */
+static void find_ends(struct subscriptions *subs, struct db *app) {
+    struct sub *sub;
+
+    TAILQ_FOREACH(sub, &subs->list, links) {
+        if (!sub->seen && sub->status != SUB_ENDED) {
+            db_text(app, subs->read_end, 1, sub->id);
+            sub->to_id = db_value(app, subs->read_end, 0);
+            sub->status = SUB_ENDED;
+        }
+    }
+}
+
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal, int64_t cursor) {
+    struct url_endpoint endpoint;
+    struct sub *sub;
+
+    read_settings(subs, app, subs->read_settings);
+    TAILQ_FOREACH(sub, &subs->list, links) {
+        sub->seen = false;
+        sub->was = sub->status;
+    }
+    journal_begin(journal, false);
+    db_int(app, subs->read_list, 1, cursor);
+    while (db_row(app, subs->read_list)) {
+        const char *id = (const char *)sqlite3_column_text(subs->read_list, COL_ID);
+        const char *url = (const char *)sqlite3_column_text(subs->read_list, COL_TARGET);
+
+        sub = subscription_named(subs, id);
+        if (sub == NULL) {
+            bool usable = url_check(url, strlen(url), &endpoint) == NULL;
+
+            sub = add(subs, subs->read_list, usable ? endpoint.text : "unusable:",
+                      journal_subscription(journal, id, url));
+        }
+        sub->seen = true;
+        read_row(subs, sub, subs->read_list);
+    }
+    if (!journal_commit(journal)) {
+        return false;
+    }
+    find_ends(subs, app);
+    return app->rc == SQLITE_OK;
+}

@@ -1,0 +1,105 @@
+/*
+** subscription.h: the subscriptions and settings of one database, as they were in its last snapshot.
+**
+** A sub lives as long as it may have anything to send or to settle. What changes in the database is changed in it; a
+** target (URL, secrets, headers …) is never changed but replaced: requests in flight keep the one they began with.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_SUBSCRIPTION_H
+#define RESTHOOKD_SUBSCRIPTION_H
+
+#include <sys/queue.h>
+
+#include "format.h"
+#include "journal.h"
+#include "line.h"
+#include "source.h"
+
+struct pair;
+TAILQ_HEAD(pairs, pair);
+
+enum sub_status {
+    SUB_NEW,   /* was not known before this load */
+    SUB_SENDS, /* active */
+    SUB_KEEPS, /* inactive, failing, pending: what comes is kept as rows */
+    SUB_ENDED, /* what is unfinished is cancelled */
+};
+
+struct sub_target { /* struct target and what it points to */
+    struct target target;
+    int references;
+    char *url, *headers_text, *secret, *old_secret, *schedule;
+    const char **headers;
+    int64_t old_secret_until;
+};
+
+struct sub {
+    char *id;
+    int64_t n; /* its number in the journal */
+    char *event; /* pattern */
+    char *endpoint;
+    enum sub_status status;
+    enum sub_status was; /* before the load that is under way */
+
+    int64_t recorded_to; /* events up to which the journal may already know pairs of it */
+    enum format format;
+    int64_t from_id, to_id; /* to_id: NEVER while it has not ended */
+    int64_t revision;
+    bool seen;         /* by the load that is under way */
+    bool cancel;       /* has unfinished rows to cancel */
+    const char *ended; /* reason for what is cancelled, a constant */
+    bool due_waits;    /* has due rows that are loaded when `again` has been sent */
+    int turn;          /* counts claims: every fourth goes to a retry */
+    struct sub_target *target;
+    struct line line;
+    struct pairs fresh;  /* first attempts, of events above the cursor */
+    struct pairs again;  /* claimed from rows */
+    struct pairs busy;   /* in flight, or finished and not yet recorded */
+    int again_count, busy_count;
+    int64_t next_due;    /* of its rows that are not in memory; NEVER */
+    size_t heap;         /* place in the outbox's heap of due subscriptions, 0: not in it */
+    TAILQ_ENTRY(sub) links;
+    struct sub *next_by_id;
+};
+TAILQ_HEAD(subs, sub);
+
+struct settings {
+    int64_t timeout, connect_timeout, retry_after_most; /* ms */
+    int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
+    int64_t keep_pending_rows;
+    int64_t endpoint_most;
+    size_t response_most;
+    char retry_schedule[512];
+};
+
+#define SUB_BUCKETS 4096
+
+struct subscriptions {
+    struct subs list;
+    int count;
+    struct sub *bucket[SUB_BUCKETS]; /* by id */
+    sqlite3_stmt *read_settings, *read_list, *read_end;
+    struct settings settings;
+    struct source *source;       /* of their lines */
+    struct endpoints *endpoints;
+    int64_t timeout_ceiling;     /* operator's; NEVER */
+};
+
+void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
+                        struct endpoints *endpoints);
+void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
+
+/*
+** Reads settings and subscriptions from app.db, inside the caller's read transaction; numbers new ones in the journal.
+** Of subscriptions that are not known yet, those are passed over that ended at or below the cursor.
+** false: the error is in app or in the journal; what was loaded before is unchanged but for what was read.
+*/
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal, int64_t cursor);
+struct sub *subscription_named(struct subscriptions *subs, const char *id);
+bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only);
+void subscription_drop(struct subscriptions *subs, struct sub *sub); /* nothing of it is in memory */
+
+void sub_target_hold(struct sub_target *target);
+void sub_target_release(struct sub_target *target);
+
+#endif

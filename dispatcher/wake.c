@@ -1,0 +1,205 @@
+/*
+** wake.c: see wake.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "wake.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "memory.h"
+
+#define US 1000LL /* in nanoseconds */
+#define MS 1000000LL
+#define POLL_EVERY (1000 * MS)
+
+/* Looks after a hint. The last ones are for a writer that was put to sleep between its write and its publication. */
+static const int64_t burst[] = {200 * US, 500 * US, 1 * MS, 3 * MS, 8 * MS, 20 * MS, 60 * MS};
+enum { BURST = sizeof burst / sizeof *burst };
+
+struct slot {
+    char *directory, *name; /* of the database file */
+    int watch;              /* inotify's number of the directory, -1: none */
+    enum wake_cause due;    /* a look is due, and why */
+    int stage;              /* next look of the burst; BURST: none is under way */
+    int64_t hint_at, poll_at;
+};
+
+struct wake {
+    int notify, timer;
+    struct slot *slots;
+    int count;
+};
+
+static int64_t monotonic(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+struct wake *wake_new(void) {
+    struct wake *wake = xcalloc(1, sizeof *wake);
+
+    wake->notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    wake->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (wake->notify < 0 || wake->timer < 0) {
+        wake_free(wake);
+        return NULL;
+    }
+    return wake;
+}
+
+void wake_free(struct wake *wake) {
+    for (int i = 0; i < wake->count; i++) {
+        free(wake->slots[i].directory);
+        free(wake->slots[i].name);
+    }
+    free(wake->slots);
+    if (wake->notify >= 0) {
+        close(wake->notify);
+    }
+    if (wake->timer >= 0) {
+        close(wake->timer);
+    }
+    free(wake);
+}
+
+/* Sets the timer to the earliest look that any slot wants. */
+static void arm(struct wake *wake) {
+    int64_t earliest = INT64_MAX;
+
+    for (int i = 0; i < wake->count; i++) {
+        const struct slot *slot = &wake->slots[i];
+        int64_t at = slot->poll_at;
+
+        if (slot->stage < BURST && slot->hint_at + burst[slot->stage] < at) {
+            at = slot->hint_at + burst[slot->stage];
+        }
+        earliest = at < earliest ? at : earliest;
+    }
+    if (earliest != INT64_MAX) {
+        struct itimerspec spec = {
+            .it_value = {.tv_sec = earliest / 1000000000LL, .tv_nsec = earliest % 1000000000LL}};
+
+        timerfd_settime(wake->timer, TFD_TIMER_ABSTIME, &spec, NULL);
+    }
+}
+
+int wake_add(struct wake *wake, const char *path) {
+    const char *slash = strrchr(path, '/');
+    struct slot *slot;
+
+    wake->slots = xrealloc(wake->slots, (size_t)(wake->count + 1) * sizeof *wake->slots);
+    slot = &wake->slots[wake->count];
+    *slot = (struct slot){.due = WAKE_HINT, .stage = BURST};
+    slot->directory = xprintf("%.*s/", (int)(slash - path), path);
+    slot->name = xstrdup(slash + 1);
+    slot->watch = inotify_add_watch(wake->notify, slot->directory, IN_MODIFY | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
+    slot->poll_at = monotonic() + POLL_EVERY;
+    wake->count++;
+    arm(wake);
+    return wake->count - 1;
+}
+
+void wake_descriptors(const struct wake *wake, int descriptors[2]) {
+    descriptors[0] = wake->notify;
+    descriptors[1] = wake->timer;
+}
+
+/* Is a transaction's journal over: empty, or its header zeroed (journal_mode PERSIST)? It is no file that SQLite
+** locks, so opening and closing it here drops nobody's locks. */
+static bool journal_over(const struct slot *slot) {
+    char *path = xprintf("%s%s-journal", slot->directory, slot->name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char header[8] = {0};
+    static const char zeros[8] = {0};
+
+    free(path);
+    if (fd < 0) {
+        return true;
+    }
+    ssize_t n = read(fd, header, sizeof header);
+
+    close(fd);
+    return n <= 0 || memcmp(header, zeros, sizeof zeros) == 0;
+}
+
+static void hint(struct slot *slot, const struct inotify_event *event, int64_t now) {
+    size_t length = strlen(slot->name);
+    const char *suffix = event->name + length;
+
+    if (event->len == 0 || strncmp(event->name, slot->name, length) != 0) {
+        return;
+    }
+    if (strcmp(suffix, "-wal") == 0) {
+        slot->due = WAKE_HINT;
+        slot->stage = 0;
+        slot->hint_at = now;
+    } else if (strcmp(suffix, "-journal") == 0 && journal_over(slot)) {
+        slot->due = WAKE_HINT;
+    }
+}
+
+static void read_hints(struct wake *wake, int64_t now) {
+    union {
+        struct inotify_event event;
+        char bytes[8192];
+    } buffer;
+    ssize_t n;
+
+    while ((n = read(wake->notify, &buffer, sizeof buffer)) > 0) {
+        for (char *at = buffer.bytes; at < buffer.bytes + n;) {
+            const struct inotify_event *event = (const struct inotify_event *)(void *)at;
+
+            for (int i = 0; i < wake->count; i++) {
+                struct slot *slot = &wake->slots[i];
+
+                if ((event->mask & IN_Q_OVERFLOW) != 0) {
+                    slot->due = WAKE_HINT; /* hints were lost: look everywhere */
+                } else if (event->wd == slot->watch) {
+                    hint(slot, event, now);
+                }
+            }
+            at += sizeof *event + event->len;
+        }
+    }
+}
+
+void wake_turn(struct wake *wake) {
+    int64_t now = monotonic();
+    uint64_t expirations;
+
+    if (read(wake->timer, &expirations, sizeof expirations) < 0) {
+        expirations = 0; /* it was the other descriptor */
+    }
+    for (int i = 0; i < wake->count; i++) {
+        struct slot *slot = &wake->slots[i];
+
+        while (slot->stage < BURST && slot->hint_at + burst[slot->stage] <= now) {
+            slot->stage++;
+            slot->due = slot->due == WAKE_NONE ? WAKE_RECHECK : slot->due;
+        }
+        if (slot->poll_at <= now) {
+            slot->poll_at = now + POLL_EVERY;
+            slot->due = slot->due == WAKE_NONE ? WAKE_POLL : slot->due;
+        }
+    }
+    read_hints(wake, now);
+    arm(wake);
+}
+
+enum wake_cause wake_take(struct wake *wake, int slot) {
+    enum wake_cause due = wake->slots[slot].due;
+
+    wake->slots[slot].due = WAKE_NONE;
+    return due;
+}

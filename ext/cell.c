@@ -1,0 +1,87 @@
+/*
+** cell.c: reads a value from SQLite and hands it to render.c, type by type. Nothing is converted on
+** the way, and where SQLite finds no memory the buffer says so.
+** SPDX-License-Identifier: MIT
+*/
+#include "cell.h"
+
+#include <string.h>
+
+#include "json.h"
+
+static void render_string(struct cell cell, enum template_type type, struct buffer *out) {
+    const char *text = (const char *)sqlite3_column_text(cell.statement, cell.column);
+    size_t length = (size_t)sqlite3_column_bytes(cell.statement, cell.column);
+
+    if (text == NULL) {
+        out->failed = true;
+    } else if (type == TEMPLATE_JSON && json_check(text, length, NULL) == NULL) {
+        render_json(out, text, length);
+    } else {
+        render_text(out, text, length);
+    }
+}
+
+static void render_bytes(struct cell cell, struct buffer *out) {
+    const void *bytes = sqlite3_column_blob(cell.statement, cell.column);
+    size_t length = (size_t)sqlite3_column_bytes(cell.statement, cell.column);
+
+    if (bytes == NULL && length > 0) {
+        out->failed = true;
+    } else {
+        render_blob(out, bytes, length);
+    }
+}
+
+bool cell_render(struct cell cell, enum template_type type, struct buffer *out) {
+    int kind =
+        cell.statement != NULL ? sqlite3_column_type(cell.statement, cell.column) : SQLITE_NULL;
+    bool quoted = type == TEMPLATE_TEXT && (kind == SQLITE_INTEGER || kind == SQLITE_FLOAT);
+
+    if (type == TEMPLATE_BOOL && kind != SQLITE_NULL) {
+        double number = sqlite3_column_double(cell.statement, cell.column);
+        render_boolean(out, number < 0 || number > 0);
+        return true;
+    }
+    buffer_text(out, quoted ? "\"" : "");
+    switch (kind) {
+    case SQLITE_INTEGER:
+        render_integer(out, sqlite3_column_int64(cell.statement, cell.column));
+        break;
+    case SQLITE_FLOAT:
+        render_real(out, sqlite3_column_double(cell.statement, cell.column));
+        break;
+    case SQLITE_TEXT:
+        render_string(cell, type, out);
+        break;
+    case SQLITE_BLOB:
+        render_bytes(cell, out);
+        break;
+    default:
+        render_null(out);
+        break;
+    }
+    buffer_text(out, quoted ? "\"" : "");
+    return kind != SQLITE_NULL;
+}
+
+bool cell_render_key(struct cell cell, struct buffer *out) {
+    size_t before = out->length;
+
+    if (cell.statement != NULL && sqlite3_column_type(cell.statement, cell.column) == SQLITE_TEXT) {
+        const void *text = sqlite3_column_text(cell.statement, cell.column);
+        buffer_append(out, text, (size_t)sqlite3_column_bytes(cell.statement, cell.column));
+        out->failed = out->failed || text == NULL;
+        return true;
+    }
+    if (!cell_render(cell, TEMPLATE_PLAIN, out)) {
+        out->length = before;
+        return false;
+    }
+    if (!out->failed && out->data[before] == '"') { /* a BLOB's base64 */
+        out->length -= 2;
+        memmove(out->data + before, out->data + before + 1, out->length - before);
+        out->data[out->length] = '\0';
+    }
+    return true;
+}

@@ -1,0 +1,71 @@
+/*
+** definition.h: one version of a watch, as resthook_watch has it, read into memory.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOK_DEFINITION_H
+#define RESTHOOK_DEFINITION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clause.h"
+#include "sqlite.h"
+#include "template.h"
+
+/* The columns of a row of resthook_watch (schema.sql says what they mean), as texts. */
+struct definition_row {
+    int64_t id;
+    const char *table;
+    const char *operation;
+    const char *event;
+    const char *options;
+    const char *captured;
+    const char *virtuals;  /* NULL: none */
+    const char *table_sql; /* NULL: none */
+    const char *primary_key;
+};
+
+struct definition_value {
+    bool old;
+    bool rowid;   /* not a column of the table */
+    char *column; /* name, that of the rowid too */
+};
+
+struct definition_key {
+    char *name;
+    int value; /* which of the values */
+};
+
+struct definition {
+    int64_t id;
+    enum operation operation;
+    char *table;
+    char *event;
+    int width;
+    struct definition_value *values;
+    bool has_new;
+    bool has_old;
+    int virtual_count;
+    char **virtuals;
+    char *table_sql;
+    int key_count;
+    struct definition_key *keys;
+    struct template template; /* of `fields`; no field: the default payload */
+    char **fields;            /* template.fields expressions */
+    char **paths;             /* the fields as they were given: path[:type][?] */
+    char *when;               /* NULL: always */
+    char *key;                /* NULL: none */
+};
+
+/*
+** Reads a row's texts; db is any connection, for its JSON functions. On error *error says what is
+** wrong, naming the value (sqlite3_free it), and the definition is empty. Returns SQLITE_OK, or the
+** code.
+*/
+int definition_read(sqlite3 *db, const struct definition_row *row, struct definition *definition,
+                    char **error);
+/* The same, for version id in db. */
+int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char **error);
+void definition_free(struct definition *definition);
+
+#endif

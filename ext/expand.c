@@ -1,0 +1,292 @@
+/*
+** expand.c: makes events out of captured rows.
+**
+** A definition (definition.c) is compiled into one statement (compile.c); a row's values are bound
+** to it natively and what it returns is rendered by the template. Without `fields` the row itself
+** is the payload and nothing is compiled. VIRTUAL generated columns are computed on the side
+** (generated.c), and only those that are asked for: one that fails fails the rows that need it.
+**
+** Where the authorizer stands: on the blueprint, never on the connection that runs. So a host keeps
+** its own, and a connection's statements are not made to compile again at every turn. What makes
+** that safe: expressions are compiled on the blueprint first; the running statement is made by the
+** legacy interface, which does not compile itself again when the schema has changed but reports
+** SQLITE_SCHEMA, and then everything is checked anew; and it is read-only by SQLite's word. A
+** host's own TEMP objects and functions of a core name are what they are to any statement of the
+** host. On a connection of our own the step limit is set while a row is expanded; in a host it is
+** not: its progress handler and sqlite3_interrupt() do there what they do for a view of the same
+** file.
+**
+** An expander owns everything it hands out. Any error while a row is expanded, out of memory too,
+** is UNEXPANDABLE with a text; nothing is half handed out.
+** SPDX-License-Identifier: MIT
+*/
+#include "expand.h"
+
+#include <string.h>
+
+#include "blueprint.h"
+#include "compile.h"
+#include "fence.h"
+#include "image.h"
+
+#define COMPILE_MOST 3 /* times in a row that the schema may change under us */
+
+struct expander {
+    sqlite3 *db;
+    bool hosted;
+    struct definition definition;
+    struct image image;
+    struct compiled compiled;
+    struct expansion event;
+    char error[1000];
+    bool failed; /* the run under way: error says why */
+};
+
+static bool has_expressions(const struct definition *d) {
+    return d->template.fields > 0 || d->when != NULL || d->key != NULL;
+}
+
+/* ---------------------------------------------------------------- making one ready */
+
+/* Compiles the expressions, on a blueprint first: the one given, or a new one. */
+static int make_statement(struct expander *expander, sqlite3 *copy, char **error) {
+    sqlite3 *own = NULL;
+    int rc = SQLITE_OK;
+
+    compiled_free(&expander->compiled);
+    if (!has_expressions(&expander->definition)) {
+        return SQLITE_OK;
+    }
+    if (copy == NULL) {
+        rc = blueprint_open(expander->db, &own);
+    }
+    if (rc == SQLITE_OK) {
+        rc = compile_definition(expander->db, copy != NULL ? copy : own, &expander->definition,
+                                image_has_virtual(&expander->image), &expander->compiled, error);
+    }
+    (void)sqlite3_close(own);
+    return rc;
+}
+
+/* Makes one for a version (row NULL), or for a row that is not stored yet. */
+static int make(sqlite3 *db, int64_t watch, const struct definition_row *row, bool hosted,
+                sqlite3 *copy, struct expander **out, char **error) {
+    struct expander *expander = sqlite3_malloc64(sizeof *expander);
+    int rc;
+
+    *out = NULL;
+    *error = NULL;
+    if (expander == NULL) {
+        return SQLITE_NOMEM;
+    }
+    memset(expander, 0, sizeof *expander);
+    expander->db = db;
+    expander->hosted = hosted;
+    rc = row != NULL ? definition_read(db, row, &expander->definition, error)
+                     : definition_load(db, watch, &expander->definition, error);
+    if (rc == SQLITE_OK) {
+        rc = image_open(&expander->image, &expander->definition, error);
+    }
+    if (rc == SQLITE_OK) {
+        rc = make_statement(expander, copy, error);
+    }
+    if (rc != SQLITE_OK) {
+        expander_free(expander);
+        return rc;
+    }
+    *out = expander;
+    return SQLITE_OK;
+}
+
+int expander_open(sqlite3 *db, int64_t watch, struct expander **out, char **error) {
+    return make(db, watch, NULL, false, NULL, out, error);
+}
+
+int expander_open_hosted(sqlite3 *db, int64_t watch, struct expander **out, char **error) {
+    return make(db, watch, NULL, true, NULL, out, error);
+}
+
+int expander_check(sqlite3 *db, sqlite3 *copy, const struct definition_row *row, char **error) {
+    struct expander *expander;
+    int rc = make(db, 0, row, true, copy, &expander, error);
+
+    expander_free(expander);
+    return rc;
+}
+
+void expander_free(struct expander *expander) {
+    if (expander == NULL) {
+        return;
+    }
+    compiled_free(&expander->compiled);
+    image_close(&expander->image);
+    definition_free(&expander->definition);
+    buffer_free(&expander->event.payload);
+    buffer_free(&expander->event.change);
+    buffer_free(&expander->event.key);
+    sqlite3_free(expander);
+}
+
+/* ---------------------------------------------------------------- one row */
+
+/* The first reason stays. */
+static void fail(struct expander *expander, const char *text) {
+    if (!expander->failed) {
+        expander->failed = true;
+        (void)sqlite3_snprintf((int)sizeof expander->error, expander->error, "%s", text);
+    }
+}
+
+static void bind(struct expander *expander, int parameter, struct cell cell) {
+    sqlite3_stmt *statement = expander->compiled.statement;
+    int rc = cell.statement != NULL
+                 ? sqlite3_bind_value(statement, parameter,
+                                      sqlite3_column_value(cell.statement, cell.column))
+                 : sqlite3_bind_null(statement, parameter);
+
+    if (rc != SQLITE_OK) {
+        fail(expander, sqlite3_errstr(rc));
+    }
+}
+
+static void bind_all(struct expander *expander) {
+    const struct definition *d = &expander->definition;
+
+    for (int i = 0; i < d->width; i++) {
+        bind(expander, i + 1, image_value(&expander->image, i));
+    }
+    for (int i = 0; expander->compiled.reads_virtual && i < d->virtual_count; i++) {
+        if (d->has_new) {
+            bind(expander, compiled_virtual(d, false, i),
+                 image_virtual(&expander->image, false, i));
+        }
+        if (d->has_old) {
+            bind(expander, compiled_virtual(d, true, i), image_virtual(&expander->image, true, i));
+        }
+    }
+    if (expander->image.error != NULL) {
+        fail(expander, expander->image.error);
+    }
+}
+
+/* Steps the statement: SQLITE_ROW, SQLITE_DONE, SQLITE_SCHEMA, or an error that is kept. */
+static int step(struct expander *expander) {
+    struct fence fence;
+    bool limit = false;
+    int rc;
+
+    if (!expander->hosted) {
+        fence_up(&fence, expander->db);
+    }
+    rc = sqlite3_step(expander->compiled.statement);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        rc = sqlite3_reset(expander->compiled.statement);
+    }
+    if (!expander->hosted) {
+        limit = fence_down(&fence);
+    }
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE && rc != SQLITE_SCHEMA) {
+        fail(expander,
+             limit ? "an expression took more than 1,000,000 steps" : sqlite3_errmsg(expander->db));
+    }
+    return rc;
+}
+
+/* Runs the expressions over the row. Returns true if `when` holds: then the statement is on its
+** row. */
+static bool run_statement(struct expander *expander) {
+    int rc = SQLITE_SCHEMA;
+
+    for (int i = 0; i < COMPILE_MOST && rc == SQLITE_SCHEMA && !expander->failed; i++) {
+        char *error = NULL;
+
+        if (i > 0 || expander->compiled.statement == NULL) {
+            int made = make_statement(expander, NULL, &error);
+            if (made != SQLITE_OK) {
+                fail(expander, error != NULL ? error : sqlite3_errstr(made));
+                sqlite3_free(error);
+                break;
+            }
+        }
+        bind_all(expander);
+        if (!expander->failed) {
+            rc = step(expander);
+        }
+    }
+    if (rc == SQLITE_SCHEMA) {
+        fail(expander, "the schema keeps changing");
+    }
+    return rc == SQLITE_ROW && !expander->failed;
+}
+
+static bool render_field(void *context, int field, enum template_type type, struct buffer *out) {
+    const struct expander *expander = context;
+
+    return cell_render(
+        (struct cell){expander->compiled.statement, expander->compiled.fields + field}, type, out);
+}
+
+static void render_event(struct expander *expander, bool with_change) {
+    struct expansion *event = &expander->event;
+    const struct definition *d = &expander->definition;
+
+    if (d->template.fields > 0 && !event->truncated) {
+        template_render(&d->template, render_field, expander, &event->payload);
+    } else {
+        image_render(&expander->image, &event->payload);
+    }
+    if (with_change) {
+        image_render_change(&expander->image, &event->change);
+    }
+    if (d->key != NULL && !event->truncated) {
+        event->has_key = cell_render_key(
+            (struct cell){expander->compiled.statement, expander->compiled.key}, &event->key);
+    }
+    if (expander->image.error != NULL) {
+        fail(expander, expander->image.error);
+    } else if (event->payload.failed || event->change.failed || event->key.failed) {
+        fail(expander, "out of memory");
+    }
+}
+
+enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int first,
+                           bool with_change, struct expansion *event, const char **error) {
+    struct expansion *made = &expander->event;
+    bool wanted = true;
+
+    image_show(&expander->image, row, first);
+    expander->failed = false;
+    buffer_clear(&made->payload);
+    buffer_clear(&made->change);
+    buffer_clear(&made->key);
+    made->has_key = false;
+    made->truncated = image_is_truncated(&expander->image);
+    if (!made->truncated && has_expressions(&expander->definition)) {
+        wanted = run_statement(expander);
+    }
+    if (wanted && !expander->failed) {
+        render_event(expander, with_change);
+    }
+    if (expander->compiled.statement != NULL) {
+        (void)sqlite3_reset(expander->compiled.statement);
+        (void)sqlite3_clear_bindings(expander->compiled.statement); /* rows may be large */
+    }
+    *error = expander->error;
+    *event = *made;
+    if (expander->failed) {
+        return UNEXPANDABLE;
+    }
+    return wanted ? EXPANDED : FILTERED;
+}
+
+const char *expander_event(const struct expander *expander) {
+    return expander->definition.event;
+}
+
+const char *expander_table(const struct expander *expander) {
+    return expander->definition.table;
+}
+
+int expander_width(const struct expander *expander) {
+    return expander->definition.width;
+}

@@ -1,0 +1,37 @@
+/*
+** fence.h: what SQL that came out of a database file may do: read the application's tables, call
+** harmless functions, and take so many steps.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOK_FENCE_H
+#define RESTHOOK_FENCE_H
+
+#include <stdbool.h>
+
+#include "sqlite.h"
+
+#define FENCE_STEPS 1000000              /* of SQLite's virtual machine: some 50 ms */
+#define FENCE_LENGTH (256 * 1024 * 1024) /* bytes of a value, made or read, while a fence is up */
+
+/*
+** An authorizer for reading: SELECT of tables that are not resthook_*, sqlite_* or virtual tables
+** that look at the system; functions that fence_function allows; nothing else. The context is not
+** used.
+*/
+int fence_reader(void *context, int action, const char *first, const char *second,
+                 const char *database, const char *inner);
+/* May this function be called? Not those that read or write files, load code, or are ours. */
+bool fence_function(const char *name);
+
+/* The step limit. A fence that is up holds the connection's progress handler; it is put down by the
+** same caller. */
+struct fence {
+    sqlite3 *db;
+    int left;   /* in thousands of steps */
+    int length; /* the connection's own limit */
+};
+void fence_up(struct fence *fence, sqlite3 *db);
+/* Returns whether the limit was met, which then is why a statement was interrupted. */
+bool fence_down(struct fence *fence);
+
+#endif

@@ -1,0 +1,90 @@
+/*
+** hooks.h: what the rooms of the extension offer each other: how an SQL function is written here, and the
+** functions that each room registers.
+**
+** An SQL function that changes the database does its work inside call_begin and call_end: the statements it runs
+** are undone when it fails, so that an error leaves nothing changed.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOK_HOOKS_H
+#define RESTHOOK_HOOKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sqlite.h"
+
+#define SCHEMA_VERSION 1
+#define RESTHOOK_VERSION "0.1.0"
+
+/*
+** One call of an SQL function. Errors are sticky: the first one is kept, and every later step does nothing,
+** so that a sequence is straight lines. The message always begins with the function's name.
+*/
+struct call {
+    const char *function; /* "resthook_subscribe" */
+    sqlite3_context *context;
+    sqlite3 *db;
+    int rc;           /* SQLITE_OK, or the first error */
+    char *error;      /* its message, sqlite3_malloc'ed; NULL: sqlite's own text of rc */
+    bool savepoint;   /* opened here, and to be released or rolled back */
+    sqlite3_int64 last_rowid; /* the host's last_insert_rowid(), put back at the end */
+};
+
+/*
+** Starts a call: opens a savepoint where SQLite allows one (inside INSERT … SELECT f(…) it does not: there the
+** statement's own rollback serves), and unless needs_schema is false checks that the schema is there and not newer.
+*/
+void call_begin(struct call *call, sqlite3_context *context, const char *function, bool needs_schema);
+/* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the result was
+** set by the caller before. Returns true on success. */
+bool call_end(struct call *call);
+/* Fails the call: "FUNCTION: message". Never give it a secret. */
+void call_fail(struct call *call, const char *format, ...);
+/* Runs sql with bound arguments, one letter each: 't' const char* (NULL is NULL), 'i' sqlite3_int64,
+** 'v' sqlite3_value*, 'n' NULL (takes no argument). */
+void call_exec(struct call *call, const char *sql, const char *types, ...);
+/* The same, for a query: the first column of the first row as text (sqlite3_free it; NULL: no row or NULL),
+** or as an integer (otherwise: no row or NULL). */
+char *call_text(struct call *call, const char *sql, const char *types, ...);
+sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql, const char *types, ...);
+/* Prepares a query to step through by hand; NULL after an error. */
+sqlite3_stmt *call_prepare(struct call *call, const char *sql, const char *types, ...);
+/* Steps it: true, a row; false, the end or an error (kept in the call). */
+bool call_step(struct call *call, sqlite3_stmt *statement);
+/* Argument i as text that has no NUL in it and at most `most` bytes; fails the call, naming `what`, otherwise.
+** What is not text is refused, a number too. */
+const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what, int most);
+/* ms since 1970-01-01, from SQLite's own clock (constant within a statement). */
+sqlite3_int64 call_now(struct call *call);
+/* A value for an error message: at most 80 characters, control characters replaced, sqlite3_malloc'ed. */
+char *shown(sqlite3_value *value);
+
+/* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
+sqlite3_int64 newest_event(struct call *call);
+
+/* Value of a setting as resthook_get returns it; the caller owns it (sqlite3_free). */
+char *setting_text(struct call *call, const char *name);
+sqlite3_int64 setting_int(struct call *call, const char *name);
+
+/* A function as a room registers it; each number of arguments is a row of its own. */
+struct function {
+    const char *name;
+    int arguments;
+    bool direct_only; /* not from triggers and views: see resthook.c */
+    void (*run)(sqlite3_context *, int, sqlite3_value **);
+};
+int register_functions(sqlite3 *db, const struct function *functions, int count);
+
+/* Each room registers its functions. */
+int install_register(sqlite3 *db);   /* resthook_init, _uninstall, _version */
+int settings_register(sqlite3 *db);  /* resthook_set, _get */
+int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_rotate_secret */
+int emit_register(sqlite3 *db);      /* resthook_emit, _ping, _replay */
+int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair, _payload */
+int history_register(sqlite3 *db);   /* the virtual tables */
+
+/* Fills resthook_setting from the table in settings.c, keeping values. Called by resthook_init. */
+void settings_install(struct call *call);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+** install.c: resthook_init(), resthook_uninstall(), resthook_version().
+**
+** The schema is made in one savepoint: it is whole or not there. Uninstalling drops the watches' triggers first.
+** SPDX-License-Identifier: MIT
+*/
+#include <stddef.h>
+
+#include "hooks.h"
+#include "sql.h"
+
+static void init(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+
+    (void)argc;
+    (void)argv;
+    call_begin(&call, context, "resthook_init", false);
+    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'resthook_meta'", "") != 0) {
+        sqlite3_int64 schema =
+            call_int(&call, 0, "SELECT value FROM main.resthook_meta WHERE name = 'schema'", "");
+
+        if (schema > SCHEMA_VERSION) {
+            call_fail(&call, "the schema of this file is version %lld, newer than this program's %d", schema,
+                      SCHEMA_VERSION);
+        }
+    }
+    call_exec(&call, sql_schema, "");
+    settings_install(&call);
+    sqlite3_result_int(context, SCHEMA_VERSION);
+    call_end(&call);
+}
+
+/* Drops every trigger of ours that stands on a table of the application; returns how many. */
+static int drop_watch_triggers(struct call *call) {
+    int count = 0;
+    char *sql;
+
+    while ((sql = call_text(call,
+                            "SELECT 'DROP TRIGGER main.\"' || name || '\"' FROM main.sqlite_master"
+                            " WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' LIMIT 1",
+                            "")) != NULL) {
+        call_exec(call, sql, "");
+        sqlite3_free(sql);
+        if (call->rc != SQLITE_OK) {
+            break;
+        }
+        count++;
+    }
+    return count;
+}
+
+static void uninstall(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    int count;
+
+    (void)argc;
+    (void)argv;
+    call_begin(&call, context, "resthook_uninstall", false);
+    count = drop_watch_triggers(&call);
+    call_exec(&call, sql_uninstall, "");
+    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'sqlite_sequence'", "") != 0) {
+        call_exec(&call, "DELETE FROM main.sqlite_sequence WHERE name LIKE 'resthook\\_%' ESCAPE '\\'", "");
+    }
+    sqlite3_result_int(context, count);
+    call_end(&call);
+}
+
+static void version(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    (void)argv;
+    sqlite3_result_text(context, RESTHOOK_VERSION, -1, SQLITE_STATIC);
+}
+
+int install_register(sqlite3 *db) {
+    static const struct function functions[] = {
+        {"resthook_init", 0, true, init},
+        {"resthook_uninstall", 0, true, uninstall},
+        {"resthook_version", 0, false, version},
+    };
+
+    return register_functions(db, functions, sizeof functions / sizeof *functions);
+}

@@ -1,0 +1,146 @@
+/*
+** options.c: see options.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "options.h"
+
+#include <string.h>
+
+#include "json.h"
+
+#define DOCUMENT_MAX (1 << 20)
+
+static const char *const type_names[] = {"a text", "a whole number", "a number", "true or false", "an object", "an array"};
+
+/* "a, b, c" of the keys known; sqlite3_malloc'ed. */
+static char *known_keys(const struct option_rule *rules, int count) {
+    char *list = NULL;
+
+    for (int i = 0; i < count; i++) {
+        char *longer = sqlite3_mprintf("%s%s%s", list != NULL ? list : "", i > 0 ? ", " : "", rules[i].key);
+
+        sqlite3_free(list);
+        list = longer;
+        if (list == NULL) {
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static bool fits(const char *json_type, enum option_type type) {
+    switch (type) {
+    case OPTION_TEXT:
+        return strcmp(json_type, "text") == 0;
+    case OPTION_INTEGER:
+        return strcmp(json_type, "integer") == 0;
+    case OPTION_NUMBER:
+        return strcmp(json_type, "integer") == 0 || strcmp(json_type, "real") == 0;
+    case OPTION_BOOLEAN:
+        return strcmp(json_type, "true") == 0 || strcmp(json_type, "false") == 0;
+    case OPTION_OBJECT:
+        return strcmp(json_type, "object") == 0;
+    default:
+        return strcmp(json_type, "array") == 0;
+    }
+}
+
+/* A wrong value is shown, but never that of a secret. */
+static void fail_type(struct call *call, const struct option_rule *rule, sqlite3_value *value) {
+    char *text = strcmp(rule->key, "secret") == 0 ? sqlite3_mprintf("something else") : shown(value);
+
+    call_fail(call, "option %s is %s, expected %s", rule->key, text != NULL ? text : "?", type_names[rule->type]);
+    sqlite3_free(text);
+}
+
+static void take_value(struct call *call, sqlite3_stmt *row, const struct option_rule *rule, struct option *option) {
+    const char *json_type = (const char *)sqlite3_column_text(row, 1);
+
+    if (option->given) {
+        call_fail(call, "option %s is given twice", rule->key);
+        return;
+    }
+    option->given = true;
+    option->null = json_type != NULL && strcmp(json_type, "null") == 0;
+    if (json_type == NULL || option->null) {
+        return;
+    }
+    if (!fits(json_type, rule->type)) {
+        fail_type(call, rule, sqlite3_column_value(row, 2));
+        return;
+    }
+    option->integer = sqlite3_column_int64(row, 2);
+    option->number = sqlite3_column_double(row, 2);
+    option->text = sqlite3_mprintf("%s", sqlite3_column_text(row, 2));
+    if (option->text == NULL) {
+        call->rc = SQLITE_NOMEM;
+    } else if (strlen(option->text) != (size_t)sqlite3_column_bytes(row, 2)) {
+        call_fail(call, "option %s contains a NUL character", rule->key);
+    }
+}
+
+static void take(struct call *call, sqlite3_stmt *row, const struct option_rule *rules, int count,
+                 struct option *values) {
+    const char *key = (const char *)sqlite3_column_text(row, 0);
+
+    for (int i = 0; key != NULL && i < count; i++) {
+        if (strcmp(key, rules[i].key) == 0) {
+            take_value(call, row, &rules[i], &values[i]);
+            return;
+        }
+    }
+    char *known = known_keys(rules, count), *unknown = shown(sqlite3_column_value(row, 0));
+
+    call_fail(call, "there is no option %s; known are %s", unknown != NULL ? unknown : "?",
+              known != NULL ? known : "others");
+    sqlite3_free(known);
+    sqlite3_free(unknown);
+}
+
+static bool is_object(struct call *call, sqlite3_value *document) {
+    const char *text = (const char *)sqlite3_value_text(document);
+    size_t length = (size_t)sqlite3_value_bytes(document), where = 0;
+    const char *wrong = NULL;
+    char *value = shown(document);
+
+    if (sqlite3_value_type(document) != SQLITE_TEXT || text == NULL) {
+        call_fail(call, "options are %s, expected a JSON object", value != NULL ? value : "?");
+    } else if (length > DOCUMENT_MAX) {
+        call_fail(call, "options are %d bytes long, expected at most %d", (int)length, DOCUMENT_MAX);
+    } else if ((wrong = json_check(text, length, &where)) != NULL) {
+        call_fail(call, "options are not JSON: %s at byte %d", wrong, (int)where);
+    } else if (text[strspn(text, " \t\r\n")] != '{') {
+        call_fail(call, "options are %s, expected a JSON object", value != NULL ? value : "?");
+    }
+    sqlite3_free(value);
+    return call->rc == SQLITE_OK;
+}
+
+void options_read(struct call *call, sqlite3_value *document, const struct option_rule *rules, int count,
+                  struct option *values) {
+    memset(values, 0, (size_t)count * sizeof *values);
+    if (call->rc != SQLITE_OK || document == NULL || sqlite3_value_type(document) == SQLITE_NULL ||
+        !is_object(call, document)) {
+        return;
+    }
+    sqlite3_stmt *rows = NULL;
+
+    if (sqlite3_prepare_v2(call->db, "SELECT key, type, value FROM json_each(?1)", -1, &rows, NULL) == SQLITE_ERROR) {
+        call_fail(call, "this SQLite (%s) has no JSON functions, which options need", sqlite3_libversion());
+        return;
+    }
+    if (rows == NULL || sqlite3_bind_value(rows, 1, document) != SQLITE_OK) {
+        call->rc = call->rc == SQLITE_OK ? sqlite3_errcode(call->db) : call->rc;
+    }
+    while (call_step(call, rows)) {
+        take(call, rows, rules, count, values);
+    }
+    (void)sqlite3_finalize(rows);
+}
+
+void options_free(struct option *values, int count) {
+    for (int i = 0; i < count; i++) {
+        sqlite3_free(values[i].text);
+        values[i].text = NULL;
+    }
+}

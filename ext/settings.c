@@ -1,0 +1,196 @@
+/*
+** settings.c: the settings of a database: one table, from which come defaults, bounds, errors and the view
+** resthook_settings. The dispatcher reads them while it runs; the operator's flags are ceilings above them.
+** SPDX-License-Identifier: MIT
+*/
+#include <string.h>
+
+#include "hooks.h"
+#include "retry.h"
+
+enum setting_type { SETTING_INTEGER, SETTING_DURATION, SETTING_SCHEDULE };
+
+static const char *const type_names[] = {"integer", "duration", "schedule"};
+
+/* Durations are in seconds; as text they may have a unit ("15s", "2h"). */
+static const struct setting {
+    const char *name;
+    enum setting_type type;
+    const char *unit;
+    const char *standard;
+    double least, most;
+    const char *help;
+} settings[] = {
+    {"capture_max", SETTING_INTEGER, "bytes", "1048576", 1024, 268435456,
+     "a row larger than this is captured as its primary key; takes effect when a watch is made or repaired"},
+    {"retry_schedule", SETTING_SCHEDULE, "delays", RETRY_STANDARD, 0, 0,
+     "delay before each attempt, of subscriptions that have none of their own"},
+    {"retry_after_max", SETTING_DURATION, "seconds", "86400", 0, 2592000,
+     "how far a target's Retry-After may put an attempt off"},
+    {"timeout", SETTING_DURATION, "seconds", "15", 0.1, 300, "for a whole request"},
+    {"connect_timeout", SETTING_DURATION, "seconds", "5", 0.1, 300, "for name, connection and TLS handshake"},
+    {"max_in_flight", SETTING_INTEGER, "requests", "64", 1, 1000, "requests at once of one subscription"},
+    {"response_max", SETTING_INTEGER, "bytes", "4096", 0, 65536, "of a response's body that are kept"},
+    {"rotation_overlap", SETTING_DURATION, "seconds", "86400", 0, 604800,
+     "how long the old secret signs too after resthook_rotate_secret()"},
+    {"keep_events", SETTING_DURATION, "seconds", "604800", 0, 31536000,
+     "settled events stay in the outbox this long, for replay"},
+    {"keep_deliveries", SETTING_DURATION, "seconds", "2592000", 0, 315360000,
+     "delivered and cancelled deliveries stay in the history"},
+    {"keep_dead", SETTING_DURATION, "seconds", "7776000", 0, 315360000, "dead deliveries stay in the history"},
+    {"keep_attempts", SETTING_DURATION, "seconds", "604800", 0, 315360000,
+     "attempts before a delivery's last one stay in the history"},
+    {"keep_pending", SETTING_DURATION, "seconds", "2592000", 60, 315360000,
+     "what is kept for a paused or failing target ends as dead: expired after this"},
+    {"keep_pending_rows", SETTING_INTEGER, "deliveries", "1000000", 1, 1000000000,
+     "and beyond so many of one subscription, the oldest first"},
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+void settings_install(struct call *call) {
+    for (int i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        bool bounded = s->type != SETTING_SCHEDULE;
+
+        call_exec(call, "INSERT OR IGNORE INTO main.resthook_setting(name, type, unit, help) VALUES (?1, '', '', '')", "t",
+                  s->name);
+        call_exec(call,
+                  "UPDATE main.resthook_setting SET type = ?2, unit = ?3, standard = CASE WHEN ?2 = 'schedule' THEN ?4"
+                  " ELSE CAST(?4 AS NUMERIC) END, help = ?5 WHERE name = ?1",
+                  "ttttt", s->name, type_names[s->type], s->unit, s->standard, s->help);
+        if (bounded) {
+            char *least = sqlite3_mprintf("%.15g", s->least), *most = sqlite3_mprintf("%.15g", s->most);
+
+            call_exec(call,
+                      "UPDATE main.resthook_setting SET least = CAST(?2 AS NUMERIC), most = CAST(?3 AS NUMERIC)"
+                      " WHERE name = ?1",
+                      "ttt", s->name, least, most);
+            sqlite3_free(least);
+            sqlite3_free(most);
+        }
+    }
+}
+
+static const struct setting *find(struct call *call, const char *name) {
+    char *known = NULL;
+
+    for (int i = 0; name != NULL && i < SETTINGS; i++) {
+        if (strcmp(settings[i].name, name) == 0) {
+            return &settings[i];
+        }
+    }
+    for (int i = 0; i < SETTINGS; i++) {
+        char *longer = sqlite3_mprintf("%s%s%s", known != NULL ? known : "", i > 0 ? ", " : "", settings[i].name);
+
+        sqlite3_free(known);
+        known = longer;
+    }
+    if (name != NULL) {
+        call_fail(call, "there is no setting '%.80s'; known are %s", name, known != NULL ? known : "others");
+    }
+    sqlite3_free(known);
+    return NULL;
+}
+
+char *setting_text(struct call *call, const char *name) {
+    return call_text(call, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t", name);
+}
+
+sqlite3_int64 setting_int(struct call *call, const char *name) {
+    return call_int(call, 0, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t", name);
+}
+
+static void check_schedule(struct call *call, const struct setting *s, sqlite3_value *value, const char *given) {
+    struct retry_schedule schedule;
+    const char *wrong = "is not text";
+
+    if (sqlite3_value_type(value) == SQLITE_TEXT) {
+        wrong = retry_parse((const char *)sqlite3_value_text(value), (size_t)sqlite3_value_bytes(value), &schedule);
+    }
+    if (wrong != NULL) {
+        call_fail(call, "%s %s %s, expected delays such as '0, 5s, 5m, 2h'", s->name, given, wrong);
+    }
+    call_exec(call, "UPDATE main.resthook_setting SET value = ?2 WHERE name = ?1", "tv", s->name, value);
+}
+
+static void check_number(struct call *call, const struct setting *s, sqlite3_value *value, const char *given) {
+    int type = sqlite3_value_type(value);
+    double number = sqlite3_value_double(value);
+    bool ok = type == SQLITE_INTEGER || (type == SQLITE_FLOAT && s->type == SETTING_DURATION);
+
+    if (type == SQLITE_TEXT && s->type == SETTING_DURATION) {
+        int64_t ms = retry_duration((const char *)sqlite3_value_text(value), (size_t)sqlite3_value_bytes(value));
+
+        ok = ms >= 0;
+        number = (double)ms / 1000.0;
+    }
+    if (!ok || number < s->least || number > s->most) {
+        char *range = sqlite3_mprintf("%s is %s, expected a %s of %s from %.15g to %.15g", s->name, given,
+                                      s->type == SETTING_INTEGER ? "whole number" : "number", s->unit, s->least, s->most);
+
+        call_fail(call, "%s", range != NULL ? range : s->name);
+        sqlite3_free(range);
+        return;
+    }
+    char *text = sqlite3_mprintf("%.15g", number);
+
+    call_exec(call, "UPDATE main.resthook_setting SET value = CAST(?2 AS NUMERIC) WHERE name = ?1", "tt", s->name, text);
+    sqlite3_free(text);
+}
+
+/* The value in force, with its type. */
+static void result(struct call *call, const char *name) {
+    sqlite3_stmt *row =
+        call_prepare(call, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t", name);
+
+    if (call_step(call, row)) {
+        sqlite3_result_value(call->context, sqlite3_column_value(row, 0));
+    }
+    (void)sqlite3_finalize(row);
+}
+
+static void set(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+
+    (void)argc;
+    call_begin(&call, context, "resthook_set", true);
+    const struct setting *s = find(&call, call_text_argument(&call, argv, 0, "name", 100));
+    char *given = shown(argv[1]);
+
+    if (given == NULL) {
+        call.rc = SQLITE_NOMEM;
+    } else if (s != NULL && sqlite3_value_type(argv[1]) == SQLITE_NULL) {
+        call_exec(&call, "UPDATE main.resthook_setting SET value = NULL WHERE name = ?1", "t", s->name);
+    } else if (s != NULL && s->type == SETTING_SCHEDULE) {
+        check_schedule(&call, s, argv[1], given);
+    } else if (s != NULL) {
+        check_number(&call, s, argv[1], given);
+    }
+    if (s != NULL) {
+        result(&call, s->name);
+    }
+    sqlite3_free(given);
+    call_end(&call);
+}
+
+static void get(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+
+    (void)argc;
+    call_begin(&call, context, "resthook_get", true);
+    const struct setting *s = find(&call, call_text_argument(&call, argv, 0, "name", 100));
+
+    if (s != NULL) {
+        result(&call, s->name);
+    }
+    call_end(&call);
+}
+
+int settings_register(sqlite3 *db) {
+    static const struct function functions[] = {
+        {"resthook_set", 2, true, set},
+        {"resthook_get", 1, true, get},
+    };
+
+    return register_functions(db, functions, sizeof functions / sizeof *functions);
+}

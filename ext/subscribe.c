@@ -1,0 +1,383 @@
+/*
+** subscribe.c: who wants what: resthook_subscribe, _update, _pause, _resume, _unsubscribe, _secret, _rotate_secret.
+**
+** Everything is checked before anything is written. No error ever shows a secret.
+** SPDX-License-Identifier: MIT
+*/
+#include <string.h>
+
+#include "event.h"
+#include "header.h"
+#include "hooks.h"
+#include "options.h"
+#include "retry.h"
+#include "secret.h"
+#include "url.h"
+
+enum {
+    OPT_SECRET,
+    OPT_STATUS,
+    OPT_HEADERS,
+    OPT_FORMAT,
+    OPT_MAX_IN_FLIGHT,
+    OPT_TIMEOUT,
+    OPT_RETRY_SCHEDULE,
+    OPT_DESCRIPTION,
+    OPT_COUNT
+};
+
+static const struct option_rule rules[OPT_COUNT] = {
+    [OPT_SECRET] = {"secret", OPTION_TEXT},
+    [OPT_STATUS] = {"status", OPTION_TEXT},
+    [OPT_HEADERS] = {"headers", OPTION_OBJECT},
+    [OPT_FORMAT] = {"format", OPTION_TEXT},
+    [OPT_MAX_IN_FLIGHT] = {"max_in_flight", OPTION_INTEGER},
+    [OPT_TIMEOUT] = {"timeout", OPTION_NUMBER},
+    [OPT_RETRY_SCHEDULE] = {"retry_schedule", OPTION_TEXT},
+    [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
+};
+
+#define HEADERS_MOST 50
+#define DESCRIPTION_MOST 1000
+#define ID_LENGTH 24
+
+/* 'sub_' and 24 of 36 characters: 124 bits. Bytes of 252 and above are thrown away, so that none is likelier. */
+static void make_id(char id[4 + ID_LENGTH + 1]) {
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    int count = 0;
+
+    memcpy(id, "sub_", 4);
+    while (count < ID_LENGTH) {
+        unsigned char byte;
+
+        sqlite3_randomness(1, &byte);
+        if (byte < 252) {
+            id[4 + count++] = alphabet[byte % 36];
+        }
+    }
+    id[4 + ID_LENGTH] = '\0';
+}
+
+static void make_secret(char secret[SECRET_TEXT_MAX]) {
+    unsigned char random[SECRET_BYTES_MIN];
+
+    sqlite3_randomness(sizeof random, random);
+    secret_format(random, secret);
+}
+
+/* --- checking ------------------------------------------------------------------------------------------------ */
+
+static void check_one_of(struct call *call, const char *key, const char *value, const char *const *allowed,
+                         const char *list) {
+    for (; *allowed != NULL; allowed++) {
+        if (strcmp(value, *allowed) == 0) {
+            return;
+        }
+    }
+    call_fail(call, "option %s is '%.80s', expected one of %s", key, value, list);
+}
+
+static void check_headers(struct call *call, const char *object) {
+    sqlite3_stmt *rows = call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
+    int count = 0;
+
+    while (call_step(call, rows)) {
+        const char *name = (const char *)sqlite3_column_text(rows, 0);
+        const char *type = (const char *)sqlite3_column_text(rows, 1);
+        const char *value = (const char *)sqlite3_column_text(rows, 2);
+
+        if (name == NULL || type == NULL) {
+            call->rc = SQLITE_NOMEM;
+        } else if (strcmp(type, "text") != 0 || value == NULL) {
+            call_fail(call, "header '%.80s' is not a text", name);
+        } else if (++count > HEADERS_MOST) {
+            call_fail(call, "there are more than %d headers", HEADERS_MOST);
+        } else {
+            const char *wrong = header_check(name, (size_t)sqlite3_column_bytes(rows, 0), value,
+                                             (size_t)sqlite3_column_bytes(rows, 2));
+
+            if (wrong != NULL) { /* the value may be a credential */
+                char *shown_name = shown(sqlite3_column_value(rows, 0));
+
+                call_fail(call, "header %s: %s", shown_name != NULL ? shown_name : "?", wrong);
+                sqlite3_free(shown_name);
+            }
+        }
+    }
+    (void)sqlite3_finalize(rows);
+}
+
+static void check_options(struct call *call, const struct option *options) {
+    static const char *const statuses[] = {"active", "inactive", NULL};
+    static const char *const formats[] = {"bare", "standard", "cloudevents", "change", NULL};
+    const struct option *o;
+    const char *wrong = NULL;
+
+    if (call->rc != SQLITE_OK) {
+        return;
+    }
+    if ((o = &options[OPT_SECRET])->text != NULL) {
+        unsigned char key[SECRET_BYTES_MAX];
+
+        if (secret_parse(o->text, strlen(o->text), key, &wrong) == 0) {
+            call_fail(call, "option secret %s, expected whsec_ and the base64 of 24 to 64 bytes", wrong);
+        }
+    }
+    if ((o = &options[OPT_STATUS])->text != NULL) {
+        check_one_of(call, "status", o->text, statuses, "active, inactive");
+    }
+    if ((o = &options[OPT_FORMAT])->text != NULL) {
+        check_one_of(call, "format", o->text, formats, "bare, standard, cloudevents, change");
+    }
+    if ((o = &options[OPT_HEADERS])->text != NULL) {
+        check_headers(call, o->text);
+    }
+    o = &options[OPT_MAX_IN_FLIGHT];
+    if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {
+        call_fail(call, "option max_in_flight is %lld, expected a number from 1 to 1000", o->integer);
+    }
+    o = &options[OPT_TIMEOUT];
+    if (o->given && !o->null && !(o->number >= 0.1 && o->number <= 300)) {
+        call_fail(call, "option timeout is %.20s, expected seconds from 0.1 to 300", o->text != NULL ? o->text : "?");
+    }
+    if ((o = &options[OPT_RETRY_SCHEDULE])->text != NULL) {
+        struct retry_schedule schedule;
+
+        wrong = retry_parse(o->text, strlen(o->text), &schedule);
+        if (wrong != NULL) {
+            call_fail(call, "option retry_schedule '%.80s' %s, expected delays such as '0,5s,5m'", o->text, wrong);
+        }
+    }
+    o = &options[OPT_DESCRIPTION];
+    if (o->text != NULL && strlen(o->text) > DESCRIPTION_MOST) {
+        call_fail(call, "option description is %d bytes long, expected at most %d", (int)strlen(o->text), DESCRIPTION_MOST);
+    }
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------- */
+
+/* Sets one column from its key, where it was given; null is the default. */
+static void put(struct call *call, const char *id, const struct option *option, const char *sql) {
+    if (option->given) {
+        call_exec(call, sql, "tt", id, option->text);
+    }
+}
+
+static void write_options(struct call *call, const char *id, const struct option *options) {
+    if (options[OPT_SECRET].given && options[OPT_SECRET].null) {
+        call_fail(call, "option secret can't be null; resthook_rotate_secret() makes a new one");
+    }
+    put(call, id, &options[OPT_SECRET],
+        "UPDATE main.resthook_subscription SET secret = ?2, old_secret = NULL, old_secret_until = NULL WHERE id = ?1");
+    put(call, id, &options[OPT_STATUS],
+        "UPDATE main.resthook_subscription SET status = ifnull(?2, 'active'), reason = NULL WHERE id = ?1");
+    put(call, id, &options[OPT_HEADERS], "UPDATE main.resthook_subscription SET headers = ?2 WHERE id = ?1");
+    put(call, id, &options[OPT_FORMAT],
+        "UPDATE main.resthook_subscription SET format = ifnull(?2, 'bare') WHERE id = ?1");
+    put(call, id, &options[OPT_MAX_IN_FLIGHT],
+        "UPDATE main.resthook_subscription SET max_in_flight = CAST(?2 AS INTEGER) WHERE id = ?1");
+    put(call, id, &options[OPT_TIMEOUT],
+        "UPDATE main.resthook_subscription SET timeout = CAST(round(CAST(?2 AS REAL) * 1000) AS INTEGER) WHERE id = ?1");
+    put(call, id, &options[OPT_RETRY_SCHEDULE],
+        "UPDATE main.resthook_subscription SET retry_schedule = ?2 WHERE id = ?1");
+    put(call, id, &options[OPT_DESCRIPTION], "UPDATE main.resthook_subscription SET description = ?2 WHERE id = ?1");
+}
+
+static void touch(struct call *call, const char *id) {
+    call_exec(call,
+              "UPDATE main.resthook_subscription SET revision = revision + 1,"
+              " updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = ?1",
+              "t", id);
+}
+
+static void add(struct call *call, const char *id, const char *event, const char *target) {
+    char secret[SECRET_TEXT_MAX];
+    sqlite3_int64 now = call_now(call);
+
+    make_secret(secret);
+    call_exec(call,
+              "INSERT INTO main.resthook_subscription(id, event, target, secret, from_id, created_at, updated_at)"
+              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+              "ttttii", id, event, target, secret, newest_event(call), now);
+}
+
+/* --- the functions ------------------------------------------------------------------------------------------- */
+
+static void check_event_and_target(struct call *call, sqlite3_value **argv, const char *event, const char *target) {
+    const char *wrong;
+
+    if (call->rc != SQLITE_OK) {
+        return;
+    }
+    char *event_shown = shown(argv[0]), *target_shown = shown(argv[1]);
+
+    if (event_shown == NULL || target_shown == NULL) {
+        call->rc = SQLITE_NOMEM;
+    } else if ((wrong = event_check_pattern(event, strlen(event))) != NULL) {
+        call_fail(call, "event %s %s, expected a name such as enrollment.create, enrollment.* or *", event_shown, wrong);
+    } else if ((wrong = url_check(target, strlen(target), NULL)) != NULL) {
+        call_fail(call, "target %s %s, expected a URL such as https://example.com/hook", target_shown, wrong);
+    }
+    sqlite3_free(event_shown);
+    sqlite3_free(target_shown);
+}
+
+static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct option options[OPT_COUNT];
+    char id[4 + ID_LENGTH + 1];
+    struct call call;
+
+    call_begin(&call, context, "resthook_subscribe", true);
+    const char *event = call_text_argument(&call, argv, 0, "event", EVENT_MAX);
+    const char *target = call_text_argument(&call, argv, 1, "target", URL_MAX - 1);
+
+    check_event_and_target(&call, argv, event, target);
+    options_read(&call, argc > 2 ? argv[2] : NULL, rules, OPT_COUNT, options);
+    check_options(&call, options);
+    char *known = call_text(&call,
+                            "SELECT id FROM main.resthook_subscription WHERE event = ?1 AND target = ?2 AND to_id IS NULL",
+                            "tt", event, target);
+
+    if (known == NULL) {
+        make_id(id);
+        if (call.rc == SQLITE_OK) {
+            add(&call, id, event, target);
+        }
+    } else {
+        memcpy(id, known, sizeof id);
+        id[sizeof id - 1] = '\0';
+    }
+    write_options(&call, id, options);
+    if (known != NULL && argc > 2 && sqlite3_value_type(argv[2]) != SQLITE_NULL) {
+        touch(&call, id);
+    }
+    sqlite3_result_text(context, id, -1, SQLITE_TRANSIENT);
+    options_free(options, OPT_COUNT);
+    sqlite3_free(known);
+    call_end(&call);
+}
+
+/* The id given, after making sure that it is a subscription's; with may_be_ended false, of one that has not ended. */
+static const char *subscription_argument(struct call *call, sqlite3_value **argv, bool may_be_ended) {
+    const char *id = call_text_argument(call, argv, 0, "id", 100);
+    char *status = call_text(call, "SELECT status FROM main.resthook_subscription WHERE id = ?1", "t", id);
+
+    if (call->rc == SQLITE_OK && status == NULL) {
+        char *value = shown(argv[0]);
+
+        call_fail(call, "there is no subscription %s", value != NULL ? value : "?");
+        sqlite3_free(value);
+    } else if (call->rc == SQLITE_OK && !may_be_ended && strcmp(status, "ended") == 0) {
+        call_fail(call, "subscription '%s' has ended; resthook_subscribe() makes a new one", id);
+    }
+    sqlite3_free(status);
+    return id;
+}
+
+static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct option options[OPT_COUNT];
+    struct call call;
+
+    (void)argc;
+    call_begin(&call, context, "resthook_update", true);
+    const char *id = subscription_argument(&call, argv, false);
+
+    options_read(&call, argv[1], rules, OPT_COUNT, options);
+    check_options(&call, options);
+    write_options(&call, id, options);
+    touch(&call, id);
+    sqlite3_result_value(context, argv[0]);
+    options_free(options, OPT_COUNT);
+    call_end(&call);
+}
+
+static void set_status(sqlite3_context *context, sqlite3_value **argv, const char *function, const char *status) {
+    struct call call;
+
+    call_begin(&call, context, function, true);
+    const char *id = subscription_argument(&call, argv, false);
+
+    call_exec(&call, "UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1", "tt", id, status);
+    touch(&call, id);
+    sqlite3_result_value(context, argv[0]);
+    call_end(&call);
+}
+
+static void pause_(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    set_status(context, argv, "resthook_pause", "inactive");
+}
+
+static void resume(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    (void)argc;
+    set_status(context, argv, "resthook_resume", "active");
+}
+
+static void unsubscribe(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    sqlite3_int64 live;
+
+    (void)argc;
+    call_begin(&call, context, "resthook_unsubscribe", true);
+    const char *id = subscription_argument(&call, argv, true);
+
+    live = call_int(&call, 0, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t", id);
+    if (live != 0) {
+        call_exec(&call,
+                  "UPDATE main.resthook_subscription SET status = 'ended', reason = 'unsubscribed', to_id = ?2 WHERE id = ?1",
+                  "ti", id, newest_event(&call));
+        touch(&call, id);
+    }
+    sqlite3_result_int(context, live != 0);
+    call_end(&call);
+}
+
+static void secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+
+    (void)argc;
+    call_begin(&call, context, "resthook_secret", true);
+    const char *id = subscription_argument(&call, argv, true);
+    char *text = call_text(&call, "SELECT secret FROM main.resthook_subscription WHERE id = ?1", "t", id);
+
+    sqlite3_result_text(context, text, -1, sqlite3_free);
+    call_end(&call);
+}
+
+static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    char new_secret[SECRET_TEXT_MAX];
+    struct call call;
+
+    call_begin(&call, context, "resthook_rotate_secret", true);
+    const char *id = subscription_argument(&call, argv, false);
+    sqlite3_int64 overlap = setting_int(&call, "rotation_overlap");
+
+    if (argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL) {
+        overlap = sqlite3_value_type(argv[1]) == SQLITE_INTEGER ? sqlite3_value_int64(argv[1]) : -1;
+        if (overlap < 0 || overlap > 604800) {
+            char *value = shown(argv[1]);
+
+            call_fail(&call, "overlap is %s, expected seconds from 0 to 604800", value != NULL ? value : "?");
+            sqlite3_free(value);
+        }
+    }
+    make_secret(new_secret);
+    call_exec(&call,
+              "UPDATE main.resthook_subscription SET old_secret = secret, old_secret_until = ?3, secret = ?2 WHERE id = ?1",
+              "tti", id, new_secret, call_now(&call) + overlap * 1000);
+    touch(&call, id);
+    sqlite3_result_text(context, new_secret, -1, SQLITE_TRANSIENT);
+    call_end(&call);
+}
+
+int subscribe_register(sqlite3 *db) {
+    static const struct function functions[] = {
+        {"resthook_subscribe", 2, true, subscribe},         {"resthook_subscribe", 3, true, subscribe},
+        {"resthook_update", 2, true, update},               {"resthook_pause", 1, true, pause_},
+        {"resthook_resume", 1, true, resume},               {"resthook_unsubscribe", 1, true, unsubscribe},
+        {"resthook_secret", 1, true, secret},               {"resthook_rotate_secret", 1, true, rotate_secret},
+        {"resthook_rotate_secret", 2, true, rotate_secret},
+    };
+
+    return register_functions(db, functions, sizeof functions / sizeof *functions);
+}

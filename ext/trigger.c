@@ -1,0 +1,217 @@
+/*
+** trigger.c: writes the trigger that captures a row. It runs in the application's statements, with
+** nothing but core SQL, and must never make one fail, change what it shows, or stand in the way of
+** a migration. Why it looks as it does, for a table t(id, a) and version 7:
+**
+**   CREATE TRIGGER main."resthook_watch_7" AFTER INSERT ON "t"
+**   WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=7)
+**   BEGIN
+**   INSERT INTO resthook_outbox(watch,v0,v1)
+**     SELECT 7,* FROM(SELECT(SELECT NEW."id")v0,(SELECT NEW."a")v1
+**                     FROM(SELECT NULL "id",NULL "a")new LIMIT 1)
+**     WHERE(ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))<=1048576;
+**   INSERT INTO resthook_outbox(watch,v0,v2)SELECT 7,NEW."id",1 WHERE changes()=0;
+**   END
+**
+** - The guard is one look-up by rowid: what a row costs that nobody wants.
+** - (SELECT NEW.a) finds the trigger's NEW first. After ALTER TABLE DROP COLUMN a, which parses
+**   every trigger again and fails on a name that is gone, it finds the row of NULLs called new in
+**   the scope around it.
+** - The inner SELECT's LIMIT under an outer WHERE keeps SQLite from flattening it ("if the subquery
+**   uses LIMIT then the outer query may not have a WHERE clause", select.c): each value is read
+**   once, for the sum and for the row. Were it flattened, the result would be the same.
+** - A row too large leaves the first INSERT without a row, and changes() of that INSERT is then 0:
+**   exactly one of the two writes, whatever the values. length() of text stops at NUL and that of
+**   NULL is NULL, hence CAST and ifnull. The second is at 8 columns 4 µs of a statement that is
+**   prepared anew; a CASE around every value is 20.
+** - A key value that is itself larger than the limit is left out, so that no row is copied that
+**   SQLite could refuse.
+** - The sum and the comparison of `changed` are balanced trees: an expression may be 1,000 deep, a
+**   row 1,900 wide.
+** - `changed` compares type and bytes: unary plus takes a column's affinity away, COLLATE BINARY
+**   its collation. Reals are compared as reals; 0.0 and -0.0 are the same to every operator that
+**   SQLite has.
+**
+** The text is as long as it must be and no longer: each statement a writer prepares compiles it.
+** SPDX-License-Identifier: MIT
+*/
+#include "trigger.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CREATE "CREATE TRIGGER "
+#define DATABASE "main." /* else a TEMP table of the same name would be watched */
+
+void trigger_name(struct buffer *out, const char *name) {
+    buffer_text(out, "\"");
+    for (; *name != '\0'; name++) {
+        buffer_append(out, name, 1);
+        if (*name == '"') {
+            buffer_append(out, name, 1);
+        }
+    }
+    buffer_text(out, "\"");
+}
+
+void trigger_format(struct buffer *out, const char *format, ...) {
+    char text[101];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    buffer_text(out, text);
+}
+
+/* Writes item(first) op item(first + 1) op …, as a balanced tree in parentheses. */
+static void write_tree(struct buffer *out, int first, int end, const char *operator,
+                       void (*item)(struct buffer *out, int i)) {
+    int middle = first + (end - first) / 2;
+
+    if (end - first == 1) {
+        item(out, first);
+        return;
+    }
+    buffer_text(out, "(");
+    write_tree(out, first, middle, operator, item);
+    buffer_text(out, operator);
+    write_tree(out, middle, end, operator, item);
+    buffer_text(out, ")");
+}
+
+static void write_size(struct buffer *out, int i) {
+    trigger_format(out, "ifnull(length(CAST(v%d AS BLOB)),0)", i);
+}
+
+static void write_difference(struct buffer *out, int i) {
+    trigger_format(out, "(typeof(n%d)<>typeof(o%d)OR+n%d COLLATE BINARY IS NOT+o%d)", i, i, i, i);
+}
+
+/* AND EXISTS(…): one of the columns `changed` differs. */
+static void write_changed(const struct trigger *trigger, struct buffer *out) {
+    buffer_text(out, " AND EXISTS(SELECT 1 FROM(SELECT");
+    for (int i = 0; i < trigger->changed_count; i++) {
+        buffer_text(out, i > 0 ? ",(SELECT NEW." : "(SELECT NEW.");
+        trigger_name(out, trigger->changed[i]);
+        trigger_format(out, ")n%d,(SELECT OLD.", i);
+        trigger_name(out, trigger->changed[i]);
+        trigger_format(out, ")o%d", i);
+    }
+    buffer_text(out, " FROM");
+    for (int side = 0; side < 2; side++) {
+        buffer_text(out, side == 0 ? "(SELECT" : ",(SELECT");
+        for (int i = 0; i < trigger->changed_count; i++) {
+            buffer_text(out, i > 0 ? ",NULL " : " NULL ");
+            trigger_name(out, trigger->changed[i]);
+        }
+        buffer_text(out, side == 0 ? ")new" : ")old");
+    }
+    buffer_text(out, " LIMIT 1)WHERE");
+    buffer_text(out, trigger->changed_count > 1 ? "" : " ");
+    write_tree(out, 0, trigger->changed_count, "OR", write_difference);
+    buffer_text(out, ")");
+}
+
+/* (SELECT NULL "a",NULL "b")new: what a dropped column is found in. Returns whether there was
+** anything to write. */
+static bool write_nulls(const struct trigger *trigger, bool old, const char *before,
+                        struct buffer *out) {
+    bool any = false;
+
+    for (int i = 0; i < trigger->width; i++) {
+        if (trigger->values[i].old == old && !trigger->values[i].small) {
+            buffer_text(out, any ? ",NULL " : before);
+            buffer_text(out, any ? "" : "(SELECT NULL ");
+            trigger_name(out, trigger->values[i].column);
+            any = true;
+        }
+    }
+    if (any) {
+        buffer_text(out, old ? ")old" : ")new");
+    }
+    return any;
+}
+
+static void write_row(const struct trigger *trigger, struct buffer *out) {
+    bool any;
+
+    buffer_text(out, "INSERT INTO resthook_outbox(watch");
+    for (int i = 0; i < trigger->width; i++) {
+        trigger_format(out, ",v%d", i);
+    }
+    trigger_format(out, ")SELECT %" PRId64 ",* FROM(SELECT", trigger->id);
+    for (int i = 0; i < trigger->width; i++) {
+        buffer_text(out, i > 0 ? ",(SELECT " : "(SELECT ");
+        buffer_text(out, trigger->values[i].old ? "OLD." : "NEW.");
+        trigger_name(out, trigger->values[i].column);
+        trigger_format(out, ")v%d", i);
+    }
+    any = write_nulls(trigger, false, " FROM", out);
+    (void)write_nulls(trigger, true, any ? "," : " FROM", out);
+    buffer_text(out, " LIMIT 1)WHERE ");
+    write_tree(out, 0, trigger->width, "+", write_size);
+    trigger_format(out, "<=%" PRId64 ";", trigger->capture_max);
+}
+
+/* What stands for a row that is too large: its key, and a mark in the column behind the values. */
+static void write_mark(const struct trigger *trigger, struct buffer *out) {
+    buffer_text(out, "INSERT INTO resthook_outbox(watch");
+    for (int i = 0; i < trigger->width; i++) {
+        if (trigger->values[i].key) {
+            trigger_format(out, ",v%d", i);
+        }
+    }
+    trigger_format(out, ",v%d)SELECT %" PRId64, trigger->width, trigger->id);
+    for (int i = 0; i < trigger->width; i++) {
+        const struct trigger_value *value = &trigger->values[i];
+        const char *row = value->old ? "OLD." : "NEW.";
+
+        if (!value->key) {
+            continue;
+        }
+        if (value->small) {
+            buffer_text(out, ",");
+            buffer_text(out, row);
+            trigger_name(out, value->column);
+        } else {
+            buffer_text(out, ",CASE WHEN length(CAST(");
+            buffer_text(out, row);
+            trigger_name(out, value->column);
+            trigger_format(out, " AS BLOB))<=%" PRId64 " THEN ", trigger->capture_max);
+            buffer_text(out, row);
+            trigger_name(out, value->column);
+            buffer_text(out, " END");
+        }
+    }
+    buffer_text(out, ",1 WHERE changes()=0;");
+}
+
+void trigger_write(const struct trigger *trigger, struct buffer *out) {
+    static const char *const events[] = {"INSERT", "UPDATE", "DELETE"};
+
+    trigger_format(out, CREATE DATABASE "\"resthook_watch_%" PRId64 "\" AFTER %s", trigger->id,
+                   events[trigger->operation]);
+    for (int i = 0; i < trigger->of_count; i++) {
+        buffer_text(out, i > 0 ? "," : " OF ");
+        trigger_name(out, trigger->of[i]);
+    }
+    buffer_text(out, " ON ");
+    trigger_name(out, trigger->table);
+    trigger_format(out, " WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=%" PRId64 ")",
+                   trigger->id);
+    if (trigger->changed_count > 0) {
+        write_changed(trigger, out);
+    }
+    buffer_text(out, " BEGIN ");
+    write_row(trigger, out);
+    write_mark(trigger, out);
+    buffer_text(out, "END");
+}
+
+bool trigger_is(const char *written, const char *stored) {
+    return stored != NULL && strncmp(stored, CREATE, strlen(CREATE)) == 0 &&
+           strcmp(stored + strlen(CREATE), written + strlen(CREATE DATABASE)) == 0;
+}

@@ -1,0 +1,48 @@
+/*
+** trigger.h: the text of a watch's trigger. Pure.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOK_TRIGGER_H
+#define RESTHOOK_TRIGGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clause.h"
+
+/* One captured value: v0, v1, … in this order. */
+struct trigger_value {
+    bool old;           /* of OLD, not of NEW */
+    bool key;           /* stands for a row that is too large to capture */
+    bool small;         /* never more than an integer: a rowid */
+    const char *column; /* or the name by which the rowid is reached */
+};
+
+struct trigger {
+    int64_t id; /* of the version: the trigger is resthook_watch_<id> */
+    enum operation operation;
+    const char *table;
+    const char *const *of; /* update of these columns only; none: of any */
+    int of_count;
+    const char *const *changed; /* fires only if one of these differs; none: always */
+    int changed_count;
+    const struct trigger_value *values;
+    int width;
+    int64_t capture_max; /* bytes of a row that is captured whole */
+};
+
+/* Writes CREATE TRIGGER main."resthook_watch_<id>" …; the names are the caller's, as the schema
+** spells them. */
+void trigger_write(const struct trigger *trigger, struct buffer *out);
+
+/* Is this what sqlite_master has after `written` was run? SQLite leaves the database's name out.
+** stored NULL: false. */
+bool trigger_is(const char *written, const char *stored);
+
+/* Appends an SQL identifier in quotes. */
+void trigger_name(struct buffer *out, const char *name);
+/* Appends a printf-formatted text of at most 100 bytes. */
+void trigger_format(struct buffer *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,132 @@
+/*
+** version.c: makes and ends versions of watches. A version is a row of resthook_watch, never
+** changed but for its retirement, and a trigger that writes its id: whatever a trigger captured is
+** read by the definition it was captured under (expand.c).
+**
+** Errors go through struct call, except in planning, which writes nothing: resthook_repair() goes
+** on where resthook_watch() fails.
+** SPDX-License-Identifier: MIT
+*/
+#include "version.h"
+
+#include "expand.h"
+#include "sql.h"
+
+void versions_free(struct versions *list) {
+    for (int i = 0; i < list->count; i++) {
+        for (int j = 0; j < VERSION_TEXTS; j++) {
+            sqlite3_free(list->at[i].text[j]);
+        }
+    }
+    sqlite3_free(list->at);
+    *list = (struct versions){0};
+}
+
+void versions_read(struct call *call, struct versions *list) {
+    sqlite3_stmt *statement = call_prepare(call, sql_watch_current, "");
+
+    *list = (struct versions){0};
+    while (statement != NULL && call_step(call, statement)) {
+        struct version *at =
+            sqlite3_realloc64(list->at, ((sqlite3_uint64)list->count + 1) * sizeof *at);
+
+        if (at == NULL) {
+            call->rc = SQLITE_NOMEM;
+            break;
+        }
+        list->at = at;
+        at = &at[list->count++];
+        *at = (struct version){.id = sqlite3_column_int64(statement, 0),
+                               .old = sqlite3_column_int(statement, 1) != 0};
+        for (int j = 0; j < VERSION_TEXTS; j++) {
+            const unsigned char *text = sqlite3_column_text(statement, j + 2);
+            at->text[j] = text != NULL ? sqlite3_mprintf("%s", text) : NULL;
+            if (at->text[j] == NULL && sqlite3_column_type(statement, j + 2) != SQLITE_NULL) {
+                call->rc = SQLITE_NOMEM;
+            }
+        }
+    }
+    (void)sqlite3_finalize(statement);
+}
+
+void version_fail(struct call *call, int rc, char *error) {
+    if (rc != SQLITE_OK && error != NULL) {
+        call_fail(call, "%s", error);
+    } else if (rc != SQLITE_OK && call->rc == SQLITE_OK) {
+        call->rc = rc;
+    }
+    sqlite3_free(error);
+}
+
+static void run(struct call *call, char *sql) {
+    if (sql != NULL) {
+        call_exec(call, sql, "");
+    } else if (call->rc == SQLITE_OK) {
+        call->rc = SQLITE_NOMEM;
+    }
+    sqlite3_free(sql);
+}
+
+void version_retire(struct call *call, sqlite3_int64 id) {
+    run(call,
+        sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"resthook_watch_%lld\"", (long long)id));
+    call_exec(call, sql_watch_retire, "ii", id, call_now(call));
+}
+
+/* Gives the outbox a column for each value, and one for the mark behind them. */
+static void widen(struct call *call, int width) {
+    int have = (int)call_int(call, 0, sql_outbox_width, "");
+
+    for (int i = have; i <= width && call->rc == SQLITE_OK; i++) {
+        run(call, sqlite3_mprintf("ALTER TABLE main.resthook_outbox ADD COLUMN v%d", i));
+    }
+}
+
+sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record) {
+    struct definition_row row = plan_row(plan);
+    struct buffer trigger = {0};
+    sqlite3_int64 id = 0;
+
+    widen(call, plan->width);
+    call_exec(call, sql_watch_add, "tttttttttti", row.table, row.operation, plan_of(plan),
+              row.event, row.options, row.captured, row.virtuals, row.table_sql, row.primary_key,
+              record, call_now(call));
+    if (call->rc == SQLITE_OK) {
+        id = sqlite3_last_insert_rowid(call->db);
+        plan_trigger(plan, id, &trigger);
+        if (trigger.failed) {
+            call->rc = SQLITE_NOMEM;
+        } else {
+            call_exec(call, trigger.data, "");
+        }
+    }
+    buffer_free(&trigger);
+    return id;
+}
+
+int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struct plan *plan,
+                 char **error) {
+    int rc = SQLITE_ERROR;
+
+    for (int attempt = 0; attempt < 2 && rc == SQLITE_ERROR; attempt++) {
+        struct definition_row row;
+
+        if (attempt > 0) {
+            if (request->operation != OPERATION_UPDATE || request->old) {
+                break;
+            }
+            request->old = true;
+            sqlite3_free(*error);
+        }
+        rc = plan_make(db, request, plan, error);
+        if (rc != SQLITE_OK) {
+            return rc;
+        }
+        row = plan_row(plan);
+        rc = expander_check(db, copy, &row, error);
+        if (rc != SQLITE_OK) {
+            plan_free(plan);
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,59 @@
+/*
+** version.h: the versions of watches: which are current, a new one, the end of one.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOK_VERSION_H
+#define RESTHOOK_VERSION_H
+
+#include "hooks.h"
+#include "plan.h"
+
+/* The texts of a version that is not retired, in the order sql_watch_current has them. */
+enum {
+    VERSION_TABLE, /* as it is called now */
+    VERSION_OPERATION,
+    VERSION_EVENT,
+    VERSION_OPTIONS,
+    VERSION_OF,
+    VERSION_CHANGED,
+    VERSION_RECORD,
+    VERSION_CAPTURED,
+    VERSION_VIRTUAL,
+    VERSION_TABLE_SQL,
+    VERSION_PRIMARY_KEY,
+    VERSION_STORED_TABLE, /* as it was called when the version was made */
+    VERSION_TRIGGER,      /* the trigger's text; NULL: it is gone */
+    VERSION_TEXTS
+};
+
+struct version {
+    sqlite3_int64 id;
+    bool old;                  /* an update that captures OLD beside NEW */
+    char *text[VERSION_TEXTS]; /* NULL is NULL */
+};
+
+struct versions {
+    struct version *at;
+    int count;
+};
+
+/* Reads the current ones; the caller frees them, after an error too. */
+void versions_read(struct call *call, struct versions *list);
+void versions_free(struct versions *list);
+
+/*
+** Plans, and tries the expressions on copy (blueprint.h). The old row of an update is captured, and
+** request->old set, if they do not compile without it. Returns SQLITE_OK, or the code; SQLITE_ERROR
+** with *error when it can't be watched so. Nothing is written.
+*/
+int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struct plan *plan,
+                 char **error);
+/* Writes the planned version and its trigger. Returns its id. record: subscribed, always. */
+sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record);
+/* Ends one: its trigger goes, its row stays for what it has captured. */
+void version_retire(struct call *call, sqlite3_int64 id);
+
+/* Takes a code and a message (sqlite3_free'd here) from the rooms that do not know struct call. */
+void version_fail(struct call *call, int rc, char *error);
+
+#endif

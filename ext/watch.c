@@ -1,0 +1,401 @@
+/*
+** watch.c: the SQL functions that turn writes to a table into events: resthook_watch,
+** resthook_unwatch, resthook_repair; and resthook_payload, which shows what an event says.
+**
+** A watch is a row of resthook_watch, never changed once written but for its retirement, and a
+** trigger that carries the row's id. What it should be is decided first (plan.c) and its
+** expressions are tried (expand.c); only then is anything written. Its identity is (table, kind of
+** operation, event): watching again retires the version there is and makes a new one. All of it
+** happens in the caller's transaction, DDL too.
+**
+** Errors go through struct call (hooks.h): the first one stays, and what was done is undone.
+** SPDX-License-Identifier: MIT
+*/
+#include <string.h>
+
+#include "blueprint.h"
+#include "event.h"
+#include "expand.h"
+#include "hooks.h"
+#include "options.h"
+#include "sql.h"
+#include "version.h"
+
+#define TABLE_NAME_MAX 1000 /* bytes; SQLite has no limit of its own */
+#define OPERATION_MAX 1000000
+
+/* ---------------------------------------------------------------- resthook_watch */
+
+enum {
+    OPTION_FIELDS,
+    OPTION_WHEN,
+    OPTION_CHANGED,
+    OPTION_KEY,
+    OPTION_OLD,
+    OPTION_RECORD,
+    OPTION_COUNT
+};
+
+static const struct option_rule rules[OPTION_COUNT] = {
+    [OPTION_FIELDS] = {"fields", OPTION_OBJECT},  [OPTION_WHEN] = {"when", OPTION_TEXT},
+    [OPTION_CHANGED] = {"changed", OPTION_ARRAY}, [OPTION_KEY] = {"key", OPTION_TEXT},
+    [OPTION_OLD] = {"old", OPTION_BOOLEAN},       [OPTION_RECORD] = {"record", OPTION_TEXT},
+};
+
+/* The list behind "update of", as a JSON array. */
+static void read_of(struct call *call, const char *names, struct buffer *of) {
+    struct buffer name = {0};
+
+    while (names != NULL && call->rc == SQLITE_OK) {
+        const char *at = names;
+        const char *wrong = clause_next_name(&names, &name);
+
+        if (wrong != NULL) {
+            call_fail(call, "operation: %s: %s", at, wrong);
+        } else {
+            buffer_text(of, of->length > 0 ? "," : "[");
+            render_text(of, name.data, name.length);
+        }
+    }
+    if (of->length > 0) {
+        buffer_text(of, "]");
+    }
+    if (of->failed || name.failed) {
+        call->rc = SQLITE_NOMEM;
+    }
+    buffer_free(&name);
+}
+
+static void read_operation(struct call *call, sqlite3_value **argv, enum operation *operation,
+                           struct buffer *of) {
+    const char *text = call_text_argument(call, argv, 1, "operation", OPERATION_MAX);
+    const char *names = NULL;
+    const char *wrong = text != NULL ? clause_operation(text, operation, &names) : NULL;
+
+    if (wrong != NULL) {
+        call_fail(call, "operation %s: %s", text, wrong);
+    } else if (text != NULL) {
+        read_of(call, names, of);
+    }
+}
+
+static const char *read_event(struct call *call, sqlite3_value **argv) {
+    const char *event = call_text_argument(call, argv, 2, "event", EVENT_MAX);
+    const char *wrong = event != NULL ? event_check(event, strlen(event)) : NULL;
+
+    if (wrong != NULL) {
+        call_fail(call, "event %s: %s", event, wrong);
+    } else if (event != NULL && event_is_reserved(event)) {
+        call_fail(call, "event %s: the name is reserved for resthook itself", event);
+    }
+    return event;
+}
+
+/* Is there a \u0000 in a JSON text? Older JSON functions end a string there without a word. */
+static bool has_nul(const char *json) {
+    for (const char *at = json; (at = strstr(at, "\\u0000")) != NULL; at++) {
+        const char *before = at;
+        while (before > json && before[-1] == '\\') {
+            before--;
+        }
+        if ((at - before) % 2 == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the options say about each other and about the operation. Returns `record`. */
+static const char *check_options(struct call *call, enum operation operation,
+                                 const struct option *options) {
+    const char *record =
+        options[OPTION_RECORD].text != NULL ? options[OPTION_RECORD].text : "subscribed";
+
+    if (strcmp(record, "subscribed") != 0 && strcmp(record, "always") != 0) {
+        call_fail(call, "record: %s: always or subscribed is expected", record);
+    }
+    if (options[OPTION_FIELDS].text != NULL && strcmp(options[OPTION_FIELDS].text, "{}") == 0) {
+        call_fail(call, "fields: {}: at least one field is expected");
+    }
+    if (options[OPTION_CHANGED].text != NULL && operation != OPERATION_UPDATE) {
+        call_fail(call, "changed: %s has no columns that change, only update has",
+                  clause_operation_name(operation));
+    }
+    if (options[OPTION_OLD].integer != 0 && operation == OPERATION_INSERT) {
+        call_fail(call, "old: an insert has no old row");
+    }
+    return record;
+}
+
+/* Retires what the plan replaces. */
+static void replace(struct call *call, const struct plan *plan) {
+    struct versions list;
+
+    versions_read(call, &list);
+    for (int i = 0; i < list.count; i++) {
+        const struct version *now = &list.at[i];
+        if (sqlite3_stricmp(now->text[VERSION_TABLE], plan->table.name) == 0 &&
+            strcmp(now->text[VERSION_OPERATION], clause_operation_name(plan->request.operation)) ==
+                0 &&
+            strcmp(now->text[VERSION_EVENT], plan->request.event) == 0) {
+            version_retire(call, now->id);
+        }
+    }
+    versions_free(&list);
+}
+
+static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    struct option options[OPTION_COUNT] = {0};
+    struct plan_request request = {0};
+    struct plan plan = {0};
+    struct buffer of = {0};
+    sqlite3 *copy = NULL;
+    const char *record = NULL;
+
+    call_begin(&call, context, "resthook_watch", true);
+    request.table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
+    read_operation(&call, argv, &request.operation, &of);
+    request.of = of.data;
+    request.event = read_event(&call, argv);
+    options_read(&call, argc > 3 ? argv[3] : NULL, rules, OPTION_COUNT, options);
+    request.options = argc > 3 && sqlite3_value_type(argv[3]) != SQLITE_NULL
+                          ? (const char *)sqlite3_value_text(argv[3])
+                          : "{}";
+    if (call.rc == SQLITE_OK) {
+        record = check_options(&call, request.operation, options);
+    }
+    if (call.rc == SQLITE_OK && has_nul(request.options)) {
+        call_fail(&call,
+                  "options: a NUL character (\\u0000) can't be part of a name or an expression");
+    }
+    request.changed = options[OPTION_CHANGED].text;
+    request.old = options[OPTION_OLD].integer != 0 && request.operation == OPERATION_UPDATE;
+    request.capture_max = setting_int(&call, "capture_max");
+    if (call.rc == SQLITE_OK) {
+        call.rc = blueprint_open(call.db, &copy);
+    }
+    if (call.rc == SQLITE_OK) {
+        char *error = NULL;
+        int rc = version_plan(call.db, copy, &request, &plan, &error);
+        version_fail(&call, rc, error);
+    }
+    if (call.rc == SQLITE_OK) {
+        replace(&call, &plan);
+    }
+    if (call.rc == SQLITE_OK) {
+        sqlite3_int64 id = version_install(&call, &plan, record);
+        char *name = sqlite3_mprintf("resthook_watch_%lld", (long long)id);
+        if (name != NULL) {
+            sqlite3_result_text(context, name, -1, sqlite3_free);
+        } else {
+            call.rc = SQLITE_NOMEM;
+        }
+    }
+    (void)call_end(&call);
+    (void)sqlite3_close(copy);
+    plan_free(&plan);
+    buffer_free(&of);
+    options_free(options, OPTION_COUNT);
+}
+
+/* ---------------------------------------------------------------- resthook_unwatch */
+
+static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    struct versions list = {0};
+    struct buffer of = {0};
+    enum operation operation = OPERATION_INSERT;
+    const char *table;
+    const char *event = NULL;
+    int retired = 0;
+
+    call_begin(&call, context, "resthook_unwatch", true);
+    table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
+    if (argc > 1) {
+        read_operation(&call, argv, &operation, &of);
+    }
+    if (argc > 2) {
+        event = call_text_argument(&call, argv, 2, "event", EVENT_MAX);
+    }
+    versions_read(&call, &list);
+    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
+        const struct version *now = &list.at[i];
+        if ((sqlite3_stricmp(now->text[VERSION_TABLE], table) == 0 ||
+             sqlite3_stricmp(now->text[VERSION_STORED_TABLE], table) == 0) &&
+            (argc < 2 ||
+             strcmp(now->text[VERSION_OPERATION], clause_operation_name(operation)) == 0) &&
+            (event == NULL || strcmp(now->text[VERSION_EVENT], event) == 0)) {
+            version_retire(&call, now->id);
+            retired++;
+        }
+    }
+    sqlite3_result_int(context, retired);
+    (void)call_end(&call);
+    versions_free(&list);
+    buffer_free(&of);
+}
+
+/* ---------------------------------------------------------------- resthook_repair */
+
+static bool same(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Is the version what it would be if it were made now? */
+static bool is_current(struct call *call, const struct version *now, const struct plan *plan) {
+    struct definition_row row = plan_row(plan);
+    struct buffer trigger = {0};
+    bool result;
+
+    plan_trigger(plan, now->id, &trigger);
+    if (trigger.failed) {
+        call->rc = SQLITE_NOMEM;
+    }
+    result = !trigger.failed && trigger_is(trigger.data, now->text[VERSION_TRIGGER]) &&
+             same(row.table, now->text[VERSION_STORED_TABLE]) &&
+             same(plan_of(plan), now->text[VERSION_OF]) &&
+             same(row.captured, now->text[VERSION_CAPTURED]) &&
+             same(row.virtuals, now->text[VERSION_VIRTUAL]) &&
+             same(row.table_sql, now->text[VERSION_TABLE_SQL]) &&
+             same(row.primary_key, now->text[VERSION_PRIMARY_KEY]);
+    buffer_free(&trigger);
+    return result;
+}
+
+/* Makes a new version of one that no longer fits. Where that can't be done the old one stays as it
+** is: its trigger works on what there is. Returns whether it made one. */
+static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
+                       sqlite3_int64 capture_max) {
+    struct plan_request request = {
+        .table = now->text[VERSION_TABLE],
+        .of = now->text[VERSION_OF],
+        .changed = now->text[VERSION_CHANGED],
+        .old = now->old,
+        .event = now->text[VERSION_EVENT],
+        .options = now->text[VERSION_OPTIONS],
+        .capture_max = capture_max,
+    };
+    struct plan plan = {0};
+    char *error = NULL;
+    const char *names;
+    bool repaired = false;
+    int rc;
+
+    if (clause_operation(now->text[VERSION_OPERATION], &request.operation, &names) != NULL) {
+        return false;
+    }
+    rc = plan_make(call->db, &request, &plan, &error);
+    if (rc == SQLITE_OK && !is_current(call, now, &plan)) {
+        plan_free(&plan);
+        rc = *copy == NULL ? blueprint_open(call->db, copy) : SQLITE_OK;
+        if (rc == SQLITE_OK) {
+            rc = version_plan(call->db, *copy, &request, &plan, &error);
+        }
+        if (rc == SQLITE_OK) {
+            version_retire(call, now->id);
+            (void)version_install(call, &plan, now->text[VERSION_RECORD]);
+            repaired = true;
+        }
+    }
+    if (rc != SQLITE_ERROR) {
+        version_fail(call, rc, error);
+        error = NULL;
+    }
+    sqlite3_free(error);
+    plan_free(&plan);
+    return repaired;
+}
+
+static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    struct versions list;
+    sqlite3 *copy = NULL; /* made when the first one needs it */
+    sqlite3_int64 capture_max;
+    int repaired = 0;
+
+    (void)argc;
+    (void)argv;
+    call_begin(&call, context, "resthook_repair", true);
+    capture_max = setting_int(&call, "capture_max");
+    versions_read(&call, &list);
+    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
+        repaired += repair_one(&call, &copy, &list.at[i], capture_max);
+    }
+    sqlite3_result_int(context, repaired);
+    (void)call_end(&call);
+    (void)sqlite3_close(copy);
+    versions_free(&list);
+}
+
+/* ---------------------------------------------------------------- resthook_payload */
+
+/* The column of the first captured value. */
+static int first_value(sqlite3_stmt *row) {
+    int i = sqlite3_column_count(row);
+
+    while (--i > 0 && strcmp(sqlite3_column_name(row, i), "v0") != 0) {
+    }
+    return i > 0 ? i : sqlite3_column_count(row);
+}
+
+/* A captured row's payload. */
+static void expand(struct call *call, sqlite3_stmt *row) {
+    struct expander *expander = NULL;
+    struct expansion event;
+    const char *wrong = NULL;
+    char *error = NULL;
+    int rc = expander_open_hosted(call->db, sqlite3_column_int64(row, 1), &expander, &error);
+
+    version_fail(call, rc, error);
+    if (rc != SQLITE_OK) {
+        return;
+    }
+    switch (expander_run(expander, row, first_value(row), false, &event, &wrong)) {
+    case EXPANDED:
+        sqlite3_result_text64(call->context, event.payload.data, event.payload.length,
+                              SQLITE_TRANSIENT, SQLITE_UTF8);
+        break;
+    case FILTERED:
+        sqlite3_result_null(call->context);
+        break;
+    case UNEXPANDABLE:
+        call_fail(call, "%s", wrong);
+        break;
+    }
+    expander_free(expander);
+}
+
+static void payload(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    sqlite3_stmt *row;
+
+    (void)argc;
+    call_begin(&call, context, "resthook_payload", true);
+    if (sqlite3_value_type(argv[0]) != SQLITE_INTEGER) {
+        char *value = shown(argv[0]);
+        call_fail(&call, "%s is not the id of an event", value != NULL ? value : "this");
+        sqlite3_free(value);
+    }
+    row = call_prepare(&call, sql_watch_event, "v", argv[0]);
+    if (row != NULL && !call_step(&call, row)) {
+        call_fail(&call, "no event has the id %lld", (long long)sqlite3_value_int64(argv[0]));
+    } else if (row != NULL && sqlite3_column_type(row, 1) == SQLITE_NULL) {
+        sqlite3_result_value(context, sqlite3_column_value(row, 0));
+    } else if (row != NULL) {
+        expand(&call, row);
+    }
+    (void)sqlite3_finalize(row);
+    (void)call_end(&call);
+}
+
+int watch_register(sqlite3 *db) {
+    static const struct function functions[] = {
+        {"resthook_watch", 3, true, watch},     {"resthook_watch", 4, true, watch},
+        {"resthook_unwatch", 1, true, unwatch}, {"resthook_unwatch", 2, true, unwatch},
+        {"resthook_unwatch", 3, true, unwatch}, {"resthook_repair", 0, true, repair},
+        {"resthook_payload", 1, true, payload},
+    };
+
+    return register_functions(db, functions, (int)(sizeof functions / sizeof functions[0]));
+}

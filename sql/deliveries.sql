@@ -1,0 +1,131 @@
+-- deliveries.sql: the statements the dispatcher runs on its own file (journal.sql), one a section.
+
+-- name: meta_get
+SELECT value FROM meta WHERE name = ?1
+
+-- name: meta_set
+INSERT INTO meta(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value
+
+-- The number of a subscription; its target is kept up to date for the history.
+-- name: subscription_number
+INSERT INTO subscription(id, target) VALUES (?1, ?2)
+  ON CONFLICT(id) DO UPDATE SET target = excluded.target
+  RETURNING n
+
+-- name: event_name_number
+INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = excluded.text RETURNING n
+
+-- A delivery as it is now. The attempt that the row held before is kept first, by attempt_keep.
+-- name: delivery_put
+INSERT INTO delivery(sub, event, state, name, created_at, attempts, next_at, reason,
+                     started_at, duration, status, error, response, finished_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    ON CONFLICT(sub, event) DO UPDATE SET
+       state = excluded.state, attempts = excluded.attempts, next_at = excluded.next_at, reason = excluded.reason,
+       started_at = excluded.started_at, duration = excluded.duration, status = excluded.status,
+       error = excluded.error, response = excluded.response, finished_at = excluded.finished_at
+
+-- A state without an attempt: held, cancelled, expired, due again. What the last attempt brought stays.
+-- name: delivery_mark
+INSERT INTO delivery(sub, event, state, name, created_at, next_at, reason, finished_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT(sub, event) DO UPDATE SET
+       state = excluded.state, next_at = excluded.next_at, reason = excluded.reason, finished_at = excluded.finished_at
+
+-- name: attempt_keep
+INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status, error, response)
+SELECT sub, event, attempts, started_at, duration, status, error, response
+  FROM delivery WHERE sub = ?1 AND event = ?2 AND started_at IS NOT NULL
+
+-- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the caller.
+-- name: delivery_due
+SELECT event, next_at, attempts, base, state, created_at FROM delivery INDEXED BY delivery_due
+ WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
+
+-- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.
+-- name: delivery_recorded
+SELECT 1 FROM delivery WHERE sub = ?1 AND event = ?2
+
+-- Up to which event anything is recorded of a subscription, and what became of that one.
+-- name: delivery_newest
+SELECT event, state FROM delivery WHERE sub = ?1 ORDER BY event DESC LIMIT 1
+
+-- A final delivery is to be sent again: the schedule begins anew, the count of attempts goes on.
+-- name: delivery_replay
+UPDATE delivery SET state = 0, base = attempts, next_at = ?3, reason = NULL, finished_at = NULL
+ WHERE sub = ?1 AND event = ?2 AND state >= 3
+
+-- name: delivery_open_any
+SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state < 3 LIMIT 1
+
+-- name: delivery_open_of
+SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 LIMIT 1
+
+-- Ends the unfinished deliveries of a subscription, so many at a time.
+-- name: delivery_cancel
+UPDATE delivery SET state = 5, next_at = NULL, reason = ?2, finished_at = ?3
+ WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
+                         WHERE sub = ?1 AND state < 3 LIMIT ?4)
+
+-- What was kept too long ends: older than ?2 (its event's time) …
+-- name: delivery_expire
+UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired', finished_at = ?3
+ WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
+                         WHERE sub = ?1 AND state < 3 AND created_at < ?2 LIMIT ?4)
+
+-- Held deliveries are tried again: something they depend on may have changed.
+-- name: delivery_unhold
+UPDATE delivery SET next_at = ?2 WHERE (sub, event) IN (
+  SELECT sub, event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND state = 2 LIMIT 1000)
+
+-- name: anchor_add
+INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)
+
+-- name: anchor_trim
+DELETE FROM anchor WHERE id NOT IN (SELECT id FROM anchor ORDER BY id DESC LIMIT 64)
+
+-- name: anchor_list
+SELECT id, created_at FROM anchor ORDER BY id DESC
+
+-- Rewinding after app.db lost its newest commits: nothing is known above the newest anchor that is still there.
+-- name: rewind_deliveries
+DELETE FROM delivery WHERE event > ?1
+
+-- name: rewind_attempts
+DELETE FROM attempt WHERE event > ?1
+
+-- name: rewind_anchors
+DELETE FROM anchor WHERE id > ?1
+
+-- name: effect_put
+INSERT OR REPLACE INTO effect(subscription, status, reason, to_id, revision) VALUES (?1, ?2, ?3, ?4, ?5)
+
+-- name: effect_list
+SELECT subscription, status, reason, to_id, revision FROM effect LIMIT 100
+
+-- name: effect_done
+DELETE FROM effect WHERE subscription = ?1
+
+-- Which of the events up to ?1 an unfinished delivery needs: the next one from ?2 on.
+-- name: needed_next
+SELECT min(event) FROM delivery INDEXED BY delivery_open WHERE state < 3 AND event >= ?1
+
+-- name: anchor_next
+SELECT min(id) FROM anchor WHERE id >= ?1
+
+-- Retention, by subscription, in order of event: finished deliveries older than ?2.
+-- name: delivery_forget
+DELETE FROM delivery WHERE (sub, event) IN (
+  SELECT sub, event FROM (SELECT sub, event, state, finished_at FROM delivery WHERE sub = ?1 AND event > ?5 ORDER BY event LIMIT ?4)
+   WHERE (state IN (3, 5) AND finished_at < ?2) OR (state = 4 AND finished_at < ?3))
+
+-- Where the next round of delivery_forget begins, NULL at the end.
+-- name: delivery_forget_next
+SELECT max(event) FROM (SELECT event FROM delivery WHERE sub = ?1 AND event > ?2 ORDER BY event LIMIT ?3)
+
+-- name: attempt_forget
+DELETE FROM attempt WHERE (sub, event, attempt) IN (
+  SELECT sub, event, attempt FROM attempt WHERE sub = ?1 AND started_at < ?2 LIMIT ?3)
+
+-- name: journal_subscriptions
+SELECT n, id FROM subscription

@@ -1,0 +1,95 @@
+-- history.sql: what the virtual tables of the extension read (ext/history.c). Each has a part from the side file and a
+-- part from app.db. In place of (SUB) and (EVENT) the extension writes the condition on a subscription's id (?1) or an
+-- event's id (?2) that the query has, or 1: an OR would read everything. ?3 is the cursor in app.db's part, the time now
+-- in ms in the side file's.
+
+-- name: deliveries_side
+SELECT s.id || '-' || d.event, d.event, e.text, s.id, s.target,
+       CASE d.state WHEN 0 THEN 'pending' WHEN 1 THEN 'retrying' WHEN 2 THEN 'held'
+                    WHEN 3 THEN 'delivered' WHEN 4 THEN 'dead' ELSE 'cancelled' END,
+       d.reason, d.attempts,
+       strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 86400000.0 + 2440587.5),
+       d.status, d.error,
+       CASE WHEN d.state = 3 THEN strftime('%Y-%m-%dT%H:%M:%fZ', d.finished_at / 86400000.0 + 2440587.5) END
+  FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n LEFT JOIN event_name AS e ON e.n = d.name
+ WHERE (SUB) AND (EVENT)
+
+-- Pairs above the cursor: they have no row yet, or one that deliveries_side shows (recorded says which). A watch's
+-- `when` may still leave some of them out.
+-- name: deliveries_app
+SELECT s.id || '-' || o.id, o.id, coalesce(o.event, w.event), s.id, s.target, 'pending', NULL, 0,
+       strftime('%Y-%m-%dT%H:%M:%fZ', o.deliver_at / 86400000.0 + 2440587.5), NULL, NULL, NULL
+  FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+       CROSS JOIN main.resthook_subscription AS s
+ WHERE o.id > ?3 AND (EVENT) AND (SUB)
+   AND o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
+   AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
+            ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+                 OR (substr(s.event, -2) = '.*'
+                     AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
+                         = substr(s.event, 1, length(s.event) - 1)) END
+
+-- name: attempts_side
+SELECT s.id || '-' || a.event, a.attempt, strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5),
+       a.duration, a.status, a.error, a.response
+  FROM subscription AS s CROSS JOIN attempt AS a ON a.sub = s.n WHERE (SUB) AND (EVENT)
+UNION ALL
+SELECT s.id || '-' || a.event, a.attempts, strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5),
+       a.duration, a.status, a.error, a.response
+  FROM subscription AS s CROSS JOIN delivery AS a ON a.sub = s.n
+ WHERE a.started_at IS NOT NULL AND (SUB) AND (EVENT)
+
+-- Counts stop at 50,000, so that looking costs little however much there is.
+-- name: status_side
+SELECT 'dispatcher', CASE WHEN (SELECT value FROM meta WHERE name = 'heartbeat_at') IS NULL THEN 'never ran'
+   WHEN ?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at') < 10000
+        AND ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) = 0 THEN 'running'
+   ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
+        max((SELECT value FROM meta WHERE name = 'heartbeat_at'),
+            ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0)) / 86400000.0 + 2440587.5) END
+UNION ALL SELECT 'pending', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
+                                            WHERE state < 3 AND state = 0 LIMIT 50000)
+UNION ALL SELECT 'retrying', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
+                                             WHERE state < 3 AND state = 1 LIMIT 50000)
+UNION ALL SELECT 'held', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
+                                         WHERE state < 3 AND state = 2 LIMIT 50000)
+UNION ALL SELECT 'dead', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_dead WHERE state = 4 LIMIT 50000)
+UNION ALL SELECT 'oldest_pending_age', (SELECT (?3 - d.created_at) / 1000 FROM delivery AS d INDEXED BY delivery_open
+                                         WHERE d.state < 3 ORDER BY d.event LIMIT 1)
+UNION ALL SELECT 'held_reason', (SELECT d.reason FROM delivery AS d INDEXED BY delivery_open
+                                  WHERE d.state < 3 AND d.state = 2 ORDER BY d.event LIMIT 1)
+UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' THEN 'heartbeat' ELSE name END,
+       CASE WHEN name IN ('heartbeat_at', 'started_at', 'stopped_at')
+            THEN strftime('%Y-%m-%dT%H:%M:%fZ', nullif(value, 0) / 86400000.0 + 2440587.5)
+            ELSE nullif(value, '') END
+  FROM meta WHERE name IN ('version', 'started_at', 'stopped_at', 'heartbeat_at', 'journal_mode', 'in_flight', 'held',
+                           'cursor', 'filtered', 'wakes_hint', 'wakes_recheck', 'wakes_poll')
+
+-- name: status_app
+SELECT 'unread', max(0, max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
+                            ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0)) - ?3)
+UNION ALL
+SELECT 'oldest_unread_age',
+       (SELECT CAST((julianday('now') - 2440587.5) * 86400 - created_at / 1000.0 AS INTEGER)
+          FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 1)
+UNION ALL
+SELECT 'watch ' || name, wrong FROM (
+  SELECT 'resthook_watch_' || w.id AS name,
+         CASE WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m WHERE m.type = 'table' AND m.name = w.table_name)
+              THEN 'its table ' || w.table_name || ' is gone'
+              WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m
+                                WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id)
+              THEN 'its trigger is missing: resthook_repair() makes it again'
+              WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(w.table_name) AS c WHERE c.hidden IN (0, 3)
+                              AND NOT EXISTS (SELECT 1 FROM json_each(w.captured) AS j
+                                               WHERE json_extract(j.value, '$.column') = c.name))
+              THEN 'table ' || w.table_name || ' has a column it does not capture: resthook_repair() does'
+              WHEN EXISTS (SELECT 1 FROM json_each(w.captured) AS j
+                            WHERE (SELECT count(*) FROM pragma_table_xinfo(w.table_name)) > 0
+                              AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(w.table_name) AS c
+                                               WHERE c.name = json_extract(j.value, '$.column') OR c.hidden = 1)
+                              AND lower(json_extract(j.value, '$.column')) NOT IN ('rowid', 'oid', '_rowid_'))
+              THEN 'it captures a column that table ' || w.table_name || ' no longer has: resthook_repair()'
+         END AS wrong
+    FROM main.resthook_watch AS w WHERE w.retired_at IS NULL)
+ WHERE wrong IS NOT NULL

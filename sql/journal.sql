@@ -1,0 +1,133 @@
+-- journal.sql: the dispatcher's own file, app.db-resthook: what was sent, when, with what result.
+--
+-- Only the dispatcher writes it; so its outcomes never lock the application's file. It is always in WAL
+-- mode. Times are milliseconds since 1970-01-01 UTC; the views show them as ISO 8601.
+-- Nothing here may name a table of app.db: a view that did would make this file unreadable alone.
+--
+-- The rule that everything rests on: every pair (event, subscription) of an event <= cursor has a row in
+-- delivery, or was filtered out and counted. Nothing is promised above the cursor: after a crash it is
+-- read again from there, and pairs that already have a row are skipped.
+
+-- One value a name:
+--   schema           version of this schema
+--   token            the database this file belongs to (resthook_meta.token in app.db)
+--   path             real path of app.db when the token was written
+--   boot             the machine's boot id when the cursor last moved: tells a power loss from a restore
+--   cursor           see above
+--   request_cursor   id of the last resthook_request carried out
+--   version, started_at, heartbeat_at, stopped_at, journal_mode, in_flight, held
+--                    what the running dispatcher says of itself, each second
+--   filtered         pairs that a watch's `when` left out
+--   wakes_hint, wakes_recheck, wakes_poll
+--                    reads that found new events, by what caused the read: the file system's notice, the
+--                    re-check after it, or the slow safety poll (which should find nothing)
+CREATE TABLE IF NOT EXISTS meta(
+  name TEXT PRIMARY KEY,
+  value
+) WITHOUT ROWID;
+
+-- Names of events, and subscriptions as they were known, so that history outlives app.db's rows and a
+-- delivery row is a few integers.
+CREATE TABLE IF NOT EXISTS event_name(
+  n INTEGER PRIMARY KEY,
+  text TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS subscription(
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  target TEXT NOT NULL
+);
+
+-- One row a (subscription, event) pair that is finished, or that had to make way for the cursor.
+--   sub, event   subscription.n and the outbox row's id
+--   state        0 pending, 1 retrying, 2 held; final: 3 delivered, 4 dead, 5 cancelled
+--   name         event_name.n
+--   created_at   the outbox row's (part of the webhook-id)
+--   attempts     made so far; base: how many of them were made before the last replay, which begins the
+--                schedule again
+--   next_at      when it is due; NULL in a row that waits for something else than time
+--   reason       why it is held, dead or cancelled
+--   started_at, duration, status, error, response   the last attempt: ms, ms, HTTP status, error text,
+--                first bytes of the response; NULL where there was none
+--   finished_at  when the state became final
+CREATE TABLE IF NOT EXISTS delivery(
+  sub INTEGER NOT NULL,
+  event INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  name INTEGER NOT NULL,
+  created_at INTEGER,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  base INTEGER NOT NULL DEFAULT 0,
+  next_at INTEGER,
+  reason TEXT,
+  started_at INTEGER,
+  duration INTEGER,
+  status INTEGER,
+  error TEXT,
+  response TEXT,
+  finished_at INTEGER,
+  PRIMARY KEY(sub, event)
+) WITHOUT ROWID;
+-- The due rows of a subscription, earliest first.
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery(sub, next_at) WHERE state < 3;
+-- Which events are still needed (retention in app.db), and how many deliveries of each state there are.
+CREATE INDEX IF NOT EXISTS delivery_open ON delivery(event, state) WHERE state < 3;
+-- The dead, newest first.
+CREATE INDEX IF NOT EXISTS delivery_dead ON delivery(finished_at) WHERE state = 4;
+
+-- Attempts before the last one, which is in delivery itself: a delivery that succeeds at once is one row.
+CREATE TABLE IF NOT EXISTS attempt(
+  sub INTEGER NOT NULL,
+  event INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  started_at INTEGER,
+  duration INTEGER,
+  status INTEGER,
+  error TEXT,
+  response TEXT,
+  PRIMARY KEY(sub, event, attempt)
+) WITHOUT ROWID;
+
+-- Rows of the outbox that were the last one read when the cursor moved: the newest 64. The outbox must
+-- still have them, unchanged; if it has not, app.db was restored or lost its last commits.
+CREATE TABLE IF NOT EXISTS anchor(
+  id INTEGER PRIMARY KEY,
+  created_at INTEGER
+);
+
+-- Changes to a subscription in app.db that wait for a quiet moment there.
+--   status, reason  to write; to_id: to set (NULL: leave), when the target said 410
+--   revision        the row's when this was decided: it is written only if nobody changed the row since
+CREATE TABLE IF NOT EXISTS effect(
+  subscription TEXT PRIMARY KEY,
+  status TEXT NOT NULL,
+  reason TEXT,
+  to_id INTEGER,
+  revision INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- For hosts without the extension: what is recorded here. Pairs above the cursor are not in it.
+CREATE VIEW IF NOT EXISTS resthook_deliveries AS
+  SELECT s.id || '-' || d.event AS id, d.event AS event_id, e.text AS event, s.id AS subscription_id, s.target,
+         CASE d.state WHEN 0 THEN 'pending' WHEN 1 THEN 'retrying' WHEN 2 THEN 'held'
+                      WHEN 3 THEN 'delivered' WHEN 4 THEN 'dead' ELSE 'cancelled' END AS state,
+         d.reason, d.attempts,
+         strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 86400000.0 + 2440587.5) AS next_attempt_at,
+         d.status AS last_status, d.error AS last_error,
+         CASE WHEN d.state = 3
+              THEN strftime('%Y-%m-%dT%H:%M:%fZ', d.finished_at / 86400000.0 + 2440587.5) END AS delivered_at
+    FROM delivery AS d JOIN subscription AS s ON s.n = d.sub JOIN event_name AS e ON e.n = d.name;
+
+CREATE VIEW IF NOT EXISTS resthook_attempts AS
+  SELECT s.id || '-' || a.event AS delivery_id, a.attempt,
+         strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5) AS started_at,
+         a.duration AS duration_ms, a.status, a.error, a.response
+    FROM attempt AS a JOIN subscription AS s ON s.n = a.sub
+  UNION ALL
+  SELECT s.id || '-' || d.event, d.attempts,
+         strftime('%Y-%m-%dT%H:%M:%fZ', d.started_at / 86400000.0 + 2440587.5),
+         d.duration, d.status, d.error, d.response
+    FROM delivery AS d JOIN subscription AS s ON s.n = d.sub WHERE d.started_at IS NOT NULL;
+
+CREATE VIEW IF NOT EXISTS resthook_status AS
+  SELECT name, value FROM meta WHERE name <> 'token';

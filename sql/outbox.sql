@@ -1,0 +1,69 @@
+-- outbox.sql: the statements the dispatcher runs on the application's file (schema.sql), one a section.
+-- The reading ones run together in one short read transaction, so that events and the subscriptions they are
+-- matched with are of one snapshot.
+
+-- name: app_revision
+SELECT value FROM main.resthook_meta WHERE name = 'revision'
+
+-- name: app_meta
+SELECT value FROM main.resthook_meta WHERE name = ?1
+
+-- name: app_meta_set
+INSERT INTO main.resthook_meta(name, value) VALUES (?1, ?2)
+  ON CONFLICT(name) DO UPDATE SET value = excluded.value
+
+-- name: app_settings
+SELECT name, coalesce(value, standard) FROM main.resthook_setting
+
+-- Live subscriptions, and ended ones that may still have something to settle: they end above the cursor (?1).
+-- name: app_subscriptions
+SELECT id, event, target, status, secret, old_secret, old_secret_until, headers, format, max_in_flight,
+       timeout, retry_schedule, from_id, to_id, revision
+  FROM main.resthook_subscription WHERE to_id IS NULL OR to_id > ?1
+
+-- name: app_subscription_end
+SELECT to_id FROM main.resthook_subscription WHERE id = ?1
+
+-- The next events: the last one read (?1) comes first, to see that it is still there.
+-- name: app_events
+SELECT * FROM main.resthook_outbox WHERE id >= ?1 ORDER BY id LIMIT ?2
+
+-- name: app_event
+SELECT * FROM main.resthook_outbox WHERE id = ?1
+
+-- name: app_event_created
+SELECT created_at FROM main.resthook_outbox WHERE id = ?1
+
+-- name: app_newest
+SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
+           ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0))
+
+-- name: app_requests
+SELECT id, kind, subscription, event FROM main.resthook_request WHERE id > ?1 ORDER BY id LIMIT 1000
+
+-- name: app_requests_done
+DELETE FROM main.resthook_request WHERE id <= ?1
+
+-- The dispatcher's own change of a subscription: only if nobody changed it since.
+-- name: app_effect
+UPDATE main.resthook_subscription
+   SET status = ?2, reason = ?3, to_id = CASE WHEN to_id IS NULL THEN ?4 ELSE to_id END,
+       revision = revision + 1, updated_at = ?6
+ WHERE id = ?1 AND revision = ?5
+
+-- Rows that may go, oldest first: what they are asked for besides is decided by the caller (unfinished deliveries,
+-- anchors, requests). Never the row with the greatest id: SQLite would hand its id out again.
+-- name: app_old_events
+SELECT id, created_at, ifnull(length(CAST(payload AS BLOB)), 0) + 200 FROM main.resthook_outbox
+ WHERE id > ?1 AND id <= ?2 AND id < (SELECT max(id) FROM main.resthook_outbox) ORDER BY id LIMIT ?3
+
+-- name: app_event_delete
+DELETE FROM main.resthook_outbox WHERE id = ?1
+
+-- name: app_request_names
+SELECT 1 FROM main.resthook_request WHERE event = ?1 LIMIT 1
+
+-- A retired version of a watch goes when no row carries it.
+-- name: app_watch_unused
+DELETE FROM main.resthook_watch
+ WHERE retired_at IS NOT NULL AND id NOT IN (SELECT watch FROM main.resthook_outbox WHERE watch IS NOT NULL)

@@ -1,0 +1,89 @@
+-- watch.sql: the statements behind resthook_watch, _unwatch, _repair and _payload, one a section.
+
+-- Is there such a table in main, and what is it? A shadow table belongs to a virtual one; before 3.37, where
+-- pragma_table_list began, it is known by the endings that SQLite's own modules use.
+-- name: table_find
+SELECT name, type,
+       type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%',
+       EXISTS (SELECT 1 FROM main.sqlite_master AS v
+                WHERE v.type = 'table' AND v.sql LIKE 'CREATE VIRTUAL TABLE%'
+                  AND substr(m.name, 1, length(v.name) + 1) = v.name || '_' COLLATE NOCASE
+                  AND lower(substr(m.name, length(v.name) + 2)) IN
+                      ('content', 'data', 'idx', 'docsize', 'config', 'segments', 'segdir', 'stat',
+                       'node', 'parent', 'rowid')),
+       sql
+  FROM main.sqlite_master AS m
+ WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE
+
+-- name: table_shadow
+SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 AND type = 'shadow'
+
+-- hidden: 0 a column, 2 a VIRTUAL generated one, 3 a STORED one.
+-- name: table_columns
+SELECT name, hidden, pk FROM pragma_table_xinfo(?1, 'main') ORDER BY cid
+
+-- A rowid table whose key is the rowid itself has no index for it.
+-- name: table_key_index
+SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'
+
+-- name: outbox_width
+SELECT count(*) FROM pragma_table_info('resthook_outbox', 'main') WHERE name GLOB 'v[0-9]*'
+
+-- The current versions, each with the table its trigger stands on now (RENAME TABLE takes the trigger along, and
+-- our row does not know), whether it captures OLD beside NEW, and its trigger's text.
+-- name: watch_current
+SELECT w.id,
+       w.operation = 'update' AND EXISTS (SELECT 1 FROM json_each(w.captured) AS c
+                                           WHERE json_extract(c.value, '$.row') = 'old'),
+       coalesce(m.tbl_name, w.table_name), w.operation, w.event, w.options, w.of,
+       json_extract(w.options, '$.changed'), w.record, w.captured, w.virtual, w.table_sql, w.primary_key,
+       w.table_name, m.sql
+  FROM main.resthook_watch AS w
+  LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id
+ WHERE w.retired_at IS NULL
+ ORDER BY w.id
+
+-- name: watch_definition
+SELECT id, table_name, operation, event, options, captured, virtual, table_sql, primary_key
+  FROM main.resthook_watch WHERE id = ?1
+
+-- name: watch_add
+INSERT INTO main.resthook_watch(table_name, operation, of, event, options, captured, virtual, table_sql,
+                                primary_key, record, created_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+
+-- name: watch_retire
+UPDATE main.resthook_watch SET retired_at = ?2 WHERE id = ?1
+
+-- name: watch_event
+SELECT payload, watch, * FROM main.resthook_outbox WHERE id = ?1
+
+-- The parts of a version, out of its JSON.
+-- name: watch_values
+SELECT json_extract(value, '$.row'), json_extract(value, '$.column'), json_extract(value, '$.rowid')
+  FROM json_each(?1)
+
+-- name: watch_keys
+SELECT json_extract(value, '$.name'), json_extract(value, '$.value') FROM json_each(?1)
+
+-- name: watch_names
+SELECT value, type FROM json_each(?1)
+
+-- name: watch_fields
+SELECT key, value, type FROM json_each(?1, '$.fields') WHERE json_type(?1, '$.fields') = 'object'
+
+-- name: watch_clauses
+SELECT json_extract(?1, '$.when'), json_extract(?1, '$.key')
+
+-- The schema as names alone (blueprint.c).
+-- name: blueprint_virtual
+SELECT sql FROM main.sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'
+
+-- name: blueprint_columns
+SELECT m.name, x.name, x.cid
+  FROM main.sqlite_master AS m, pragma_table_xinfo(m.name, 'main') AS x
+ WHERE m.type = 'table' AND m.sql NOT LIKE 'CREATE VIRTUAL TABLE%' AND substr(m.name, 1, 7) <> 'sqlite_'
+ ORDER BY m.rowid, x.cid
+
+-- name: blueprint_views
+SELECT sql FROM main.sqlite_master WHERE type = 'view' AND sql LIKE 'CREATE VIEW%'

@@ -1,0 +1,265 @@
+"""resthookd at the command line: what it says and with which status it ends when something is wrong (design 3.4)."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+
+import pytest
+
+from conftest import RESTHOOKD, resthookd
+from receiver import hang, held
+
+USAGE, NO_DATABASE, NEWER, OWNED, IO = 64, 66, 65, 69, 74
+
+
+def refused(status, *arguments, says, **options):
+    """It ends at once with this status, prints nothing on standard output, and one line that names what to do."""
+    done = resthookd(*arguments, **options)
+    lines = done.stderr.strip().splitlines()
+    assert (done.returncode, done.stdout) == (status, ""), done.stderr
+    assert len(lines) == 1, done.stderr
+    for word in says:
+        assert word.lower() in lines[0].lower(), lines[0]
+    assert "Sanitizer" not in done.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def nobody(tmp_path):
+    """The command that runs resthookd as nobody, who can reach it and the test's folder (pytest makes that for its
+    owner alone, and the tree may be anywhere)."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    for folder in [tmp_path, *tmp_path.parents]:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    program = shutil.copy(RESTHOOKD, tmp_path / "resthookd")
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program)
+
+
+# What is not a database of ours.
+
+def test_no_database_named():
+    refused(USAGE, says=["database", "--help"])
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    refused(NO_DATABASE, tmp_path / "none.db", says=["none.db"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory(tmp_path):
+    refused(NO_DATABASE, tmp_path, says=[tmp_path.name])
+
+
+def test_a_text_file(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database\n" * 100)
+    refused(NO_DATABASE, path, says=["notes.txt"])
+    assert path.read_text() == "not a database\n" * 100
+
+
+def test_an_empty_file(tmp_path):
+    path = tmp_path / "empty.db"
+    path.touch()
+    refused(NO_DATABASE, path, says=["empty.db", "resthook_init"])
+
+
+def test_a_database_without_the_schema(tmp_path):
+    path = tmp_path / "plain.db"
+    sqlite3.connect(path).execute("CREATE TABLE t(a)").connection.close()
+    refused(NO_DATABASE, path, says=["plain.db", "resthook_init"])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["plain.db"]
+
+
+def test_a_newer_schema(db):
+    db.shell("UPDATE resthook_meta SET value = 99 WHERE name = 'schema';")
+    refused(NEWER, db.path, says=["app.db", "99"])
+
+
+# What can't be written, read or had.
+
+def test_a_file_that_may_not_be_written(db, nobody):
+    db.path.chmod(0o444)
+    refused(IO, db.path, command=nobody, says=["app.db"])
+
+
+def test_a_file_that_may_not_be_read(db, nobody):
+    db.path.chmod(0o600)
+    refused(IO, db.path, command=nobody, says=["app.db"])
+
+
+def test_a_folder_that_may_not_be_written(db, nobody):
+    db.shell("PRAGMA journal_mode=DELETE;")
+    os.chown(db.path, 65534, 65534)
+    refused(IO, db.path, command=nobody, says=["app.db"])
+
+
+def test_a_side_file_that_is_something_else(db):
+    db.side.write_text("not ours\n" * 200)
+    refused(IO, db.path, says=["app.db-resthook"])
+    assert db.side.read_text() == "not ours\n" * 200
+
+
+def test_a_file_that_somebody_keeps_locked(db):
+    db.shell("PRAGMA journal_mode=DELETE;")
+    holder = sqlite3.connect(db.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    refused(IO, db.path, says=["app.db", "lock"])
+    holder.close()
+
+
+def test_a_second_dispatcher(db, receiver, dispatcher):
+    db.subscribe("*", receiver.url("/"))
+    first = dispatcher(db)
+    refused(OWNED, "--allow", "127.0.0.0/8", db.path, says=["app.db", "another resthookd"])
+    db.shell("INSERT INTO item(name) VALUES ('Ada');")
+    receiver.wait_for(1)
+    assert first.stop() == 0
+    assert len(receiver.received()) == 1
+
+
+def test_a_second_dispatcher_by_another_name(db, dispatcher, tmp_path):
+    dispatcher(db)
+    link = tmp_path / "link.db"
+    link.symlink_to(db.path)
+    refused(OWNED, link, says=["another resthookd"])
+
+
+def test_a_database_with_two_names(db, tmp_path):
+    (tmp_path / "second.db").hardlink_to(db.path)
+    refused(OWNED, db.path, says=["app.db", "hard link"])
+
+
+# Options.
+
+@pytest.mark.parametrize("arguments", [
+    ["--nonsense"], ["-x"], ["--allow"], ["--allow", "banana"], ["--allow", "10.0.0.1/8"], ["--allow", "10.0.0.0/33"],
+    ["--max-in-flight", "0"], ["--max-in-flight", "many"], ["--max-in-flight", "-1"], ["--max-in-flight", "1e3"],
+    ["--log-format", "xml"], ["--log-level", "loud"], ["--adopt=maybe"],
+], ids=" ".join)
+def test_an_option_that_is_wrong(db, arguments):
+    refused(USAGE, *arguments, db.path, says=[arguments[0].split("=")[0]])
+
+
+def test_help_names_every_option():
+    done = resthookd("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in ["run", "sql", "check", "--once", "--allow", "--allow-http", "--max-in-flight", "--ca", "--proxy",
+                 "--adopt", "--log-format", "--log-level", "--version", "--help", "DATABASE"]:
+        assert word in done.stdout, word
+    assert all(len(line) <= 100 for line in done.stdout.splitlines())
+
+
+def test_version(db):
+    done = resthookd("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"resthookd {db.one('SELECT resthook_version()')}\n"
+
+
+def test_output_that_can_not_be_written():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([str(RESTHOOKD), "--help"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode != 0
+
+
+# resthookd run --once.
+
+def test_once_delivers_what_is_due_and_ends(db, receiver):
+    db.subscribe("*", receiver.url("/"))
+    db.shell("INSERT INTO item(name) VALUES ('a'), ('b');")
+    done = resthookd("--once", "--allow", "127.0.0.0/8", db.path)
+    assert done.returncode == 0, done.stderr
+    assert len(receiver.received()) == 2
+    assert resthookd("run", "--once", "--allow", "127.0.0.0/8", db.path).returncode == 0
+    assert len(receiver.received()) == 2
+
+
+def test_once_says_that_something_stayed(db, receiver):
+    receiver.script("/", 500)
+    db.subscribe("*", receiver.url("/"), retry_schedule="0,1h")
+    db.shell("INSERT INTO item(name) VALUES ('a');")
+    assert resthookd("--once", "--allow", "127.0.0.0/8", db.path).returncode == 1
+    assert len(receiver.received()) == 1
+
+
+# resthookd sql.
+
+def test_sql_prints_rows_as_the_shell_does(db):
+    query = "SELECT 1, NULL, 'a|b', 2.5, x'6869', 9007199254740993; SELECT name FROM item; SELECT 'x';"
+    done = resthookd("sql", db.path, query)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == db.shell(query) + "\n" == "1||a|b|2.5|hi|9007199254740993\nx\n"
+
+
+def test_sql_has_the_functions_and_reads_standard_input(db):
+    done = resthookd("sql", db.path, stdin="SELECT resthook_subscribe('a.b', 'https://example.com/');\n"
+                                           "-- a comment\nSELECT count(*) FROM resthook_subscriptions;\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("sub_") and second == "1"
+
+
+@pytest.mark.parametrize("sql", ["SELECT nonsense", "SELECT resthook_pause('sub_none')", "SELECT 1; SELEC 2;",
+                                 "INSERT INTO item(id) VALUES (1), (1)"])
+def test_sql_errors(db, sql):
+    done = resthookd("sql", db.path, sql)
+    assert done.returncode == 1 and done.stderr.strip() and "Sanitizer" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_sql_stops_at_the_first_error(db):
+    done = resthookd("sql", db.path, "SELECT 1; SELECT nonsense; INSERT INTO item(name) VALUES ('no');")
+    assert (done.returncode, done.stdout) == (1, "1\n")
+    assert db.shell("SELECT count(*) FROM item;") == "0"
+
+
+def test_sql_without_a_database():
+    assert resthookd("sql").returncode == USAGE
+
+
+# resthookd check.
+
+def test_check_of_a_sound_database(db, receiver):
+    db.subscribe("*", receiver.url("/"))
+    db.shell("INSERT INTO item(name) VALUES ('a');")
+    done = resthookd("check", "--allow", "127.0.0.0/8", db.path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert receiver.connections == 0 and not db.side.exists()
+
+
+def test_check_of_what_is_not_there(tmp_path):
+    assert resthookd("check", tmp_path / "none.db").returncode == NO_DATABASE
+
+
+# Stopping.
+
+def test_sigterm_finishes_what_is_in_flight(db, receiver, dispatcher):
+    gate = receiver.gate()
+    receiver.script("/", held(gate))
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    db.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1)
+    running.process.terminate()
+    gate.open()
+    assert running.wait() == 0
+    assert db.journal("SELECT state FROM resthook_deliveries") == [("delivered",)]
+
+
+def test_a_second_sigterm_stops_now(db, receiver, dispatcher):
+    receiver.script("/", hang())
+    db.subscribe("*", receiver.url("/"), timeout=60)
+    running = dispatcher(db)
+    db.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1)
+    running.process.terminate()
+    running.wait_log(r"info stopping", timeout=5)
+    running.process.terminate()
+    running.wait(timeout=10)
+    receiver.script("/", 200)
+    again = dispatcher(db)
+    first, second = receiver.wait_for(2)
+    assert (first.id, first.body) == (second.id, second.body)
+    assert again.stop() == 0

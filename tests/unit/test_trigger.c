@@ -1,0 +1,115 @@
+/*
+** test_trigger.c: the trigger's text, to the letter: it lies in people's databases and is compared
+** by resthook_repair(). What it does is tested in tests/sql/test_watch.py.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "trigger.h"
+
+static void assert_text(const struct trigger *trigger, const char *expected) {
+    struct buffer out = {0};
+
+    trigger_write(trigger, &out);
+    assert_false(out.failed);
+    assert_string_equal(out.data, expected);
+    buffer_free(&out);
+}
+
+static void writes_an_insert(void **state) {
+    const struct trigger_value values[] = {{.key = true, .small = true, .column = "id"},
+                                           {.column = "a\"b"}};
+    const struct trigger trigger = {.id = 7,
+                                    .operation = OPERATION_INSERT,
+                                    .table = "t",
+                                    .values = values,
+                                    .width = 2,
+                                    .capture_max = 100};
+
+    (void)state;
+    assert_text(
+        &trigger,
+        "CREATE TRIGGER main.\"resthook_watch_7\" AFTER INSERT ON \"t\" "
+        "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=7) BEGIN "
+        "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 7,* FROM(SELECT(SELECT NEW.\"id\")v0,"
+        "(SELECT NEW.\"a\"\"b\")v1 FROM(SELECT NULL \"a\"\"b\")new LIMIT 1)"
+        "WHERE (ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))<=100;"
+        "INSERT INTO resthook_outbox(watch,v0,v2)SELECT 7,NEW.\"id\",1 WHERE changes()=0;END");
+}
+
+static void writes_a_delete(void **state) {
+    const struct trigger_value values[] = {{.old = true, .key = true, .column = "k"}};
+    const struct trigger trigger = {.id = 1,
+                                    .operation = OPERATION_DELETE,
+                                    .table = "t",
+                                    .values = values,
+                                    .width = 1,
+                                    .capture_max = 9};
+
+    (void)state;
+    assert_text(&trigger,
+                "CREATE TRIGGER main.\"resthook_watch_1\" AFTER DELETE ON \"t\" "
+                "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=1) BEGIN "
+                "INSERT INTO resthook_outbox(watch,v0)SELECT 1,* FROM(SELECT(SELECT OLD.\"k\")v0 "
+                "FROM(SELECT NULL \"k\")old LIMIT 1)WHERE ifnull(length(CAST(v0 AS BLOB)),0)<=9;"
+                "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 1,CASE WHEN length(CAST(OLD.\"k\" "
+                "AS BLOB))<=9 "
+                "THEN OLD.\"k\" END,1 WHERE changes()=0;END");
+}
+
+static void writes_an_update(void **state) {
+    const struct trigger_value values[] = {{.key = true, .small = true, .column = "rowid"},
+                                           {.old = true, .column = "a"}};
+    const char *const names[] = {"a", "b"};
+    const struct trigger trigger = {
+        .id = 2,
+        .operation = OPERATION_UPDATE,
+        .table = "t",
+        .of = names,
+        .of_count = 2,
+        .changed = names,
+        .changed_count = 1,
+        .values = values,
+        .width = 2,
+        .capture_max = 9,
+    };
+
+    (void)state;
+    assert_text(
+        &trigger,
+        "CREATE TRIGGER main.\"resthook_watch_2\" AFTER UPDATE OF \"a\",\"b\" ON \"t\" "
+        "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=2) AND EXISTS(SELECT 1 FROM("
+        "SELECT(SELECT NEW.\"a\")n0,(SELECT OLD.\"a\")o0 FROM(SELECT NULL \"a\")new,(SELECT NULL "
+        "\"a\")old "
+        "LIMIT 1)WHERE (typeof(n0)<>typeof(o0)OR+n0 COLLATE BINARY IS NOT+o0)) BEGIN "
+        "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 2,* FROM(SELECT(SELECT NEW.\"rowid\")v0,"
+        "(SELECT OLD.\"a\")v1 FROM(SELECT NULL \"a\")old LIMIT 1)"
+        "WHERE (ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))<=9;"
+        "INSERT INTO resthook_outbox(watch,v0,v2)SELECT 2,NEW.\"rowid\",1 WHERE changes()=0;END");
+}
+
+static void compares_with_what_is_stored(void **state) {
+    (void)state;
+    assert_true(trigger_is("CREATE TRIGGER main.\"a\" x", "CREATE TRIGGER \"a\" x"));
+    assert_false(trigger_is("CREATE TRIGGER main.\"a\" x", "CREATE TRIGGER \"a\" y"));
+    assert_false(trigger_is("CREATE TRIGGER main.\"a\" x", "CREATE TRIGGER \"a\" x "));
+    assert_false(trigger_is("CREATE TRIGGER main.\"a\" x", NULL));
+    assert_false(trigger_is("CREATE TRIGGER main.\"a\" x", ""));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(writes_an_insert),
+        cmocka_unit_test(writes_a_delete),
+        cmocka_unit_test(writes_an_update),
+        cmocka_unit_test(compares_with_what_is_stored),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
