@@ -52,13 +52,13 @@ struct transfer {
 
     SLIST_ENTRY(transfer) links;   /* in idle */
     STAILQ_ENTRY(transfer) failed; /* in failed */
-    LIST_ENTRY(transfer) all;
+    SLIST_ENTRY(transfer) all;
 };
 
 struct http {
     struct http_options options;
     CURLM *multi;
-    LIST_HEAD(, transfer) all;
+    SLIST_HEAD(, transfer) all;
     SLIST_HEAD(, transfer) idle;
     STAILQ_HEAD(, transfer) failed; /* could not even start; http_next hands them out */
     struct transfer *last;          /* whose texts the last reply has */
@@ -146,7 +146,6 @@ static bool set_callbacks(struct transfer *transfer) {
 }
 
 static void transfer_free(struct transfer *transfer) {
-    LIST_REMOVE(transfer, all);
     curl_easy_cleanup(transfer->easy);
     request_free(&transfer->request);
     response_free(&transfer->response);
@@ -158,11 +157,11 @@ static struct transfer *transfer_new(struct http *http) {
 
     transfer->http = http;
     transfer->easy = handle_new(&http->options);
-    LIST_INSERT_HEAD(&http->all, transfer, all);
     if (transfer->easy == NULL || !set_callbacks(transfer)) {
         transfer_free(transfer);
         return NULL;
     }
+    SLIST_INSERT_HEAD(&http->all, transfer, all);
     return transfer;
 }
 
@@ -175,7 +174,7 @@ struct http *http_new(const struct http_options *options) {
     }
     http = xcalloc(1, sizeof *http);
     http->options = *options;
-    LIST_INIT(&http->all);
+    SLIST_INIT(&http->all);
     SLIST_INIT(&http->idle);
     STAILQ_INIT(&http->failed);
     http->multi = curl_multi_init();
@@ -195,7 +194,8 @@ void http_free(struct http *http) {
     if (http == NULL) {
         return;
     }
-    while ((transfer = LIST_FIRST(&http->all)) != NULL) {
+    while ((transfer = SLIST_FIRST(&http->all)) != NULL) {
+        SLIST_REMOVE_HEAD(&http->all, all);
         if (http->multi != NULL) { /* one that is not in flight it leaves alone */
             curl_multi_remove_handle(http->multi, transfer->easy);
         }
@@ -379,7 +379,7 @@ struct job *http_abort(struct http *http) {
     if (transfer != NULL) {
         STAILQ_REMOVE_HEAD(&http->failed, failed);
     } else {
-        LIST_FOREACH(transfer, &http->all, all) {
+        SLIST_FOREACH(transfer, &http->all, all) {
             if (transfer->busy) {
                 break;
             }

@@ -598,6 +598,17 @@ static void check_pair(const struct event *event, int sub) {
     }
 }
 
+/* A request that has left its table has done what it asked for, or its row says that it will. */
+static void check_request(struct request_truth *request) {
+    const struct delivery *row = side_find(&side.committed, request->sub, request->event);
+
+    if (request->used && !request->lost && request->consumed && !is_closed(request) &&
+        !has_request(&app.committed, request->created) && (row == NULL || is_final(row))) {
+        broken("the request to replay s%d-%d is gone, and nothing came of it", request->sub,
+               request->event);
+    }
+}
+
 void oracle_check(void) {
     int window = 0;
 
@@ -626,6 +637,9 @@ void oracle_check(void) {
         if (!is_final(row) && !app_has(&app.committed, row->event, row->created)) {
             broken("s%d-%d is not final, and its event is gone", row->sub, row->event);
         }
+    }
+    for (int i = 0; i < OPEN_REQUESTS; i++) {
+        check_request(&oracle.request[i]);
     }
 }
 

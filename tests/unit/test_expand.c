@@ -413,7 +413,7 @@ static void survives_without_memory(void **state) {
         expander_free(expander);
         run(db, "DELETE FROM resthook_outbox WHERE watch <> 2");
     }
-    assert_true(n > 500);
+    print_message("n=%ld\n", n);    assert_true(n > 500);
     sqlite3_close(db);
     sqlite3_shutdown();
     assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &plain), SQLITE_OK);

@@ -146,18 +146,17 @@ static void expect(const struct guard *guard, const char *text, enum guard_answe
     }
 }
 
-#define FOR_EACH(text, list)                                                                       \
-    for (const char *const *text = (list); text < (list) + sizeof(list) / sizeof *(list); text++)
+#define COUNT(list) (sizeof(list) / sizeof *(list))
 
 static void refuses_what_is_not_public(void **state) {
     struct guard *guard = guard_new();
 
     (void)state;
-    FOR_EACH(text, refused) {
-        expect(guard, *text, GUARD_REFUSED);
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        expect(guard, refused[i], GUARD_REFUSED);
     }
-    FOR_EACH(text, public) {
-        expect(guard, *text, GUARD_PUBLIC);
+    for (size_t i = 0; i < COUNT(public); i++) {
+        expect(guard, public[i], GUARD_PUBLIC);
     }
     guard_free(guard);
     guard_free(NULL);
@@ -171,8 +170,8 @@ static void refuses_what_is_not_an_address(void **state) {
     assert_true(guard_allow(guard, "0.0.0.0/0"));
     assert_true(guard_allow(guard, "::/0"));
     assert_int_equal(guard_judge(guard, (const struct sockaddr *)&local), GUARD_REFUSED);
-    FOR_EACH(text, not_an_address) {
-        assert_int_equal(guard_judge_text(guard, *text), GUARD_REFUSED);
+    for (size_t i = 0; i < COUNT(not_an_address); i++) {
+        assert_int_equal(guard_judge_text(guard, not_an_address[i]), GUARD_REFUSED);
     }
     guard_free(guard);
 }
@@ -183,11 +182,11 @@ static void allows_everything_when_told(void **state) {
     (void)state;
     assert_true(guard_allow(guard, "0.0.0.0/0"));
     assert_true(guard_allow(guard, "::/0"));
-    FOR_EACH(text, refused) {
-        expect(guard, *text, GUARD_ALLOWED);
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        expect(guard, refused[i], GUARD_ALLOWED);
     }
-    FOR_EACH(text, public) {
-        expect(guard, *text, GUARD_ALLOWED);
+    for (size_t i = 0; i < COUNT(public); i++) {
+        expect(guard, public[i], GUARD_ALLOWED);
     }
     guard_free(guard);
 }
@@ -245,7 +244,7 @@ static const struct {
 
 static void allows_networks(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+    for (size_t i = 0; i < COUNT(allowed); i++) {
         struct guard *guard = guard_new();
 
         if (!guard_allow(guard, allowed[i].network)) {
@@ -321,13 +320,13 @@ static void refuses_what_is_not_a_network(void **state) {
     struct guard *guard = guard_new();
 
     (void)state;
-    FOR_EACH(text, wrong) {
-        if (guard_allow(guard, *text)) {
-            fail_msg("'%s'", *text);
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        if (guard_allow(guard, wrong[i])) {
+            fail_msg("'%s'", wrong[i]);
         }
     }
-    FOR_EACH(text, refused) {
-        expect(guard, *text, GUARD_REFUSED);
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        expect(guard, refused[i], GUARD_REFUSED);
     }
     guard_free(guard);
 }

@@ -146,8 +146,12 @@ static void signs_with_both_during_a_rotation(void **state) {
 
 static void refuses_what_is_no_secret(void **state) {
     static const char *const refused[] = {
-        "",         "whsec_",     "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        SECRET "!", "whsec_%%%%",
+        "",
+        "whsec_",
+        "whsec_c2hvcnQ=",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw!",
+        "whsec_%%%%",
     };
 
     (void)state;

@@ -1,0 +1,146 @@
+"""One owner, no clones: copies, restores and losses send nothing until they are told to."""
+
+import os
+import shutil
+
+from conftest import Database, resthookd
+
+
+def insert(db, first, last):
+    for i in range(first, last + 1):
+        db.shell(f"INSERT INTO item(id, name) VALUES ({i}, 'item');")
+
+
+def run_once(db, *options):
+    done = resthookd("--allow", "127.0.0.0/8", "--once", *options, db.path)
+    return done.returncode, done.stderr
+
+
+def ids(receiver):
+    return [request.json()["id"] for request in receiver.received("/")]
+
+
+def prepared(db, receiver, count=5):
+    db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
+    insert(db, 1, count)
+    assert run_once(db)[0] == 0
+    assert ids(receiver) == list(range(1, count + 1))
+
+
+def copied(db, path, with_side):
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(db.path, path)
+    if with_side:
+        Database(db.side).shell("PRAGMA wal_checkpoint(TRUNCATE);")
+        shutil.copy(db.side, str(path) + "-resthook")
+    return Database(path)
+
+
+def test_a_copy_is_held_and_adopted(db, receiver, tmp_path):
+    prepared(db, receiver)
+    insert(db, 6, 6)
+    (tmp_path / "other").mkdir()
+    copy = copied(db, tmp_path / "other" / "app.db", with_side=True)
+    status, log = run_once(copy)
+    assert status == 69 and "--adopt" in log and "copied" in log
+    assert ids(receiver) == [1, 2, 3, 4, 5]
+    assert run_once(copy, "--adopt")[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6], "what the side file knows is not sent again"
+    assert run_once(copy)[0] == 0
+    assert run_once(db)[0] == 0
+    assert ids(receiver)[6:] == [6], "the original goes on as if nothing had been"
+    tokens = {request.id.split("_")[0] for request in receiver.received("/")}
+    assert len(tokens) == 2
+
+
+def test_a_copy_without_its_side_file(db, receiver, tmp_path):
+    prepared(db, receiver)
+    copy = copied(db, tmp_path / "copy.db", with_side=False)
+    status, log = run_once(copy)
+    assert status == 69 and "side file is missing" in log
+    assert run_once(copy, "--adopt=skip")[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5]
+    insert(copy, 7, 7)
+    assert run_once(copy)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 7]
+
+
+def test_the_side_file_was_deleted(db, receiver):
+    prepared(db, receiver)
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.exists(str(db.side) + suffix):
+            os.unlink(str(db.side) + suffix)
+    status, log = run_once(db)
+    assert status == 69 and "side file is missing" in log
+    assert run_once(db, "--adopt")[0] == 0
+    assert ids(receiver)[5:] == [1, 2, 3, 4, 5], "it can't be known what was sent: never silently zero"
+
+
+def test_yesterdays_file_is_held(db, receiver, tmp_path):
+    prepared(db, receiver)
+    yesterday = tmp_path / "yesterday.db"
+    copied(db, yesterday, with_side=False)
+    insert(db, 6, 8)
+    assert run_once(db)[0] == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(yesterday, db.path)
+    status, log = run_once(db)
+    assert status == 69 and "--adopt" in log
+    insert(db, 16, 17)  # take the ids of the events that are gone
+    assert run_once(db)[0] == 69
+    assert run_once(db, "--adopt")[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 16, 17], "a new event under an old id is a new event"
+
+
+def test_an_emptied_outbox_is_noticed_while_it_runs(db, receiver, dispatcher):
+    db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
+    running = dispatcher(db)
+    insert(db, 1, 3)
+    receiver.wait_for(3)
+    db.shell("DELETE FROM resthook_outbox; DELETE FROM sqlite_sequence;")
+    insert(db, 4, 4)
+    running.wait_log("held")
+    assert running.wait() == 69
+    assert len(receiver.received("/")) == 3
+
+
+def test_a_power_loss_rewinds_by_itself(db, receiver, tmp_path):
+    """The last commits of a writer at synchronous=NORMAL are gone after a reboot: the boot id tells it from a restore."""
+    prepared(db, receiver)
+    before = tmp_path / "before.db"
+    copied(db, before, with_side=False)
+    insert(db, 6, 8)
+    assert run_once(db)[0] == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(before, db.path)
+    Database(db.side).shell("UPDATE meta SET value = 'another boot' WHERE name = 'boot';")
+    status, log = run_once(db)
+    assert status == 0 and "lost its last commits" in log
+    insert(db, 26, 27)
+    assert run_once(db)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 26, 27]
+
+
+def test_a_symlink_is_the_same_database(db, receiver, tmp_path):
+    prepared(db, receiver)
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "app.db"
+    link.symlink_to(db.path)
+    insert(db, 6, 6)
+    assert run_once(Database(link))[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6]
+    assert not os.path.exists(str(link) + "-resthook")
+
+
+def test_vacuum_changes_nothing(db, receiver):
+    prepared(db, receiver)
+    db.shell("VACUUM;")
+    insert(db, 6, 6)
+    assert run_once(db)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_side_file_has_the_mode_of_the_database(db, receiver):
+    os.chmod(db.path, 0o640)
+    prepared(db, receiver)
+    assert os.stat(db.side).st_mode & 0o777 == 0o640
