@@ -1,5 +1,6 @@
 /*
-** agenda.c: see agenda.h. A binary heap; sub->heap is the sub's place in it, so that it can be moved.
+** agenda.c: see agenda.h. A binary heap; sub->heap is the sub's place in it, so that it can be
+** moved.
 ** SPDX-License-Identifier: MIT
 */
 #include "agenda.h"
@@ -30,7 +31,8 @@ static size_t sink(struct agenda *agenda, size_t place, struct sub *sub) {
     for (;;) {
         size_t child = place * 2;
 
-        if (child + 1 <= agenda->count && agenda->heap[child + 1]->next_due < agenda->heap[child]->next_due) {
+        if (child + 1 <= agenda->count &&
+            agenda->heap[child + 1]->next_due < agenda->heap[child]->next_due) {
             child++;
         }
         if (child > agenda->count || agenda->heap[child]->next_due >= sub->next_due) {

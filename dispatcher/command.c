@@ -40,14 +40,16 @@ static const struct {
      "let targets be plain http also outside the allowed networks"},
     {OPT_MAX_IN_FLIGHT, "max-in-flight", required_argument, "--max-in-flight N",
      "requests at once in all, 1 to 10000 (256)"},
-    {OPT_CA, "ca", required_argument, "--ca FILE", "trust the certificates in FILE instead of the system's"},
+    {OPT_CA, "ca", required_argument, "--ca FILE",
+     "trust the certificates in FILE instead of the system's"},
     {OPT_PROXY, "proxy", required_argument, "--proxy URL",
      "send through this proxy; it decides which addresses are reached"},
     {OPT_ONCE, "once", no_argument, "--once", "deliver what is due, then exit"},
     {OPT_ADOPT, "adopt", optional_argument, "--adopt[=skip]",
      "take over a copied or restored database: send what is pending, or skip it"},
     {OPT_LOG_FORMAT, "log-format", required_argument, "--log-format F", "text or json (text)"},
-    {OPT_LOG_LEVEL, "log-level", required_argument, "--log-level L", "error, warn, info or debug (info)"},
+    {OPT_LOG_LEVEL, "log-level", required_argument, "--log-level L",
+     "error, warn, info or debug (info)"},
     {OPT_VERSION, "version", no_argument, "--version", "print the version"},
     {OPT_HELP, "help", no_argument, "--help", "print this"},
 };
@@ -57,13 +59,15 @@ static void print_help(void) {
     puts("resthookd delivers the events of SQLite databases to their subscribers' URLs.\n"
          "\n"
          "  resthookd [run] [OPTIONS] DATABASE...   deliver until stopped\n"
-         "  resthookd sql DATABASE [SQL]            run SQL with the resthook functions; rows as a|b\n"
+         "  resthookd sql DATABASE [SQL]            run SQL with the resthook functions; rows as "
+         "a|b\n"
          "  resthookd check DATABASE...             look at everything, send nothing\n");
     for (int i = 0; i < OPTIONS; i++) {
         printf("  %-18s %s\n", table[i].shown, table[i].help);
     }
     puts("\n"
-         "Exit status: 0 done, 1 something stayed undelivered (--once) or the SQL failed, 64 usage,\n"
+         "Exit status: 0 done, 1 something stayed undelivered (--once) or the SQL failed, 64 "
+         "usage,\n"
          "65 the schema is newer than this program, 66 no such database or no schema in it,\n"
          "69 another dispatcher or held, 74 input/output error.");
 }

@@ -34,7 +34,8 @@ struct options {
     enum log_level log_level;
 };
 
-/* Reads argv. Returns -1 to go on, or the exit status to end with (help and version were printed, or what is wrong). */
+/* Reads argv. Returns -1 to go on, or the exit status to end with (help and version were printed,
+** or what is wrong). */
 int command_read(struct options *options, int argc, char **argv);
 
 #endif

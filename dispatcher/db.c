@@ -59,7 +59,8 @@ sqlite3_stmt *db_prepare(struct db *db, const char *sql) {
     sqlite3_stmt *statement = NULL;
 
     if (db->rc != SQLITE_OK ||
-        !note(db, sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL))) {
+        !note(db, sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement,
+                                     NULL))) {
         return NULL;
     }
     db->kept = xrealloc(db->kept, (size_t)(db->count + 1) * sizeof *db->kept);

@@ -1,8 +1,9 @@
 /*
 ** db.h: the only door to SQLite in the dispatcher: opening, statements, and errors that stick.
 **
-** A db is one connection. The first error in it is kept and makes every further call do nothing until db_clear, so
-** that a transaction is straight lines, checked once at its end. Statements are prepared once and kept.
+** A db is one connection. The first error in it is kept and makes every further call do nothing
+** until db_clear, so that a transaction is straight lines, checked once at its end. Statements are
+** prepared once and kept.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_DB_H
@@ -36,10 +37,13 @@ void db_text(struct db *db, sqlite3_stmt *statement, int i, const char *text);
 void db_bytes(struct db *db, sqlite3_stmt *statement, int i, const char *text, size_t length);
 void db_null(struct db *db, sqlite3_stmt *statement, int i);
 
-bool db_row(struct db *db, sqlite3_stmt *statement);   /* steps: true, a row; false, the end (it is reset) or an error */
-void db_reset(sqlite3_stmt *statement);                /* ends it early; bindings are cleared */
-bool db_run(struct db *db, sqlite3_stmt *statement);   /* steps to the end and resets */
-int64_t db_value(struct db *db, sqlite3_stmt *statement, int64_t otherwise); /* first column of the first row, reset */
+bool db_row(
+    struct db *db,
+    sqlite3_stmt *statement); /* steps: true, a row; false, the end (it is reset) or an error */
+void db_reset(sqlite3_stmt *statement);              /* ends it early; bindings are cleared */
+bool db_run(struct db *db, sqlite3_stmt *statement); /* steps to the end and resets */
+int64_t db_value(struct db *db, sqlite3_stmt *statement,
+                 int64_t otherwise); /* first column of the first row, reset */
 
 /* Keeps a message as the error (rc SQLITE_ERROR) unless there is one already. */
 void db_fail(struct db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));

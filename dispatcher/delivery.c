@@ -1,5 +1,6 @@
 /*
-** delivery.c: a pair's two faces: the job that the engine sends, and the row that the journal keeps.
+** delivery.c: a pair's two faces: the job that the engine sends, and the row that the journal
+** keeps.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdio.h>
@@ -26,8 +27,8 @@ void sub_due(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
 }
 
-struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at, const char *reason,
-                         int64_t now) {
+struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at,
+                         const char *reason, int64_t now) {
     return (struct delivery){
         .sub = pair->sub->n,
         .event = pair->event->id,
@@ -67,13 +68,15 @@ static void log_outcome(const struct pair *pair, const struct outcome *outcome) 
     char id[64];
 
     snprintf(id, sizeof id, "%s-%lld", pair->sub->id, (long long)pair->event->id);
-    log_line(outcome->state == VERDICT_DEAD ? LOG_WARN : LOG_DEBUG, messages[outcome->state], "delivery", id, "event",
-             pair->event->name, "target", pair->sub->endpoint, "attempt#", (long long)pair->attempts + 1, "status#",
-             (long long)outcome->status, "error", outcome->error != NULL && *outcome->error != '\0' ? outcome->error : NULL,
+    log_line(outcome->state == VERDICT_DEAD ? LOG_WARN : LOG_DEBUG, messages[outcome->state],
+             "delivery", id, "event", pair->event->name, "target", pair->sub->endpoint, "attempt#",
+             (long long)pair->attempts + 1, "status#", (long long)outcome->status, "error",
+             outcome->error != NULL && *outcome->error != '\0' ? outcome->error : NULL,
              "duration_ms#", (long long)outcome->duration, NULL);
 }
 
-void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome *outcome, int64_t now) {
+void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome *outcome,
+                  int64_t now) {
     struct delivery row = pair_row(pair, STATE_DELIVERED, NEVER, NULL, now);
 
     row.attempts = pair->attempts + 1;
@@ -126,13 +129,14 @@ void pair_job(struct outbox *outbox, struct pair *pair) {
     const struct buffer *body = body_of(event, format);
 
     if (event->webhook_id[0] == '\0') {
-        snprintf(event->webhook_id, sizeof event->webhook_id, "%s_%lld_%lld", outbox->token, (long long)event->id,
-                 (long long)event->created_at);
+        snprintf(event->webhook_id, sizeof event->webhook_id, "%s_%lld_%lld", outbox->token,
+                 (long long)event->id, (long long)event->created_at);
     }
     if (format == FORMAT_CLOUDEVENTS && event->ce_headers[0] == NULL) {
         char *source = xprintf("/resthook/%s", outbox->token);
 
-        format_cloudevents_headers(event->ce_headers, event->name, event->webhook_id, source, event->created_at);
+        format_cloudevents_headers(event->ce_headers, event->name, event->webhook_id, source,
+                                   event->created_at);
         free(source);
     }
     sub_target_release(pair->target);

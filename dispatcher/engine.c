@@ -1,8 +1,9 @@
 /*
 ** engine.c: the middle of the dispatcher. A turn is: harvest, work, fill.
 **
-** There is no batch and no barrier: each place that becomes free is filled at once by whoever's turn it is. A job is
-** the engine's from claim to settle; everything durable is the source's business.
+** There is no batch and no barrier: each place that becomes free is filled at once by whoever's
+** turn it is. A job is the engine's from claim to settle; everything durable is the source's
+** business.
 ** SPDX-License-Identifier: MIT
 */
 #include "engine.h"
@@ -79,7 +80,7 @@ static void harvest(struct engine *engine, int64_t now) {
         verdict(&reply, job, now, next_random(engine, now), &outcome);
         count_outcome(engine, outcome.state);
         place_finish(&job->place, outcome.state == VERDICT_DELIVERED,
-                    outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
+                     outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
         line->source->settle(line->source, job, &outcome, now);
     }
 }

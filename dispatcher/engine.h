@@ -1,5 +1,6 @@
 /*
-** engine.h: moves jobs from sources to the transport and outcomes back. Knows neither databases nor libcurl.
+** engine.h: moves jobs from sources to the transport and outcomes back. Knows neither databases nor
+** libcurl.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_ENGINE_H
@@ -18,8 +19,9 @@ void engine_free(struct engine *engine); /* nothing may be in flight */
 void engine_add(struct engine *engine, struct source *source);
 
 /*
-** One turn at time now: hands back what ended, lets the sources work, starts what may be started. Returns when the
-** next turn is wanted at the latest (besides: whenever a transfer moved or a source was woken).
+** One turn at time now: hands back what ended, lets the sources work, starts what may be started.
+** Returns when the next turn is wanted at the latest (besides: whenever a transfer moved or a
+** source was woken).
 */
 int64_t engine_turn(struct engine *engine, int64_t now);
 
@@ -27,7 +29,7 @@ int64_t engine_turn(struct engine *engine, int64_t now);
 void engine_stop(struct engine *engine);
 /* Stops now: what is in flight is dropped and handed back unsent. */
 void engine_cancel(struct engine *engine, int64_t now);
-bool engine_idle(const struct engine *engine);    /* nothing is in flight */
+bool engine_idle(const struct engine *engine);           /* nothing is in flight */
 bool engine_drained(struct engine *engine, int64_t now); /* and no source has anything due */
 
 struct engine_counts {

@@ -1,8 +1,9 @@
 /*
 ** fanout.c: an event becomes pairs: one for each subscription that wants it.
 **
-** Rows are read together with the subscriptions they are matched with, in one snapshot of app.db. A pair that can be
-** sent waits in its subscription's line; one that can't (paused, for later, held, not JSON) is written as a row.
+** Rows are read together with the subscriptions they are matched with, in one snapshot of app.db. A
+** pair that can be sent waits in its subscription's line; one that can't (paused, for later, held,
+** not JSON) is written as a row.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -15,7 +16,8 @@
 #include "sql.h"
 #include "state.h"
 
-/* Rows read in one snapshot. With a rollback journal a reader can make a commit wait: there less, under a ms. */
+/* Rows read in one snapshot. With a rollback journal a reader can make a commit wait: there less,
+** under a ms. */
 #define ROWS_WAL 256
 #define ROWS_ROLLBACK 32
 
@@ -43,7 +45,8 @@ static struct event_name *name_of(struct outbox *outbox, const char *text) {
         TAILQ_FOREACH(sub, &outbox->subs.list, links) {
             if (event_matches(sub->event, name->text)) {
                 if ((name->count & (name->count - 1)) == 0) { /* grows at powers of two */
-                    name->subs = xrealloc(name->subs, (size_t)(name->count * 2 + 1) * sizeof(struct sub *));
+                    name->subs =
+                        xrealloc(name->subs, (size_t)(name->count * 2 + 1) * sizeof(struct sub *));
                 }
                 name->subs[name->count++] = sub;
             }
@@ -53,7 +56,8 @@ static struct event_name *name_of(struct outbox *outbox, const char *text) {
     return name;
 }
 
-/* The number is given out when the first pair of a name comes: asking writes. 0: the journal can't be written. */
+/* The number is given out when the first pair of a name comes: asking writes. 0: the journal can't
+** be written. */
 static int64_t number_of(struct outbox *outbox, struct event_name *name) {
     if (name->n == 0) {
         struct db *db = journal_db(outbox->journal);
@@ -93,8 +97,8 @@ void fanout_free(struct outbox *outbox) {
 }
 
 /* Where a new pair goes. */
-static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row, enum reading reading,
-                       const char *why, int64_t now) {
+static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row,
+                       enum reading reading, const char *why, int64_t now) {
     struct sub *sub = pair->sub;
     int64_t next_at = row->deliver_at > now ? row->deliver_at : now;
 
@@ -139,8 +143,8 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     int count, wanting = 0;
 
     if (row->event == NULL) {
-        log_line(LOG_WARN, "a row of the outbox has no event name and is passed over", "database", outbox->path, "id#",
-                 (long long)row->id, NULL);
+        log_line(LOG_WARN, "a row of the outbox has no event name and is passed over", "database",
+                 outbox->path, "id#", (long long)row->id, NULL);
         return true;
     }
     name = name_of(outbox, row->event);
@@ -158,7 +162,8 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
         return false;
     }
     event = event_new(row->id, row->created_at, name->text, name->n);
-    reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE], with_change, &why);
+    reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
+                          with_change, &why);
     if (reading == READ_FILTERED) {
         outbox->filtered += wanting;
         outbox->counts_moved = true;
@@ -180,8 +185,8 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
 
 void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *due, int64_t now) {
     struct outbox_row row;
-    bool there = reader_row(outbox->reader, due->event, &row) && row.created_at == due->created_at &&
-                 row.event != NULL;
+    bool there = reader_row(outbox->reader, due->event, &row) &&
+                 row.created_at == due->created_at && row.event != NULL;
     struct event_name *name = there ? name_of(outbox, row.event) : NULL;
     struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
     struct pair *pair = pair_new(&outbox->window, event, sub);
@@ -194,8 +199,8 @@ void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     pair->base = due->base;
     pair_settled(pair); /* the row is there: it holds no cursor */
     if (there) {
-        reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
-                              sub->format == FORMAT_CHANGE, &why);
+        reading = reader_body(outbox->reader, &event->body[FORMAT_BARE],
+                              &event->body[FORMAT_CHANGE], sub->format == FORMAT_CHANGE, &why);
     }
     reader_rows_done(outbox->reader);
     if (!there) {
@@ -223,7 +228,8 @@ static bool still_there(struct outbox *outbox) {
     if (outbox->check_id == 0) {
         return true;
     }
-    there = reader_row(outbox->reader, outbox->check_id, &row) && row.created_at == outbox->check_created;
+    there = reader_row(outbox->reader, outbox->check_id, &row) &&
+            row.created_at == outbox->check_created;
     reader_rows_done(outbox->reader);
     return there || reader_db(outbox->reader)->rc != SQLITE_OK;
 }
@@ -242,15 +248,19 @@ void fanout_read(struct outbox *outbox, int64_t now) {
     }
     if ((reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) &&
         !roster_load(outbox, now)) {
-        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error", db->error, NULL);
+        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
+                 db->error, NULL);
         outbox->read_at = now + 1000;
         reader_end(reader);
         return;
     }
     if (!still_there(outbox)) {
         reader_end(reader);
-        outbox_hold(outbox, "the event that was read last is gone from the outbox: the file was restored from a copy, "
-                            "or the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
+        outbox_hold(
+            outbox,
+            "the event that was read last is gone from the outbox: the file was restored from a "
+            "copy, "
+            "or the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
         return;
     }
     reader_rows(reader, outbox->window.read_to + 1, most);
@@ -273,8 +283,8 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         if (outbox->cause != WAKE_NONE) {
             outbox->wakes[outbox->cause]++;
             outbox->counts_moved = true;
-            log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count, "cause#",
-                     (long long)outbox->cause, NULL);
+            log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count,
+                     "cause#", (long long)outbox->cause, NULL);
         }
     }
     if (!outbox->unread) {
@@ -305,13 +315,16 @@ bool fanout_anchor(struct outbox *outbox) {
     }
     if (!found && outbox->check_id != 0) {
         outbox->check_id = 0;
-        outbox_hold(outbox, "events that were read are gone from the outbox: the file was restored from a copy, or the "
-                            "outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
+        outbox_hold(outbox,
+                    "events that were read are gone from the outbox: the file was restored from a "
+                    "copy, or the "
+                    "outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
         return false;
     }
     if (found && !newest) {
-        log_line(LOG_WARN, "the database lost its last commits with the machine's last stop: going back", "database",
-                 outbox->path, "to_event#", (long long)outbox->check_id, NULL);
+        log_line(LOG_WARN,
+                 "the database lost its last commits with the machine's last stop: going back",
+                 "database", outbox->path, "to_event#", (long long)outbox->check_id, NULL);
         journal_begin(outbox->journal, true);
         journal_rewind(outbox->journal, outbox->check_id);
         if (!journal_commit(outbox->journal)) {

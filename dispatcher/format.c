@@ -51,8 +51,8 @@ void format_emitted_change(struct buffer *out, const char *payload, size_t lengt
     buffer_text(out, ",\"old_record\":null}");
 }
 
-void format_cloudevents_headers(const char *headers[FORMAT_HEADERS], const char *event, const char *id,
-                                const char *source, int64_t created_at) {
+void format_cloudevents_headers(const char *headers[FORMAT_HEADERS], const char *event,
+                                const char *id, const char *source, int64_t created_at) {
     char time[32];
 
     format_time(created_at, time);

@@ -23,13 +23,16 @@ bool format_named(const char *name, enum format *format);
 void format_time(int64_t ms, char *out);
 
 /* The standard envelope around a payload. */
-void format_standard(struct buffer *out, const char *event, int64_t created_at, const char *payload, size_t length);
-/* change for an event that no table caused: {"type":"EMIT","table":null,"record":payload,"old_record":null}. */
+void format_standard(struct buffer *out, const char *event, int64_t created_at, const char *payload,
+                     size_t length);
+/* change for an event that no table caused:
+** {"type":"EMIT","table":null,"record":payload,"old_record":null}. */
 void format_emitted_change(struct buffer *out, const char *payload, size_t length);
 
 #define FORMAT_HEADERS 6
-/* The ce-* headers of an event as "name: value" texts and a NULL; they are the caller's (free each). */
-void format_cloudevents_headers(const char *headers[FORMAT_HEADERS], const char *event, const char *id,
-                                const char *source, int64_t created_at);
+/* The ce-* headers of an event as "name: value" texts and a NULL; they are the caller's (free
+** each). */
+void format_cloudevents_headers(const char *headers[FORMAT_HEADERS], const char *event,
+                                const char *id, const char *source, int64_t created_at);
 
 #endif

@@ -1,8 +1,9 @@
 /*
 ** identity.c: see identity.h.
 **
-** A token is written to the side file first, then to app.db: whoever dies between the two left an empty side file with
-** a token beside a database without one, which is finished by the next start. Everything else that doesn't fit is held.
+** A token is written to the side file first, then to app.db: whoever dies between the two left an
+** empty side file with a token beside a database without one, which is finished by the next start.
+** Everything else that doesn't fit is held.
 ** SPDX-License-Identifier: MIT
 */
 #include "identity.h"
@@ -47,11 +48,13 @@ char *identity_take(const char *path, int *lock, char **error, int *status) {
         *error = xprintf("%s: this is not a file: name an SQLite database", path);
         *status = EXIT_NO_DATABASE;
     } else if ((*lock = open(real, O_RDWR | O_CLOEXEC)) < 0) {
-        *error = xprintf("%s: %s: the dispatcher has to be able to write the database and its directory", path,
-                         strerror(errno));
+        *error =
+            xprintf("%s: %s: the dispatcher has to be able to write the database and its directory",
+                    path, strerror(errno));
         *status = EXIT_IO;
     } else if (info.st_nlink > 1) {
-        *error = xprintf("%s: held: the file has %lu names (hard links), and a side file for each could send twice: "
+        *error = xprintf("%s: held: the file has %lu names (hard links), and a side file for each "
+                         "could send twice: "
                          "remove the other names",
                          path, (unsigned long)info.st_nlink);
         *status = EXIT_HELD;
@@ -67,28 +70,32 @@ char *identity_take(const char *path, int *lock, char **error, int *status) {
 
 static char *inspect(struct db *app, const char *path, int *status) {
     sqlite3_stmt *statement = db_prepare(
-        app, "SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name = 'resthook_meta'");
+        app,
+        "SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name = 'resthook_meta'");
     int64_t tables = db_value(app, statement, 0);
     int64_t schema;
 
     *status = EXIT_NO_DATABASE;
     if ((app->rc & 0xff) == SQLITE_BUSY) {
         *status = EXIT_IO;
-        return xprintf("%s: the database is locked: try again when the other program has finished", path);
+        return xprintf("%s: the database is locked: try again when the other program has finished",
+                       path);
     }
     if (app->rc != SQLITE_OK) {
         return xprintf("%s: %s: name an SQLite database", path, app->error);
     }
     if (tables == 0) {
-        return xprintf("%s: there is no resthook schema in this database: run  resthookd sql %s \"SELECT resthook_init()\"",
+        return xprintf("%s: there is no resthook schema in this database: run  resthookd sql %s "
+                       "\"SELECT resthook_init()\"",
                        path, path);
     }
     statement = db_prepare(app, "SELECT value FROM main.resthook_meta WHERE name = 'schema'");
     schema = db_value(app, statement, 0);
     if (schema > SCHEMA_VERSION) {
         *status = EXIT_SCHEMA;
-        return xprintf("%s: its schema is version %lld, newer than this program's %d: install the newer resthookd", path,
-                       (long long)schema, SCHEMA_VERSION);
+        return xprintf("%s: its schema is version %lld, newer than this program's %d: install the "
+                       "newer resthookd",
+                       path, (long long)schema, SCHEMA_VERSION);
     }
     return app->rc == SQLITE_OK ? NULL : xprintf("%s: %s", path, app->error);
 }
@@ -128,14 +135,17 @@ static bool untouched(struct journal *journal) {
     return journal_get(journal, "cursor", 0) == 0 && db_value(journal_db(journal), any, 0) == 0;
 }
 
-/* Why it can't be that this side file and this database belong together as they are; NULL: they do. */
-static const char *misfit(const char *app_token, const char *side_token, const char *path, const char *side_path,
-                          struct journal *journal) {
+/* Why it can't be that this side file and this database belong together as they are; NULL: they do.
+** */
+static const char *misfit(const char *app_token, const char *side_token, const char *path,
+                          const char *side_path, struct journal *journal) {
     if (app_token == NULL && side_token == NULL) {
         return untouched(journal) ? NULL : "the side file is not of this database";
     }
     if (app_token == NULL) {
-        return same(path, side_path) && untouched(journal) ? NULL : "the database is new, its side file is not";
+        return same(path, side_path) && untouched(journal)
+                   ? NULL
+                   : "the database is new, its side file is not";
     }
     if (side_token == NULL) {
         return "its side file is missing: this is a copy, or the side file was deleted";
@@ -146,8 +156,8 @@ static const char *misfit(const char *app_token, const char *side_token, const c
     return same(path, side_path) ? NULL : "it was moved or copied here with its side file";
 }
 
-/* The newest row that was read and is still there unchanged: what is known of events up to it is true of this file.
-** 0: there is none. */
+/* The newest row that was read and is still there unchanged: what is known of events up to it is
+** true of this file. 0: there is none. */
 static int64_t common_past(struct db *app, struct journal *journal) {
     sqlite3_stmt *anchors = db_prepare(journal_db(journal), sql_anchor_list);
     sqlite3_stmt *created = db_prepare(app, sql_app_event_created);
@@ -163,9 +173,10 @@ static int64_t common_past(struct db *app, struct journal *journal) {
     return common;
 }
 
-/* Makes the side file this database's. What it knows of the past that it shares with this file is kept. */
-static bool renew(struct db *app, struct journal *journal, const char *path, const char *token, enum adopt adopt,
-                  bool keep, int64_t now) {
+/* Makes the side file this database's. What it knows of the past that it shares with this file is
+** kept. */
+static bool renew(struct db *app, struct journal *journal, const char *path, const char *token,
+                  enum adopt adopt, bool keep, int64_t now) {
     struct db *db = journal_db(journal);
     sqlite3_stmt *newest = db_prepare(app, sql_app_newest);
     int64_t top = db_value(app, newest, 0);
@@ -173,15 +184,19 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
 
     journal_begin(journal, true);
     if (common < journal_get(journal, "cursor", 0)) {
-        journal_rewind(journal, common); /* what the side file knows of later events is of other events */
+        journal_rewind(journal,
+                       common); /* what the side file knows of later events is of other events */
     }
     if (!keep) {
-        db_exec(db, "DELETE FROM delivery; DELETE FROM attempt; DELETE FROM effect; DELETE FROM anchor");
+        db_exec(
+            db,
+            "DELETE FROM delivery; DELETE FROM attempt; DELETE FROM effect; DELETE FROM anchor");
         journal_set(journal, "request_cursor", 0);
     }
     if (adopt == ADOPT_SKIP) {
-        sqlite3_stmt *cancel = db_prepare(db, "UPDATE delivery SET state = 5, next_at = NULL,"
-                                              " reason = 'skipped by --adopt=skip', finished_at = ?1 WHERE state < 3");
+        sqlite3_stmt *cancel =
+            db_prepare(db, "UPDATE delivery SET state = 5, next_at = NULL,"
+                           " reason = 'skipped by --adopt=skip', finished_at = ?1 WHERE state < 3");
 
         db_int(db, cancel, 1, now);
         db_run(db, cancel);
@@ -212,8 +227,8 @@ static char *read_token(struct db *app) {
     return token;
 }
 
-char *identity_settle(const char *path, struct journal *journal, enum adopt adopt, int64_t now, char **error,
-                      int *status) {
+char *identity_settle(const char *path, struct journal *journal, enum adopt adopt, int64_t now,
+                      char **error, int *status) {
     struct db app;
     char *app_token, *side_token, *side_path, *token = NULL;
     const char *wrong;
@@ -225,10 +240,12 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
     side_path = journal_get_text(journal, "path");
     wrong = misfit(app_token, side_token, path, side_path, journal);
     if (app.rc != SQLITE_OK || journal_db(journal)->rc != SQLITE_OK) {
-        *error = xprintf("%s: %s", path, app.rc != SQLITE_OK ? app.error : journal_db(journal)->error);
+        *error =
+            xprintf("%s: %s", path, app.rc != SQLITE_OK ? app.error : journal_db(journal)->error);
     } else if (wrong != NULL && adopt == ADOPT_NO) {
         *status = EXIT_HELD;
-        *error = xprintf("%s: held: %s: start once with --adopt to send what is pending, or --adopt=skip to cancel it",
+        *error = xprintf("%s: held: %s: start once with --adopt to send what is pending, or "
+                         "--adopt=skip to cancel it",
                          path, wrong);
     } else if (wrong == NULL && app_token != NULL && adopt == ADOPT_NO) {
         token = xstrdup(app_token);
@@ -236,13 +253,15 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
         bool keep = adopt == ADOPT_NO || same(app_token, side_token);
 
         token = adopt == ADOPT_NO && side_token != NULL ? xstrdup(side_token) : random_token();
-        if (token == NULL || !renew(&app, journal, path, token, adopt, keep, now) || !write_token(&app, token)) {
+        if (token == NULL || !renew(&app, journal, path, token, adopt, keep, now) ||
+            !write_token(&app, token)) {
             *error = xprintf("%s: its identity can't be written: %s", path,
                              app.rc != SQLITE_OK ? app.error : journal_error(journal));
             free(token);
             token = NULL;
         } else if (adopt != ADOPT_NO) {
-            log_line(LOG_WARN, "adopted", "database", path, "pending", adopt == ADOPT_SKIP ? "cancelled" : "sent", NULL);
+            log_line(LOG_WARN, "adopted", "database", path, "pending",
+                     adopt == ADOPT_SKIP ? "cancelled" : "sent", NULL);
         }
     }
     free(app_token);

@@ -25,11 +25,13 @@ struct journal {
     char error[256];
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
-    sqlite3_stmt *put, *mark, *keep, *recorded, *due, *open_of, *open_any, *newest, *replay, *unhold, *cancel;
+    sqlite3_stmt *put, *mark, *keep, *recorded, *due, *open_of, *open_any, *newest, *replay,
+        *unhold, *cancel;
     sqlite3_stmt *anchor_add, *anchor_trim;
 };
 
-/* The side file is made before SQLite opens it, so that it never has a wider mode than the database. */
+/* The side file is made before SQLite opens it, so that it never has a wider mode than the
+** database. */
 static bool create_like(const char *path, const char *database, char **error) {
     struct stat model;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -49,7 +51,8 @@ static bool create_like(const char *path, const char *database, char **error) {
     }
     made = made && fchmod(fd, model.st_mode & 0666) == 0;
     if (!made) {
-        *error = xprintf("cannot give %s the owner and mode of the database: %s", path, strerror(errno));
+        *error =
+            xprintf("cannot give %s the owner and mode of the database: %s", path, strerror(errno));
         unlink(path);
     }
     close(fd); /* nobody has the file open yet: no lock is lost */
@@ -102,7 +105,8 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         int64_t schema = db_value(db, statement, 0);
 
         if (db->rc == SQLITE_OK && schema != JOURNAL_SCHEMA) {
-            db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema, JOURNAL_SCHEMA);
+            db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema,
+                    JOURNAL_SCHEMA);
         }
     }
     db_exec(db, "BEGIN IMMEDIATE");
@@ -134,7 +138,8 @@ bool journal_begin(struct journal *journal, bool durable) {
     struct db *db = &journal->db;
 
     db_clear(db);
-    if (durable != journal->full && db_exec(db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL")) {
+    if (durable != journal->full &&
+        db_exec(db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL")) {
         journal->full = durable;
     }
     return db_run(db, journal->begin);
@@ -306,7 +311,8 @@ void journal_unhold(struct journal *journal, int64_t sub, int64_t now) {
     db_run(&journal->db, journal->unhold);
 }
 
-int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now, int most) {
+int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now,
+                   int most) {
     struct db *db = &journal->db;
 
     db_int(db, journal->cancel, 1, sub);
@@ -324,7 +330,8 @@ void journal_anchor(struct journal *journal, int64_t id, int64_t created_at) {
 }
 
 void journal_rewind(struct journal *journal, int64_t to) {
-    static const char *const forget[] = {sql_rewind_deliveries, sql_rewind_attempts, sql_rewind_anchors};
+    static const char *const forget[] = {sql_rewind_deliveries, sql_rewind_attempts,
+                                         sql_rewind_anchors};
     struct db *db = &journal->db;
 
     for (size_t i = 0; i < sizeof forget / sizeof *forget; i++) {

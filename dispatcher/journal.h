@@ -1,8 +1,9 @@
 /*
-** journal.h: the dispatcher's own file, app.db-resthook (sql/journal.sql): what was sent, when, with what result.
+** journal.h: the dispatcher's own file, app.db-resthook (sql/journal.sql): what was sent, when,
+** with what result.
 **
-** Writing is in transactions that the caller opens and commits; errors stick until journal_commit, which then rolls
-** back and says so: the caller keeps what it wanted to write and tries again.
+** Writing is in transactions that the caller opens and commits; errors stick until journal_commit,
+** which then rolls back and says so: the caller keeps what it wanted to write and tries again.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_JOURNAL_H
@@ -12,7 +13,14 @@
 
 struct journal;
 
-enum delivery_state { STATE_PENDING, STATE_RETRYING, STATE_HELD, STATE_DELIVERED, STATE_DEAD, STATE_CANCELLED };
+enum delivery_state {
+    STATE_PENDING,
+    STATE_RETRYING,
+    STATE_HELD,
+    STATE_DELIVERED,
+    STATE_DEAD,
+    STATE_CANCELLED
+};
 
 /* One row of delivery. next_at NEVER is NULL. */
 struct delivery {
@@ -33,15 +41,16 @@ struct delivery {
 };
 
 /*
-** Opens or creates the side file of the database at path, with that file's owner and mode. NULL with *error (the
-** caller frees it) when it can't be written, is not ours, or is of a newer schema.
+** Opens or creates the side file of the database at path, with that file's owner and mode. NULL
+** with *error (the caller frees it) when it can't be written, is not ours, or is of a newer schema.
 */
 struct journal *journal_open(const char *path, const char *database, char **error);
 void journal_close(struct journal *journal);
 struct db *journal_db(struct journal *journal); /* for statements of other rooms on the same file */
 bool journal_is_new(const struct journal *journal); /* it was empty when it was opened */
 
-/* durable: this commit reaches the disk, and all before it. Otherwise SQLite's NORMAL: it survives the process. */
+/* durable: this commit reaches the disk, and all before it. Otherwise SQLite's NORMAL: it survives
+** the process. */
 bool journal_begin(struct journal *journal, bool durable);
 /* false: nothing was written; journal_error says why, the journal is usable again. */
 bool journal_commit(struct journal *journal);
@@ -50,7 +59,8 @@ const char *journal_error(const struct journal *journal);
 void journal_set(struct journal *journal, const char *name, int64_t value);
 void journal_set_text(struct journal *journal, const char *name, const char *value);
 int64_t journal_get(struct journal *journal, const char *name, int64_t otherwise);
-char *journal_get_text(struct journal *journal, const char *name); /* NULL: none; the caller frees it */
+char *journal_get_text(struct journal *journal,
+                       const char *name); /* NULL: none; the caller frees it */
 
 int64_t journal_subscription(struct journal *journal, const char *id, const char *target);
 int64_t journal_event_name(struct journal *journal, const char *name);
@@ -69,13 +79,15 @@ int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int 
 bool journal_has_open(struct journal *journal, int64_t sub);
 /* The newest event of which anything is recorded, and what became of it; 0: none is. */
 int64_t journal_newest(struct journal *journal, int64_t sub, enum delivery_state *state);
-bool journal_replay(struct journal *journal, int64_t sub, int64_t event, int64_t now); /* false: it is not final */
+bool journal_replay(struct journal *journal, int64_t sub, int64_t event,
+                    int64_t now); /* false: it is not final */
 void journal_unhold(struct journal *journal, int64_t sub, int64_t now);
 bool journal_any_open(struct journal *journal);
 /* Cancels up to `most` unfinished deliveries; returns how many. */
 int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now, int most);
 
-void journal_anchor(struct journal *journal, int64_t id, int64_t created_at); /* keeps the newest 64 */
-void journal_rewind(struct journal *journal, int64_t to);                     /* forgets what is above */
+void journal_anchor(struct journal *journal, int64_t id,
+                    int64_t created_at);                  /* keeps the newest 64 */
+void journal_rewind(struct journal *journal, int64_t to); /* forgets what is above */
 
 #endif

@@ -1,9 +1,10 @@
 /*
 ** line.c: see line.h.
 **
-** An endpoint keeps two queues of lines that could send now, one of healthy and one of doubtful lines; the set keeps
-** two queues of endpoints that have such lines. Whatever changes what a line may do calls place(), the only function
-** that moves a line between "queued", "throttled" and "neither". Each step costs the same however many lines wait.
+** An endpoint keeps two queues of lines that could send now, one of healthy and one of doubtful
+** lines; the set keeps two queues of endpoints that have such lines. Whatever changes what a line
+** may do calls place(), the only function that moves a line between "queued", "throttled" and
+** "neither". Each step costs the same however many lines wait.
 ** SPDX-License-Identifier: MIT
 */
 #include "line.h"
@@ -47,7 +48,7 @@ struct endpoints {
     int in_flight[KINDS];
     int slow;
     struct places waiting; /* places taken and not slow yet, oldest first */
-    int turn; /* the kind that is served next if both can be */
+    int turn;              /* the kind that is served next if both can be */
     struct ready ready[KINDS];
     struct lines throttled;
     int64_t throttled_due; /* the earliest; NEVER */
@@ -169,8 +170,8 @@ static void place(struct line *line) {
     endpoint_place(line->endpoint);
 }
 
-void line_open(struct endpoints *set, struct line *line, struct source *source, const char *endpoint,
-               int most) {
+void line_open(struct endpoints *set, struct line *line, struct source *source,
+               const char *endpoint, int most) {
     memset(line, 0, sizeof *line);
     line->source = source;
     line->endpoint = endpoint_named(set, endpoint);
@@ -261,8 +262,8 @@ static void count(struct line *line, int change) {
 static void release_slow(struct endpoints *set, int64_t now) {
     struct place *place_taken;
 
-    while ((place_taken = TAILQ_FIRST(&set->waiting)) != NULL && place_taken->taken_at + SLOW_AFTER <= now &&
-           set->slow < set->places * SLOW_TIMES) {
+    while ((place_taken = TAILQ_FIRST(&set->waiting)) != NULL &&
+           place_taken->taken_at + SLOW_AFTER <= now && set->slow < set->places * SLOW_TIMES) {
         struct line *line = place_taken->line;
 
         TAILQ_REMOVE(&set->waiting, place_taken, links);
@@ -358,7 +359,8 @@ int64_t endpoints_due(const struct endpoints *set) {
     const struct place *oldest = TAILQ_FIRST(&set->waiting);
     int64_t due = set->throttled_due;
 
-    if (oldest != NULL && set->slow < set->places * SLOW_TIMES && oldest->taken_at + SLOW_AFTER < due) {
+    if (oldest != NULL && set->slow < set->places * SLOW_TIMES &&
+        oldest->taken_at + SLOW_AFTER < due) {
         due = oldest->taken_at + SLOW_AFTER;
     }
     return due;

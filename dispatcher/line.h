@@ -1,14 +1,15 @@
 /*
-** line.h: whose turn it is. A line is one subscription's way to an endpoint: a scheme, host and port. A place is the
-** right to have one request in flight.
+** line.h: whose turn it is. A line is one subscription's way to an endpoint: a scheme, host and
+** port. A place is the right to have one request in flight.
 **
-** Every line has a window of requests at once: it opens with success and shuts with failure (as Postfix's destination
-** queues do), so that a target that hangs holds few places. Of all places, and of those of one endpoint, at most half
-** go to doubtful lines, whose target failed last or has not answered for a second. A request that has waited that long
-** gives its place back while it goes on waiting (up to SLOW_TIMES as many requests as there are places), so that new
-** targets that hang hold nobody up for the length of their timeout. Doubtful and healthy lines take turns, and so do
-** endpoints among themselves, and lines at one endpoint.
-** Knows neither databases nor HTTP; time is an argument.
+** Every line has a window of requests at once: it opens with success and shuts with failure (as
+** Postfix's destination queues do), so that a target that hangs holds few places. Of all places,
+** and of those of one endpoint, at most half go to doubtful lines, whose target failed last or has
+** not answered for a second. A request that has waited that long gives its place back while it goes
+** on waiting (up to SLOW_TIMES as many requests as there are places), so that new targets that hang
+** hold nobody up for the length of their timeout. Doubtful and healthy lines take turns, and so do
+** endpoints among themselves, and lines at one endpoint. Knows neither databases nor HTTP; time is
+** an argument.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_LINE_H
@@ -57,18 +58,20 @@ void endpoints_free(struct endpoints *set); /* every line is closed */
 /* Opens a line at the endpoint named by text ("https://host:443"); it has nothing to send yet. */
 void line_open(struct endpoints *set, struct line *line, struct source *source,
                const char *endpoint, int most);
-void line_close(struct line *line);                   /* nothing of it is in flight */
-void line_doubt(struct line *line);                   /* its target is known to have failed last */
+void line_close(struct line *line); /* nothing of it is in flight */
+void line_doubt(struct line *line); /* its target is known to have failed last */
 
-void line_ready(struct line *line);                       /* it has something to send */
-void line_done(struct line *line);                        /* it has nothing (more) to send now */
-bool line_has_room(const struct line *line, int64_t now); /* could it send, all others being idle? */
+void line_ready(struct line *line); /* it has something to send */
+void line_done(struct line *line);  /* it has nothing (more) to send now */
+bool line_has_room(const struct line *line,
+                   int64_t now); /* could it send, all others being idle? */
 
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
 struct line *endpoints_next(struct endpoints *set, int64_t now);
 /* Takes a place for a request of the line that endpoints_next gave. */
 void place_take(struct place *place, struct line *line, int64_t now);
-/* Gives it back after an attempt. healthy: the target took it. throttle_until: nothing to it before; 0. */
+/* Gives it back after an attempt. healthy: the target took it. throttle_until: nothing to it
+** before; 0. */
 void place_finish(struct place *place, bool healthy, int64_t throttle_until);
 /* Gives it back unused. */
 void place_drop(struct place *place);

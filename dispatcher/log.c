@@ -1,5 +1,6 @@
 /*
-** log.c: see log.h. A line is built whole and written at once, so that lines of several processes do not mix.
+** log.c: see log.h. A line is built whole and written at once, so that lines of several processes
+** do not mix.
 ** SPDX-License-Identifier: MIT
 */
 #include "log.h"
@@ -64,12 +65,14 @@ static void put_text(struct text *line, const char *text) {
     }
 }
 
-/* A value is quoted when it has a space, a quote, an equals sign or anything that could end the line. */
+/* A value is quoted when it has a space, a quote, an equals sign or anything that could end the
+** line. */
 static void put_value(struct text *line, const char *value) {
     bool plain = *value != '\0';
 
     for (const char *c = value; *c != '\0'; c++) {
-        plain = plain && (unsigned char)*c > ' ' && *c != '"' && *c != '=' && *c != '\\' && *c != 127;
+        plain =
+            plain && (unsigned char)*c > ' ' && *c != '"' && *c != '=' && *c != '\\' && *c != 127;
     }
     if (plain) {
         put_text(line, value);

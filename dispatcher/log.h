@@ -1,8 +1,8 @@
 /*
 ** log.h: what the dispatcher says, on standard error: one line an occasion, key=value or JSON.
 **
-** A line begins with time and level, then the message, then pairs. No value can forge a line: control characters
-** are escaped. Nothing secret is ever given to it.
+** A line begins with time and level, then the message, then pairs. No value can forge a line:
+** control characters are escaped. Nothing secret is ever given to it.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_LOG_H
@@ -18,8 +18,8 @@ bool log_level_named(const char *name, enum log_level *level);
 bool log_enabled(enum log_level level);
 
 /*
-** A line: the message, then pairs of a key and a value, ended by NULL. A key ending in '#' is followed by a
-** long long, any other by a const char * (NULL: the pair is left out).
+** A line: the message, then pairs of a key and a value, ended by NULL. A key ending in '#' is
+** followed by a long long, any other by a const char * (NULL: the pair is left out).
 **   log_line(LOG_INFO, "delivered", "delivery", id, "status#", 200LL, NULL);
 */
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));

@@ -84,7 +84,8 @@ static void show_progress(struct daemon *daemon, int64_t now, bool last) {
     double rate = seconds > 0 ? (double)delivered / seconds : 0;
 
     fprintf(stderr, "\r%lld of %lld delivered, %.0f/s, %.0f s left   %s", (long long)delivered,
-            (long long)(delivered + left), rate, rate > 0 ? (double)left / rate : 0.0, last ? "\n" : "");
+            (long long)(delivered + left), rate, rate > 0 ? (double)left / rate : 0.0,
+            last ? "\n" : "");
 }
 
 static bool all_held(const struct daemon *daemon) {
@@ -112,7 +113,8 @@ static void loop(struct daemon *daemon) {
 
     wake_descriptors(daemon->wake, descriptors);
     for (int i = 0; i < 3; i++) {
-        fds[i] = (struct curl_waitfd){.fd = i < 2 ? descriptors[i] : daemon->signals, .events = CURL_WAIT_POLLIN};
+        fds[i] = (struct curl_waitfd){.fd = i < 2 ? descriptors[i] : daemon->signals,
+                                      .events = CURL_WAIT_POLLIN};
     }
     for (;;) {
         int64_t now = clock_now();
@@ -124,13 +126,17 @@ static void loop(struct daemon *daemon) {
         if (over(daemon, now)) {
             return;
         }
-        http_wait(daemon->http, fds, 3, due <= now ? 0 : due - now > 1000 ? 1000 : (int)(due - now));
+        http_wait(daemon->http, fds, 3,
+                  due <= now         ? 0
+                  : due - now > 1000 ? 1000
+                                     : (int)(due - now));
         wake_turn(daemon->wake);
         take_signals(daemon);
     }
 }
 
-/* Opens every database; the first that can't be taken ends the start. Returns -1, or the exit status. */
+/* Opens every database; the first that can't be taken ends the start. Returns -1, or the exit
+** status. */
 static int open_all(struct daemon *daemon) {
     const struct options *options = daemon->options;
     struct outbox_options outbox_options = {.adopt = options->adopt, .once = options->once};
@@ -139,8 +145,8 @@ static int open_all(struct daemon *daemon) {
     for (int i = 0; i < options->count; i++) {
         char *error = NULL;
         int status = EXIT_IO;
-        struct outbox *outbox = outbox_open(options->names[i], &outbox_options, daemon->endpoints, daemon->wake,
-                                            clock_now(), &error, &status);
+        struct outbox *outbox = outbox_open(options->names[i], &outbox_options, daemon->endpoints,
+                                            daemon->wake, clock_now(), &error, &status);
 
         if (outbox == NULL) {
             fprintf(stderr, "resthookd: %s\n", error);
@@ -152,7 +158,8 @@ static int open_all(struct daemon *daemon) {
     }
     for (int i = 0; i < daemon->count; i++) {
         if (outbox_held(daemon->outboxes[i]) == NULL) {
-            log_line(LOG_INFO, "ready", "database", outbox_path(daemon->outboxes[i]), "version", RESTHOOK_VERSION, NULL);
+            log_line(LOG_INFO, "ready", "database", outbox_path(daemon->outboxes[i]), "version",
+                     RESTHOOK_VERSION, NULL);
         }
     }
     return -1;
@@ -203,7 +210,8 @@ static int run(const struct options *options) {
         outbox_close(daemon.outboxes[i], clock_now());
     }
     if (status == 0) {
-        log_line(LOG_INFO, "stopped", "delivered#", (long long)engine_counts(daemon.engine)->delivered, NULL);
+        log_line(LOG_INFO, "stopped", "delivered#",
+                 (long long)engine_counts(daemon.engine)->delivered, NULL);
     }
     engine_free(daemon.engine);
     endpoints_free(daemon.endpoints);

@@ -1,6 +1,6 @@
 /*
-** memory.h: allocation in the dispatcher: it succeeds or ends the process. The outbox makes that safe:
-** what was not recorded is sent again, with the same webhook-id.
+** memory.h: allocation in the dispatcher: it succeeds or ends the process. The outbox makes that
+** safe: what was not recorded is sent again, with the same webhook-id.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_MEMORY_H

@@ -1,9 +1,11 @@
 /*
-** outbox.c: see outbox.h. The source: reads what is new, hands out jobs, records outcomes in groups.
+** outbox.c: see outbox.h. The source: reads what is new, hands out jobs, records outcomes in
+** groups.
 **
-** One delivery's way: fanout.c reads the event and makes a pair for each subscription that wants it; claim() gives the
-** pair to the engine; settle() takes it back, finished; flush() writes it, and the cursor, in one commit with others.
-** What can't be finished now is written as a row, and comes back through load_due() when its time has come.
+** One delivery's way: fanout.c reads the event and makes a pair for each subscription that wants
+** it; claim() gives the pair to the engine; settle() takes it back, finished; flush() writes it,
+** and the cursor, in one commit with others. What can't be finished now is written as a row, and
+** comes back through load_due() when its time has come.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -17,10 +19,10 @@
 #include "retention.h"
 #include "state.h"
 
-#define GROUP 256       /* outcomes in a commit at most … */
-#define GROUP_AGE 5     /* … or ms that the oldest of them has waited */
-#define STALL 4096      /* unwritten outcomes at which nothing more is sent */
-#define DUE_AT_ONCE 32  /* rows of one subscription claimed in one turn */
+#define GROUP 256        /* outcomes in a commit at most … */
+#define GROUP_AGE 5      /* … or ms that the oldest of them has waited */
+#define STALL 4096       /* unwritten outcomes at which nothing more is sent */
+#define DUE_AT_ONCE 32   /* rows of one subscription claimed in one turn */
 #define RETRY_COMMIT 500 /* ms before a commit that failed is tried again */
 #define SYNC_EVERY 1000  /* ms between commits that reach the disk */
 #define BEAT_EVERY 1000
@@ -29,7 +31,7 @@ static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
 }
 
-/* --- recording ----------------------------------------------------------------------------------------------- */
+/* ---- recording ---- */
 
 static void write_state(struct outbox *outbox, int64_t now) {
     struct journal *journal = outbox->journal;
@@ -73,8 +75,8 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable) {
         return true;
     }
     if (!outbox->stalled) {
-        log_line(LOG_ERROR, "outcomes can't be written: they are kept and tried again", "database", outbox->path,
-                 "error", journal_error(outbox->journal), NULL);
+        log_line(LOG_ERROR, "outcomes can't be written: they are kept and tried again", "database",
+                 outbox->path, "error", journal_error(outbox->journal), NULL);
     }
     outbox->stalled = true;
     outbox->commit_at = now + RETRY_COMMIT;
@@ -109,7 +111,7 @@ static void flush(struct outbox *outbox, int64_t now) {
     outbox->done_count = 0;
 }
 
-/* --- rows that became due ------------------------------------------------------------------------------------ */
+/* ---- rows that became due ---- */
 
 static bool is_busy(const struct sub *sub, int64_t event) {
     const struct pair *pair;
@@ -151,7 +153,8 @@ static void load_due(struct outbox *outbox, int64_t now) {
     struct sub *sub;
     int budget = 64; /* subscriptions a turn */
 
-    while (!outbox->stalled && now >= outbox->read_at && budget-- > 0 && (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
+    while (!outbox->stalled && now >= outbox->read_at && budget-- > 0 &&
+           (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
         if (sub->again_count > 0) {
             agenda_set(&outbox->agenda, sub, NEVER);
             sub->due_waits = true; /* claim() brings it back when those are sent */
@@ -166,7 +169,7 @@ static void load_due(struct outbox *outbox, int64_t now) {
     }
 }
 
-/* --- the source ---------------------------------------------------------------------------------------------- */
+/* ---- the source ---- */
 
 static bool hungry(struct outbox *outbox, int64_t now) {
     struct sub *sub;
@@ -181,8 +184,9 @@ static bool hungry(struct outbox *outbox, int64_t now) {
 }
 
 /*
-** Makes way: pairs that wait where there is no room, or are in flight, become rows, so that the cursor and the reading
-** can go on for the others. Only called when somebody lacks work, so that a backlog for one target costs no rows.
+** Makes way: pairs that wait where there is no room, or are in flight, become rows, so that the
+** cursor and the reading can go on for the others. Only called when somebody lacks work, so that a
+** backlog for one target costs no rows.
 */
 static void spill(struct outbox *outbox, int64_t now) {
     struct event *event;
@@ -288,7 +292,8 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
 }
 
 static struct pair *next_pair(struct sub *sub) {
-    bool retries_turn = ++sub->turn % 4 == 0; /* first attempts go before old retries, but don't starve them */
+    bool retries_turn =
+        ++sub->turn % 4 == 0; /* first attempts go before old retries, but don't starve them */
 
     if (!TAILQ_EMPTY(&sub->again) && (retries_turn || TAILQ_EMPTY(&sub->fresh))) {
         return TAILQ_FIRST(&sub->again);
@@ -301,7 +306,8 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
     struct sub *sub = (struct sub *)(void *)((char *)line - offsetof(struct sub, line));
     struct pair *pair;
 
-    if (outbox->held != NULL || sub->status != SUB_SENDS || (outbox->stalled && outbox->done_count >= STALL)) {
+    if (outbox->held != NULL || sub->status != SUB_SENDS ||
+        (outbox->stalled && outbox->done_count >= STALL)) {
         line_done(line);
         return NULL;
     }
@@ -329,7 +335,8 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
     return &pair->job;
 }
 
-static void settle(struct source *source, struct job *job, const struct outcome *outcome, int64_t now) {
+static void settle(struct source *source, struct job *job, const struct outcome *outcome,
+                   int64_t now) {
     struct outbox *outbox = of(source);
     struct pair *pair = (struct pair *)(void *)((char *)job - offsetof(struct pair, job));
     struct sub *sub = pair->sub;
@@ -358,16 +365,18 @@ static bool drained(const struct source *source, int64_t now) {
     const struct outbox *outbox = of(source);
     const struct sub *first = agenda_first(&outbox->agenda);
 
-    return outbox->held != NULL || (!outbox->unread && outbox->done_count == 0 && outbox->window.pairs_count == 0 &&
-                                    outbox->ended == 0 && (first == NULL || first->next_due > now));
+    return outbox->held != NULL ||
+           (!outbox->unread && outbox->done_count == 0 && outbox->window.pairs_count == 0 &&
+            outbox->ended == 0 && (first == NULL || first->next_due > now));
 }
 
-/* --- opening and closing ------------------------------------------------------------------------------------- */
+/* ---- opening and closing ---- */
 
 static void start(struct outbox *outbox, int64_t now) {
     struct journal *journal = outbox->journal;
 
-    outbox->source = (struct source){.turn = turn, .claim = claim, .settle = settle, .drained = drained};
+    outbox->source =
+        (struct source){.turn = turn, .claim = claim, .settle = settle, .drained = drained};
     TAILQ_INIT(&outbox->done);
     outbox->cursor = journal_get(journal, "cursor", 0);
     outbox->request_cursor = journal_get(journal, "request_cursor", 0);
@@ -396,8 +405,9 @@ static void start(struct outbox *outbox, int64_t now) {
     outbox->synced_at = now;
 }
 
-struct outbox *outbox_open(const char *path, const struct outbox_options *options, struct endpoints *endpoints,
-                           struct wake *wake, int64_t now, char **error, int *status) {
+struct outbox *outbox_open(const char *path, const struct outbox_options *options,
+                           struct endpoints *endpoints, struct wake *wake, int64_t now,
+                           char **error, int *status) {
     struct outbox *outbox = xcalloc(1, sizeof *outbox);
     char *side;
 
@@ -423,7 +433,8 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->journal == NULL) {
         goto failed;
     }
-    outbox->token = identity_settle(outbox->path, outbox->journal, options->adopt, now, error, status);
+    outbox->token =
+        identity_settle(outbox->path, outbox->journal, options->adopt, now, error, status);
     if (outbox->token == NULL) {
         goto failed;
     }
@@ -503,5 +514,6 @@ bool outbox_unfinished(struct outbox *outbox) {
 int64_t outbox_left(struct outbox *outbox) {
     int64_t newest = reader_newest(outbox->reader);
 
-    return outbox->window.pairs_count + (newest > outbox->window.read_to ? newest - outbox->window.read_to : 0);
+    return outbox->window.pairs_count +
+           (newest > outbox->window.read_to ? newest - outbox->window.read_to : 0);
 }

@@ -15,7 +15,17 @@
 #include "sql.h"
 
 /* Columns of SELECT * FROM resthook_outbox (sql/schema.sql). */
-enum { ROW_ID, ROW_EVENT, ROW_PAYLOAD, ROW_KEY, ROW_DELIVER_AT, ROW_ONLY, ROW_CREATED_AT, ROW_WATCH, ROW_VALUES };
+enum {
+    ROW_ID,
+    ROW_EVENT,
+    ROW_PAYLOAD,
+    ROW_KEY,
+    ROW_DELIVER_AT,
+    ROW_ONLY,
+    ROW_CREATED_AT,
+    ROW_WATCH,
+    ROW_VALUES
+};
 
 #define EXPANDERS 256 /* buckets */
 
@@ -29,8 +39,8 @@ struct watch { /* a version made ready; NULL expander: it could not be */
 
 struct reader {
     struct db db;
-    sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *one, *watch_event,
-        *current;
+    sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *one,
+        *watch_event, *current;
     int64_t seen_version;
     int64_t seen_schema;
     bool wal;
@@ -44,7 +54,8 @@ struct reader *reader_open(const char *path, char **error) {
     sqlite3_stmt *mode;
 
     *error = NULL;
-    /* Opened for writing, since a WAL file without one can't be read by a connection that may not create it. */
+    /* Opened for writing, since a WAL file without one can't be read by a connection that may not
+    ** create it. */
     db_open(db, path, SQLITE_OPEN_READWRITE, 0);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
@@ -240,8 +251,8 @@ static enum reading emitted_body(struct reader *reader, struct buffer *body, str
     return READ_BODY;
 }
 
-enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change, bool with_change,
-                         const char **why) {
+enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
+                         bool with_change, const char **why) {
     sqlite3_stmt *row = reader->current;
     struct expansion expansion;
     const char *error = NULL;
@@ -251,7 +262,8 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     }
     struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
     if (watch->expander == NULL) {
-        snprintf(reader->why, sizeof reader->why, "%s", watch->error != NULL ? watch->error : "its watch is not known");
+        snprintf(reader->why, sizeof reader->why, "%s",
+                 watch->error != NULL ? watch->error : "its watch is not known");
         *why = reader->why;
         return READ_HELD;
     }
@@ -260,7 +272,8 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     case FILTERED:
         return READ_FILTERED;
     case UNEXPANDABLE:
-        snprintf(reader->why, sizeof reader->why, "%s", error != NULL ? error : "its expressions failed");
+        snprintf(reader->why, sizeof reader->why, "%s",
+                 error != NULL ? error : "its expressions failed");
         *why = reader->why;
         return READ_HELD;
     case EXPANDED:

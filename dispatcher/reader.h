@@ -1,9 +1,10 @@
 /*
-** reader.h: app.db as the dispatcher reads it: short read transactions on a connection that can't write.
+** reader.h: app.db as the dispatcher reads it: short read transactions on a connection that can't
+** write.
 **
-** A row of the outbox becomes a name, times, and on demand a payload. The connection is open as long as the database;
-** no read transaction outlives a call of the outbox's turn: a long one would keep the application's WAL growing, and
-** with a rollback journal its writers waiting.
+** A row of the outbox becomes a name, times, and on demand a payload. The connection is open as
+** long as the database; no read transaction outlives a call of the outbox's turn: a long one would
+** keep the application's WAL growing, and with a rollback journal its writers waiting.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_READER_H
@@ -19,11 +20,13 @@ struct reader *reader_open(const char *path, char **error);
 void reader_close(struct reader *reader);
 struct db *reader_db(struct reader *reader);
 
-/* Has another connection committed since the last call? Also true when it can't be told now (busy). */
+/* Has another connection committed since the last call? Also true when it can't be told now (busy).
+** */
 bool reader_changed(struct reader *reader);
 bool reader_is_wal(const struct reader *reader); /* as of the last reader_begin that looked */
 
-/* A read transaction. false: not now (busy), or an error that stays in reader_db until the next reader_begin. */
+/* A read transaction. false: not now (busy), or an error that stays in reader_db until the next
+** reader_begin. */
 bool reader_begin(struct reader *reader);
 void reader_end(struct reader *reader);
 int64_t reader_revision(struct reader *reader); /* resthook_meta.revision */
@@ -42,7 +45,8 @@ struct outbox_row {
 void reader_rows(struct reader *reader, int64_t from, int64_t most);
 /* The next of them, or the one row asked for by reader_row. false: no more. */
 bool reader_next(struct reader *reader, struct outbox_row *row);
-bool reader_row(struct reader *reader, int64_t id, struct outbox_row *row); /* false: it is not there */
+bool reader_row(struct reader *reader, int64_t id,
+                struct outbox_row *row); /* false: it is not there */
 void reader_rows_done(struct reader *reader);
 
 enum reading {
@@ -51,9 +55,9 @@ enum reading {
     READ_HELD,     /* an expression failed: *why */
     READ_DEAD,     /* it can never be sent: *why */
 };
-/* The payload of the row read last, into body (and, if wanted, the change format into change). *why is good until
-** the next call. */
-enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change, bool with_change,
-                         const char **why);
+/* The payload of the row read last, into body (and, if wanted, the change format into change). *why
+** is good until the next call. */
+enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
+                         bool with_change, const char **why);
 
 #endif

@@ -1,10 +1,11 @@
 /*
 ** retention.c: see retention.h.
 **
-** Everything here is a small step that may be put off. A step in app.db waits until nobody has written there for a
-** while (or, where somebody always does, takes one slot of about a millisecond every ten seconds), tries its lock once
-** and gives way. Whether a row of the outbox may go is decided inside the transaction that deletes it: it is at or
-** below the cursor, old enough, and no unfinished delivery, request or anchor names it.
+** Everything here is a small step that may be put off. A step in app.db waits until nobody has
+** written there for a while (or, where somebody always does, takes one slot of about a millisecond
+** every ten seconds), tries its lock once and gives way. Whether a row of the outbox may go is
+** decided inside the transaction that deletes it: it is at or below the cursor, old enough, and no
+** unfinished delivery, request or anchor names it.
 ** SPDX-License-Identifier: MIT
 */
 #include "retention.h"
@@ -16,12 +17,12 @@
 #include "sql.h"
 #include "state.h"
 
-#define QUIET 200           /* ms without a commit of others before app.db is written */
-#define SLOT 10000          /* ms between two steps where it is never quiet */
-#define EVERY 1000          /* ms between two looks for work */
-#define SWEEP_EVERY 60000   /* ms between two rounds over everything */
-#define BATCH_ROWS 500      /* rows a transaction, and … */
-#define BATCH_BYTES 200000  /* … bytes: 1,000 rows of 200 bytes take 1.8 ms, of 20 kB 85 ms */
+#define QUIET 200          /* ms without a commit of others before app.db is written */
+#define SLOT 10000         /* ms between two steps where it is never quiet */
+#define EVERY 1000         /* ms between two looks for work */
+#define SWEEP_EVERY 60000  /* ms between two rounds over everything */
+#define BATCH_ROWS 500     /* rows a transaction, and … */
+#define BATCH_BYTES 200000 /* … bytes: 1,000 rows of 200 bytes take 1.8 ms, of 20 kB 85 ms */
 #define SIDE_ROWS 2000
 
 struct retention {
@@ -29,12 +30,13 @@ struct retention {
     char *path;
     bool open;
     int64_t disturbed_at, next_at, last_step_at;
-    int64_t swept_to;        /* of the outbox, in this round */
+    int64_t swept_to; /* of the outbox, in this round */
     int64_t next_sweep;
 
     int64_t side_sub, side_event;
     sqlite3_stmt *old, *remove, *requested, *effect, *requests_done, *watches;
-    sqlite3_stmt *needed, *anchor, *effects, *effect_done, *next_sub, *forget, *forget_next, *forget_attempts, *expire;
+    sqlite3_stmt *needed, *anchor, *effects, *effect_done, *next_sub, *forget, *forget_next,
+        *forget_attempts, *expire;
 };
 
 struct retention *retention_new(const char *path, int64_t now) {
@@ -111,10 +113,10 @@ static bool finish(struct retention *r) {
     return false;
 }
 
-/* --- app.db -------------------------------------------------------------------------------------------------- */
+/* ---- app.db ---- */
 
-/* The dispatcher's own changes of subscriptions. An effect goes when it is written, or when the row changed since:
-** then somebody has decided otherwise. */
+/* The dispatcher's own changes of subscriptions. An effect goes when it is written, or when the row
+** changed since: then somebody has decided otherwise. */
 static void write_effects(struct retention *r, struct outbox *outbox, int64_t now) {
     struct db *side = journal_db(outbox->journal);
     char *done[100];
@@ -206,7 +208,8 @@ static bool delete_events(struct retention *r, struct outbox *outbox, int64_t no
     }
     db_clear(side);
     if (finish(r) && count > 0) {
-        log_line(LOG_DEBUG, "old events deleted", "database", outbox->path, "events#", (long long)count, NULL);
+        log_line(LOG_DEBUG, "old events deleted", "database", outbox->path, "events#",
+                 (long long)count, NULL);
     }
     return more || seen == BATCH_ROWS;
 }
@@ -220,9 +223,10 @@ static void delete_requests(struct retention *r, struct outbox *outbox) {
     }
 }
 
-/* --- the side file ------------------------------------------------------------------------------------------- */
+/* ---- the side file ---- */
 
-/* One subscription's share: what was kept too long ends, what ended long ago goes. Returns whether to go on. */
+/* One subscription's share: what was kept too long ends, what ended long ago goes. Returns whether
+** to go on. */
 static bool sweep_side(struct retention *r, struct outbox *outbox, int64_t now) {
     const struct settings *settings = &outbox->subs.settings;
     struct db *side = journal_db(outbox->journal);

@@ -1,5 +1,6 @@
 /*
-** roster.c: subscriptions and requests as they change in app.db, and what a change means for what is pending.
+** roster.c: subscriptions and requests as they change in app.db, and what a change means for what
+** is pending.
 **
 **   paused, failing   what waits in memory becomes rows; rows are not scanned until it sends again
 **   resumed           its rows are due
@@ -14,9 +15,10 @@
 #include "sql.h"
 #include "state.h"
 
-/* What waits in memory leaves it: first attempts as rows of this state, those that are rows already as they are. */
-static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state state, int64_t next_at,
-                     const char *reason, int64_t now) {
+/* What waits in memory leaves it: first attempts as rows of this state, those that are rows already
+** as they are. */
+static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state state,
+                     int64_t next_at, const char *reason, int64_t now) {
     struct pair *pair;
 
     while ((pair = TAILQ_FIRST(&sub->fresh)) != NULL) {
@@ -56,7 +58,8 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     } else if (sub->status == SUB_KEEPS) {
         withdraw(outbox, sub, STATE_PENDING, now, NULL, now);
     } else {
-        agenda_set(&outbox->agenda, sub, now); /* load_rows finds out when its first row is really due */
+        agenda_set(&outbox->agenda, sub,
+                   now); /* load_rows finds out when its first row is really due */
         sub_announce(sub);
     }
 }
@@ -67,9 +70,11 @@ static void overlay_effects(struct outbox *outbox) {
     sqlite3_stmt *list = outbox->effects;
 
     while (db_row(db, list)) {
-        struct sub *sub = subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
+        struct sub *sub =
+            subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
 
-        if (sub != NULL && sub->status != SUB_ENDED && sub->revision == sqlite3_column_int64(list, 4)) {
+        if (sub != NULL && sub->status != SUB_ENDED &&
+            sub->revision == sqlite3_column_int64(list, 4)) {
             sub->status = SUB_ENDED;
             sub->to_id = sqlite3_column_int64(list, 3);
             sub->ended = "gone: 410 from target";
@@ -77,7 +82,8 @@ static void overlay_effects(struct outbox *outbox) {
     }
 }
 
-/* Replays: a final delivery's row is due again. They are consumed by a cursor that is committed with their effect. */
+/* Replays: a final delivery's row is due again. They are consumed by a cursor that is committed
+** with their effect. */
 static bool take_requests(struct outbox *outbox, int64_t now) {
     struct db *app = reader_db(outbox->reader);
     sqlite3_stmt *list = outbox->requests;
@@ -91,12 +97,13 @@ static bool take_requests(struct outbox *outbox, int64_t now) {
         struct sub *sub = id != NULL ? subscription_named(&outbox->subs, id) : NULL;
 
         taken = sqlite3_column_int64(list, 0);
-        if (sub != NULL && sub->status != SUB_ENDED && kind != NULL && strcmp(kind, "replay") == 0 &&
+        if (sub != NULL && sub->status != SUB_ENDED && kind != NULL &&
+            strcmp(kind, "replay") == 0 &&
             journal_replay(outbox->journal, sub->n, sqlite3_column_int64(list, 3), now)) {
             sub_due(outbox, sub, now);
         } else {
-            log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path, "request#", (long long)taken,
-                     "subscription", id, NULL);
+            log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path,
+                     "request#", (long long)taken, "subscription", id, NULL);
         }
     }
     journal_set(outbox->journal, "request_cursor", taken);
@@ -124,7 +131,8 @@ static void unhold(struct outbox *outbox, int64_t now) {
 bool roster_load(struct outbox *outbox, int64_t now) {
     struct sub *sub;
 
-    if (!subscriptions_load(&outbox->subs, reader_db(outbox->reader), outbox->journal, outbox->window.read_to)) {
+    if (!subscriptions_load(&outbox->subs, reader_db(outbox->reader), outbox->journal,
+                            outbox->window.read_to)) {
         return false;
     }
     overlay_effects(outbox);
@@ -154,7 +162,8 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
     if (sub->to_id < outbox->window.read_to) {
         sub->to_id = outbox->window.read_to;
     }
-    log_line(LOG_WARN, "subscription ended", "subscription", sub->id, "target", sub->endpoint, "reason", reason, NULL);
+    log_line(LOG_WARN, "subscription ended", "subscription", sub->id, "target", sub->endpoint,
+             "reason", reason, NULL);
     sub->status = SUB_ENDED;
     sub->ended = "gone: 410 from target";
     journal_begin(outbox->journal, false);
@@ -164,7 +173,8 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
     db_int(db, put, 4, sub->to_id);
     db_int(db, put, 5, sub->revision);
     db_run(db, put);
-    journal_commit(outbox->journal); /* if it fails, the target says 410 once more after a restart */
+    journal_commit(
+        outbox->journal); /* if it fails, the target says 410 once more after a restart */
     end(outbox, sub, now);
     outbox->generation++;
 }
@@ -172,7 +182,8 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
 void roster_open(struct outbox *outbox) {
     struct db *db = journal_db(outbox->journal);
 
-    subscriptions_open(&outbox->subs, reader_db(outbox->reader), &outbox->source, outbox->endpoints);
+    subscriptions_open(&outbox->subs, reader_db(outbox->reader), &outbox->source,
+                       outbox->endpoints);
     outbox->effects = db_prepare(db, sql_effect_list);
     outbox->effect_put = db_prepare(db, sql_effect_put);
     outbox->requests = db_prepare(reader_db(outbox->reader), sql_app_requests);

@@ -1,5 +1,6 @@
 /*
-** shell.c: see shell.h. For hosts that can't load extensions: everything the functions do, from a command line.
+** shell.c: see shell.h. For hosts that can't load extensions: everything the functions do, from a
+** command line.
 ** SPDX-License-Identifier: MIT
 */
 #include "shell.h"
@@ -65,7 +66,8 @@ static char *read_all(FILE *file) {
     return text;
 }
 
-/* Runs every statement; stops at the first error, as a script must not go on from half of itself. */
+/* Runs every statement; stops at the first error, as a script must not go on from half of itself.
+** */
 static int run_all(sqlite3 *db, const char *sql) {
     while (*sql != '\0') {
         sqlite3_stmt *statement = NULL;
@@ -115,7 +117,8 @@ static bool print_pairs(sqlite3 *db, const char *sql) {
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
         const unsigned char *value = sqlite3_column_text(statement, 1);
 
-        printf("  %s: %s\n", sqlite3_column_text(statement, 0), value != NULL ? (const char *)value : "-");
+        printf("  %s: %s\n", sqlite3_column_text(statement, 0),
+               value != NULL ? (const char *)value : "-");
     }
     if (sqlite3_finalize(statement) != SQLITE_OK || !ok) {
         printf("  error: %s\n", sqlite3_errmsg(db));
@@ -126,17 +129,23 @@ static bool print_pairs(sqlite3 *db, const char *sql) {
 
 static bool check_targets(sqlite3 *db, bool allow_http) {
     sqlite3_stmt *statement = NULL;
-    bool ok = sqlite3_prepare_v2(db, "SELECT id, event, target, status FROM main.resthook_subscriptions ORDER BY id", -1,
-                                 &statement, NULL) == SQLITE_OK;
+    bool ok =
+        sqlite3_prepare_v2(
+            db, "SELECT id, event, target, status FROM main.resthook_subscriptions ORDER BY id", -1,
+            &statement, NULL) == SQLITE_OK;
 
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
         const char *target = (const char *)sqlite3_column_text(statement, 2);
-        const char *wrong = target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
+        const char *wrong =
+            target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
         bool plain = wrong == NULL && !allow_http && strncmp(target, "http:", 5) == 0;
 
-        printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0), sqlite3_column_text(statement, 3),
-               sqlite3_column_text(statement, 1), target, wrong != NULL ? ": " : "",
-               wrong != NULL ? wrong : plain ? " (plain http: needs --allow or --allow-http)" : "");
+        printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0),
+               sqlite3_column_text(statement, 3), sqlite3_column_text(statement, 1), target,
+               wrong != NULL ? ": " : "",
+               wrong != NULL ? wrong
+               : plain       ? " (plain http: needs --allow or --allow-http)"
+                             : "");
     }
     sqlite3_finalize(statement);
     return ok;
@@ -171,7 +180,8 @@ int shell_check(const char *path, bool allow_http) {
     }
     if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
         !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
-        !print_pairs(db, "SELECT name, value FROM resthook_status") || !check_targets(db, allow_http)) {
+        !print_pairs(db, "SELECT name, value FROM resthook_status") ||
+        !check_targets(db, allow_http)) {
         status = EXIT_IO;
     }
     char *directory = xprintf("%.*s/", (int)(strrchr(real, '/') - real), real);

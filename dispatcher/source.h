@@ -1,10 +1,11 @@
 /*
-** source.h: the seam between the engine and where deliveries come from: today the outbox of a database, in
-** the tests a fake, later a queue that many machines share.
+** source.h: the seam between the engine and where deliveries come from: today the outbox of a
+** database, in the tests a fake, later a queue that many machines share.
 **
-** A source announces lines (line.h) that have something to send; the engine decides whose turn it is, asks for one
-** job at a time, sends it, and hands back what became of it. A job belongs to the engine from claim to settle.
-** Time is an argument: milliseconds since 1970-01-01 UTC, read once a turn.
+** A source announces lines (line.h) that have something to send; the engine decides whose turn it
+** is, asks for one job at a time, sends it, and hands back what became of it. A job belongs to the
+** engine from claim to settle. Time is an argument: milliseconds since 1970-01-01 UTC, read once a
+** turn.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_SOURCE_H
@@ -21,17 +22,17 @@
 
 struct secret_ring;
 
-/* What every request of a subscription has in common. Owned by the source, unchanged and alive while a job of it
-** is out: a change of the subscription makes a new one. */
+/* What every request of a subscription has in common. Owned by the source, unchanged and alive
+** while a job of it is out: a change of the subscription makes a new one. */
 struct target {
     const char *url;
-    const char *const *headers;      /* "name: value" texts, NULL at the end; checked by header_check */
-    const struct secret_ring *ring;  /* sign.h: the secrets that sign now */
+    const char *const *headers; /* "name: value" texts, NULL at the end; checked by header_check */
+    const struct secret_ring *ring; /* sign.h: the secrets that sign now */
     struct retry_schedule schedule;
-    int64_t timeout;                 /* ms for the whole request */
-    int64_t connect_timeout;         /* ms */
-    int64_t retry_after_most;        /* ms: how far a Retry-After may put an attempt off */
-    size_t response_most;            /* bytes of a response that are kept */
+    int64_t timeout;          /* ms for the whole request */
+    int64_t connect_timeout;  /* ms */
+    int64_t retry_after_most; /* ms: how far a Retry-After may put an attempt off */
+    size_t response_most;     /* bytes of a response that are kept */
 };
 
 /* One request to make. Allocated by the source, which frees it in settle. */
@@ -42,7 +43,8 @@ struct job {
     const char *event;        /* x-event-type */
     const char *id;           /* webhook-id */
     const char *content_type; /* of the body */
-    const char *const *extra; /* further "name: value" headers of this event (cloudevents), NULL: none */
+    const char *const
+        *extra; /* further "name: value" headers of this event (cloudevents), NULL: none */
     const char *body;
     size_t body_length;
     int attempt; /* 1: the first */
@@ -60,26 +62,29 @@ struct outcome {
     int64_t throttle_until; /* EFFECT_THROTTLE: nothing to this endpoint before this time */
     const char *reason;     /* DEAD or EFFECT_GONE: why, for people */
     int64_t started_at;
-    int64_t duration;     /* ms */
-    int status;           /* HTTP status, 0: none */
-    const char *error;    /* "" when there was none: class and text, for people; says nothing of the inside */
+    int64_t duration; /* ms */
+    int status;       /* HTTP status, 0: none */
+    const char
+        *error; /* "" when there was none: class and text, for people; says nothing of the inside */
     const char *response; /* first bytes of the body, UTF-8 (made so) */
     size_t response_length;
 };
 
 struct source {
     /*
-    ** One turn of the source's own work: looks for what is new, makes finished outcomes durable when their group is
-    ** due, announces lines. idle: the engine has nothing in flight for anybody, so nothing is gained by waiting.
-    ** Returns the time at which it wants its next turn at the latest.
+    ** One turn of the source's own work: looks for what is new, makes finished outcomes durable
+    ** when their group is due, announces lines. idle: the engine has nothing in flight for anybody,
+    ** so nothing is gained by waiting. Returns the time at which it wants its next turn at the
+    ** latest.
     */
     int64_t (*turn)(struct source *source, int64_t now, bool idle);
-    /* The next job of a line that the source announced, or NULL when it has none after all. Calls line_done when the
-    ** line has nothing further to send now. */
+    /* The next job of a line that the source announced, or NULL when it has none after all. Calls
+    ** line_done when the line has nothing further to send now. */
     struct job *(*claim)(struct source *source, struct line *line, int64_t now);
-    /* Takes back a job with its outcome; NULL outcome: it was not sent (the dispatcher stops). Never fails: an
-    ** outcome that can not be written is kept and tried again. */
-    void (*settle)(struct source *source, struct job *job, const struct outcome *outcome, int64_t now);
+    /* Takes back a job with its outcome; NULL outcome: it was not sent (the dispatcher stops).
+    ** Never fails: an outcome that can not be written is kept and tried again. */
+    void (*settle)(struct source *source, struct job *job, const struct outcome *outcome,
+                   int64_t now);
     /* Is everything that is due sent and recorded? For --once. */
     bool (*drained)(const struct source *source, int64_t now);
 };

@@ -1,7 +1,7 @@
 /*
-** state.h: the outbox's state, and what its rooms offer each other: outbox.c (the source: claim, settle, record),
-** fanout.c (reads events, makes pairs), roster.c (subscriptions and requests as they change), delivery.c (a pair as a
-** job and as a row). Nobody else includes this.
+** state.h: the outbox's state, and what its rooms offer each other: outbox.c (the source: claim,
+** settle, record), fanout.c (reads events, makes pairs), roster.c (subscriptions and requests as
+** they change), delivery.c (a pair as a job and as a row). Nobody else includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H
@@ -75,27 +75,33 @@ void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing
 
 /* fanout.c */
 void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
-void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now); /* inside a snapshot */
-bool fanout_anchor(struct outbox *outbox);  /* finds the row to check; false: held */
-void fanout_free(struct outbox *outbox);    /* drops every pair that waits, and the names */
+void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row,
+                int64_t now);              /* inside a snapshot */
+bool fanout_anchor(struct outbox *outbox); /* finds the row to check; false: held */
+void fanout_free(struct outbox *outbox);   /* drops every pair that waits, and the names */
 
 /* roster.c */
 void roster_open(struct outbox *outbox);
-bool roster_load(struct outbox *outbox, int64_t now); /* inside a snapshot, when the revision or the schema moved */
-void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now); /* the target said 410 */
-void roster_tidy(struct outbox *outbox, int64_t now); /* ended ones: their rows are cancelled, then they are forgotten */
+bool roster_load(struct outbox *outbox,
+                 int64_t now); /* inside a snapshot, when the revision or the schema moved */
+void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason,
+                 int64_t now); /* the target said 410 */
+void roster_tidy(struct outbox *outbox,
+                 int64_t now); /* ended ones: their rows are cancelled, then they are forgotten */
 
 /* delivery.c */
 /* The row of a pair that is (or becomes) this, with no attempt in it. */
-struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at, const char *reason,
-                         int64_t now);
-/* Ends a pair in memory without an attempt: it is written by the next commit. It is in no list of its subscription. */
+struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at,
+                         const char *reason, int64_t now);
+/* Ends a pair in memory without an attempt: it is written by the next commit. It is in no list of
+** its subscription. */
 void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state state, int64_t next_at,
                const char *reason, int64_t now);
 /* Hands a finished pair, busy and with its outcome filled, to the next commit. */
 void pair_done(struct outbox *outbox, struct pair *pair, int64_t now);
 /* Takes in what an attempt brought. */
-void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome *outcome, int64_t now);
+void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome *outcome,
+                  int64_t now);
 void pair_job(struct outbox *outbox, struct pair *pair); /* makes its job ready */
 /* Tells the schedule whether the subscription has anything to send. */
 void sub_announce(struct sub *sub);

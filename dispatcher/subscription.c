@@ -1,6 +1,6 @@
 /*
-** subscription.c: see subscription.h. A row that can't be obeyed (edited by hand into something senseless) keeps its
-** events and is logged: nothing is sent by a guess, nothing is lost.
+** subscription.c: see subscription.h. A row that can't be obeyed (edited by hand into something
+** senseless) keeps its events and is logged: nothing is sent by a guess, nothing is lost.
 ** SPDX-License-Identifier: MIT
 */
 #include "subscription.h"
@@ -112,7 +112,8 @@ void subscriptions_close(struct subscriptions *subs) {
 struct sub *subscription_named(struct subscriptions *subs, const char *id) {
     struct sub *sub;
 
-    for (sub = *bucket_of(subs, id); sub != NULL && strcmp(sub->id, id) != 0; sub = sub->next_by_id) {
+    for (sub = *bucket_of(subs, id); sub != NULL && strcmp(sub->id, id) != 0;
+         sub = sub->next_by_id) {
     }
     return sub;
 }
@@ -124,7 +125,8 @@ bool subscription_wants(const struct sub *sub, int64_t event, const char *name, 
     return only != NULL ? strcmp(only, sub->id) == 0 : event_matches(sub->event, name);
 }
 
-/* The extra headers, checked again: the row may have been written by other means than resthook_subscribe(). */
+/* The extra headers, checked again: the row may have been written by other means than
+** resthook_subscribe(). */
 static const char *read_headers(struct sub_target *target) {
     cJSON *object = cJSON_ParseWithOpts(target->headers_text, NULL, 1);
     const char *wrong = cJSON_IsObject(object) ? NULL : "headers are not a JSON object";
@@ -152,11 +154,13 @@ static const char *read_headers(struct sub_target *target) {
 }
 
 static int64_t column_or(sqlite3_stmt *row, int column, int64_t otherwise) {
-    return sqlite3_column_type(row, column) == SQLITE_NULL ? otherwise : sqlite3_column_int64(row, column);
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? otherwise
+                                                           : sqlite3_column_int64(row, column);
 }
 
 /* Returns NULL, or why the row can't be obeyed. */
-static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row, struct sub_target *target) {
+static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
+                               struct sub_target *target) {
     const struct settings *settings = &subs->settings;
     const char *schedule;
     const char *wrong = NULL;
@@ -204,7 +208,8 @@ static enum sub_status read_status(sqlite3_stmt *row) {
     return status != NULL && strcmp(status, "active") == 0 ? SUB_SENDS : SUB_KEEPS;
 }
 
-static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char *endpoint, int64_t n) {
+static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char *endpoint,
+                       int64_t n) {
     struct sub *sub = xcalloc(1, sizeof *sub);
 
     sub->id = db_copy(row, COL_ID);
@@ -246,8 +251,8 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     sub_target_release(sub->target);
     sub->target = target;
     if (wrong != NULL && sub->status == SUB_SENDS) {
-        log_line(LOG_ERROR, "subscription can't be obeyed: its events are kept", "subscription", sub->id,
-                 "reason", wrong, NULL);
+        log_line(LOG_ERROR, "subscription can't be obeyed: its events are kept", "subscription",
+                 sub->id, "reason", wrong, NULL);
         sub->status = SUB_KEEPS;
     }
 }
@@ -276,18 +281,21 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
 
         for (size_t i = 0; name != NULL && i < sizeof numbers / sizeof *numbers; i++) {
             if (strcmp(name, numbers[i].name) == 0) {
-                *numbers[i].value = (int64_t)(sqlite3_column_double(list, 1) * (double)numbers[i].unit);
+                *numbers[i].value =
+                    (int64_t)(sqlite3_column_double(list, 1) * (double)numbers[i].unit);
             }
         }
         if (name != NULL && strcmp(name, "retry_schedule") == 0) {
-            snprintf(s->retry_schedule, sizeof s->retry_schedule, "%s", sqlite3_column_text(list, 1));
+            snprintf(s->retry_schedule, sizeof s->retry_schedule, "%s",
+                     sqlite3_column_text(list, 1));
         } else if (name != NULL && strcmp(name, "response_max") == 0) {
             s->response_most = (size_t)sqlite3_column_int64(list, 1);
         }
     }
 }
 
-/* A known subscription that the list no longer has ended at or below the cursor, or its row is gone altogether. */
+/* A known subscription that the list no longer has ended at or below the cursor, or its row is gone
+** altogether. */
 static void find_ends(struct subscriptions *subs, struct db *app) {
     struct sub *sub;
 
@@ -300,7 +308,8 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
     }
 }
 
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal, int64_t cursor) {
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal,
+                        int64_t cursor) {
     struct url_endpoint endpoint;
     struct sub *sub;
 
@@ -319,8 +328,8 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journ
         if (sub == NULL) {
             bool usable = url_check(url, strlen(url), &endpoint) == NULL;
 
-            sub = add(subs, subs->read_list, usable ? endpoint.text : "unusable:",
-                      journal_subscription(journal, id, url));
+            sub = add(subs, subs->read_list,
+                      usable ? endpoint.text : "unusable:", journal_subscription(journal, id, url));
         }
         sub->seen = true;
         read_row(subs, sub, subs->read_list);

@@ -1,8 +1,10 @@
 /*
-** subscription.h: the subscriptions and settings of one database, as they were in its last snapshot.
+** subscription.h: the subscriptions and settings of one database, as they were in its last
+** snapshot.
 **
-** A sub lives as long as it may have anything to send or to settle. What changes in the database is changed in it; a
-** target (URL, secrets, headers …) is never changed but replaced: requests in flight keep the one they began with.
+** A sub lives as long as it may have anything to send or to settle. What changes in the database is
+** changed in it; a target (URL, secrets, headers …) is never changed but replaced: requests in
+** flight keep the one they began with.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_SUBSCRIPTION_H
@@ -35,7 +37,7 @@ struct sub_target { /* struct target and what it points to */
 
 struct sub {
     char *id;
-    int64_t n; /* its number in the journal */
+    int64_t n;   /* its number in the journal */
     char *event; /* pattern */
     char *endpoint;
     enum sub_status status;
@@ -52,19 +54,19 @@ struct sub {
     int turn;          /* counts claims: every fourth goes to a retry */
     struct sub_target *target;
     struct line line;
-    struct pairs fresh;  /* first attempts, of events above the cursor */
-    struct pairs again;  /* claimed from rows */
-    struct pairs busy;   /* in flight, or finished and not yet recorded */
+    struct pairs fresh; /* first attempts, of events above the cursor */
+    struct pairs again; /* claimed from rows */
+    struct pairs busy;  /* in flight, or finished and not yet recorded */
     int again_count, busy_count;
-    int64_t next_due;    /* of its rows that are not in memory; NEVER */
-    size_t heap;         /* place in the outbox's heap of due subscriptions, 0: not in it */
+    int64_t next_due; /* of its rows that are not in memory; NEVER */
+    size_t heap;      /* place in the outbox's heap of due subscriptions, 0: not in it */
     TAILQ_ENTRY(sub) links;
     struct sub *next_by_id;
 };
 TAILQ_HEAD(subs, sub);
 
 struct settings {
-    int64_t timeout, connect_timeout, retry_after_most; /* ms */
+    int64_t timeout, connect_timeout, retry_after_most;                           /* ms */
     int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
     int64_t keep_pending_rows;
     int64_t endpoint_most;
@@ -80,9 +82,9 @@ struct subscriptions {
     struct sub *bucket[SUB_BUCKETS]; /* by id */
     sqlite3_stmt *read_settings, *read_list, *read_end;
     struct settings settings;
-    struct source *source;       /* of their lines */
+    struct source *source; /* of their lines */
     struct endpoints *endpoints;
-    int64_t timeout_ceiling;     /* operator's; NEVER */
+    int64_t timeout_ceiling; /* operator's; NEVER */
 };
 
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
@@ -90,14 +92,17 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct sourc
 void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
 
 /*
-** Reads settings and subscriptions from app.db, inside the caller's read transaction; numbers new ones in the journal.
-** Of subscriptions that are not known yet, those are passed over that ended at or below the cursor.
-** false: the error is in app or in the journal; what was loaded before is unchanged but for what was read.
+** Reads settings and subscriptions from app.db, inside the caller's read transaction; numbers new
+** ones in the journal. Of subscriptions that are not known yet, those are passed over that ended at
+** or below the cursor. false: the error is in app or in the journal; what was loaded before is
+** unchanged but for what was read.
 */
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal, int64_t cursor);
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal,
+                        int64_t cursor);
 struct sub *subscription_named(struct subscriptions *subs, const char *id);
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only);
-void subscription_drop(struct subscriptions *subs, struct sub *sub); /* nothing of it is in memory */
+void subscription_drop(struct subscriptions *subs,
+                       struct sub *sub); /* nothing of it is in memory */
 
 void sub_target_hold(struct sub_target *target);
 void sub_target_release(struct sub_target *target);

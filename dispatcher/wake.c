@@ -21,7 +21,8 @@
 #define MS 1000000LL
 #define POLL_EVERY (1000 * MS)
 
-/* Looks after a hint. The last ones are for a writer that was put to sleep between its write and its publication. */
+/* Looks after a hint. The last ones are for a writer that was put to sleep between its write and
+** its publication. */
 static const int64_t burst[] = {200 * US, 500 * US, 1 * MS, 3 * MS, 8 * MS, 20 * MS, 60 * MS};
 enum { BURST = sizeof burst / sizeof *burst };
 
@@ -103,7 +104,8 @@ int wake_add(struct wake *wake, const char *path) {
     *slot = (struct slot){.due = WAKE_HINT, .stage = BURST};
     slot->directory = xprintf("%.*s/", (int)(slash - path), path);
     slot->name = xstrdup(slash + 1);
-    slot->watch = inotify_add_watch(wake->notify, slot->directory, IN_MODIFY | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
+    slot->watch = inotify_add_watch(wake->notify, slot->directory,
+                                    IN_MODIFY | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
     slot->poll_at = monotonic() + POLL_EVERY;
     wake->count++;
     arm(wake);
@@ -115,8 +117,8 @@ void wake_descriptors(const struct wake *wake, int descriptors[2]) {
     descriptors[1] = wake->timer;
 }
 
-/* Is a transaction's journal over: empty, or its header zeroed (journal_mode PERSIST)? It is no file that SQLite
-** locks, so opening and closing it here drops nobody's locks. */
+/* Is a transaction's journal over: empty, or its header zeroed (journal_mode PERSIST)? It is no
+** file that SQLite locks, so opening and closing it here drops nobody's locks. */
 static bool journal_over(const struct slot *slot) {
     char *path = xprintf("%s%s-journal", slot->directory, slot->name);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

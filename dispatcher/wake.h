@@ -1,10 +1,11 @@
 /*
 ** wake.h: when to look into a database again.
 **
-** The directory is watched by inotify; its notice is a hint, never proof: in WAL mode it comes when the frame is
-** written, before the commit is visible, so a hint begins a short burst of looks (0.6 to 4 % of commits are seen only
-** by the second one; with synchronous=FULL nearly all). With a rollback journal, whose readers can make a writer's
-** commit fail, the one look comes when the journal has gone. A slow poll is the net below all this.
+** The directory is watched by inotify; its notice is a hint, never proof: in WAL mode it comes when
+** the frame is written, before the commit is visible, so a hint begins a short burst of looks (0.6
+** to 4 % of commits are seen only by the second one; with synchronous=FULL nearly all). With a
+** rollback journal, whose readers can make a writer's commit fail, the one look comes when the
+** journal has gone. A slow poll is the net below all this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_WAKE_H
@@ -23,7 +24,8 @@ struct wake;
 struct wake *wake_new(void); /* NULL: no descriptors left; errno says why */
 void wake_free(struct wake *wake);
 
-/* Watches the database at a real path; returns its slot. Where the directory can't be watched, the poll remains. */
+/* Watches the database at a real path; returns its slot. Where the directory can't be watched, the
+** poll remains. */
 int wake_add(struct wake *wake, const char *path);
 
 /* Descriptors to wait for: readable when wake_turn has something to do. */

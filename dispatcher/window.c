@@ -9,7 +9,8 @@
 
 #include "memory.h"
 
-/* Bounds of what is read ahead: enough to keep every place busy, little enough to be read again after a crash. */
+/* Bounds of what is read ahead: enough to keep every place busy, little enough to be read again
+** after a crash. */
 #define EVENTS_MOST 4096
 #define PAIRS_MOST 16384
 #define BYTES_MOST (8U << 20)

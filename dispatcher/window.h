@@ -1,9 +1,10 @@
 /*
-** window.h: the events that were read and are not yet passed by the cursor, and the pairs of them. Pure.
+** window.h: the events that were read and are not yet passed by the cursor, and the pairs of them.
+** Pure.
 **
-** The scheme's invariant lives here: an event is settled when every pair of it is recorded, or about to be in the next
-** commit; the cursor is the id before the oldest event that is not. Events claimed again from rows below the cursor
-** are the same structures outside the window.
+** The scheme's invariant lives here: an event is settled when every pair of it is recorded, or
+** about to be in the next commit; the cursor is the id before the oldest event that is not. Events
+** claimed again from rows below the cursor are the same structures outside the window.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_WINDOW_H
@@ -54,7 +55,7 @@ struct pair {
 
 struct window {
     TAILQ_HEAD(event_list, event) events; /* in order of id */
-    int64_t read_to;            /* newest event read */
+    int64_t read_to;                      /* newest event read */
     int events_count, pairs_count;
     size_t bytes;
 };
@@ -73,7 +74,8 @@ void event_free(struct window *window, struct event *event);
 struct pair *pair_new(struct window *window, struct event *event, struct sub *sub);
 /* The pair no longer holds the cursor: it is recorded, or will be in the next commit. */
 void pair_settled(struct pair *pair);
-/* Takes it out of its event, and frees it, and the event with its last pair. Its subscription's list is the caller's. */
+/* Takes it out of its event, and frees it, and the event with its last pair. Its subscription's
+** list is the caller's. */
 void pair_free(struct window *window, struct pair *pair);
 
 #endif

@@ -116,7 +116,7 @@ int blueprint_open(sqlite3 *db, sqlite3 **copy) {
         }
         if (rc == SQLITE_OK) {
             /* A table-valued function declares its columns at its first use, which the authorizer
-             * would not let it. */
+            ** would not let it. */
             rc = try_statement(made, "SELECT 1 FROM json_each('1'), json_tree('1')");
         }
         (void)fence_down(&fence);

@@ -1,38 +1,36 @@
 /*
 ** call.c: how an SQL function of ours runs: see struct call in hooks.h.
 **
-** Whatever a call did is undone when it fails: by a savepoint of its own, or, where SQLite lets none be opened (inside
-** INSERT … SELECT f(…)), by the rollback of the statement that called it; for that case functions check everything
-** before they write anything.
+** Whatever a call did is undone when it fails: by its savepoint, or, where there is none, because
+** the one statement that changes something is atomic by itself. Every error has a message that
+** begins with the function's name; SQLite's own texts are passed on behind it. Out of memory is
+** SQLITE_NOMEM. The texts that functions here return are the caller's, to be freed with
+** sqlite3_free.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "hooks.h"
+#include "render.h"
+#include "sql.h"
 
 #define SHOWN_MAX 80
 
 void call_fail(struct call *call, const char *format, ...) {
-    if (call->rc != SQLITE_OK) {
-        return;
-    }
     va_list arguments;
 
     va_start(arguments, format);
-    char *text = sqlite3_vmprintf(format, arguments);
+    char *text = sqlite3_vmprintf(format, arguments); /* wanted or not: %z frees */
     va_end(arguments);
-    call->rc = SQLITE_ERROR;
-    call->error = text != NULL ? sqlite3_mprintf("%s: %s", call->function, text) : NULL;
-    sqlite3_free(text);
-    if (call->error == NULL) {
-        call->rc = SQLITE_NOMEM;
+    if (call->rc == SQLITE_OK) {
+        call->error = text != NULL ? sqlite3_mprintf("%s: %s", call->function, text) : NULL;
+        call->rc = call->error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
     }
+    sqlite3_free(text);
 }
 
-/* Keeps an error of SQLite's with its text, before another call overwrites it. */
-static void keep(struct call *call, int rc) {
+void call_check(struct call *call, int rc) {
     if (call->rc != SQLITE_OK || rc == SQLITE_OK) {
         return;
     }
@@ -42,53 +40,77 @@ static void keep(struct call *call, int rc) {
     }
 }
 
-static void check_schema(struct call *call) {
+static void check_schema(struct call *call, bool needed) {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(call->db, "SELECT value FROM main.resthook_meta WHERE name = 'schema'", -1, &statement,
-                                NULL);
+    int version = 0;
+    int rc = sqlite3_prepare_v2(call->db, sql_schema_version, -1, &statement, NULL);
 
-    if (rc == SQLITE_ERROR) { /* no such table */
-        call_fail(call, "this database has no resthook schema: SELECT resthook_init() first");
-    } else if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
-        int schema = sqlite3_column_int(statement, 0);
-
-        if (schema > SCHEMA_VERSION) {
-            call_fail(call, "the schema of this file is version %d, newer than this program's %d", schema,
-                      SCHEMA_VERSION);
-        }
+    if (rc != SQLITE_ERROR || strncmp(sqlite3_errmsg(call->db), "no such table", 13) != 0) {
+        call_check(call, rc);
+        call->has_schema = call->rc == SQLITE_OK;
+        version = call_step(call, statement) ? sqlite3_column_int(statement, 0) : 0;
     }
-    rc = rc == SQLITE_OK ? sqlite3_finalize(statement) : rc;
-    keep(call, rc);
+    (void)sqlite3_finalize(statement); /* its error was kept by the step */
+    if (version > SCHEMA_VERSION) {
+        call_fail(call, "the schema of this file is version %d, newer than this program's %d",
+                  version, SCHEMA_VERSION);
+    } else if (needed && version <= 0) {
+        call_fail(call, "this database has no resthook schema: SELECT resthook_init() first");
+    }
 }
 
-void call_begin(struct call *call, sqlite3_context *context, const char *function, bool needs_schema) {
+void call_open(struct call *call, sqlite3_context *context, const char *function,
+               bool needs_schema) {
     memset(call, 0, sizeof *call);
     call->function = function;
     call->context = context;
     call->db = sqlite3_context_db_handle(context);
     call->last_rowid = sqlite3_last_insert_rowid(call->db);
-    call->savepoint = sqlite3_exec(call->db, "SAVEPOINT resthook_call", NULL, NULL, NULL) == SQLITE_OK;
-    if (needs_schema) {
-        check_schema(call);
+    check_schema(call, needs_schema);
+}
+
+static void open_savepoint(struct call *call) {
+    if (call->rc != SQLITE_OK || call->savepoint) {
+        return;
     }
+    int rc = sqlite3_exec(call->db, "SAVEPOINT resthook_call", NULL, NULL, NULL);
+
+    call->savepoint = rc == SQLITE_OK;
+    if (rc != SQLITE_BUSY) { /* BUSY: a statement that writes is under way */
+        call_check(call, rc);
+    }
+}
+
+void call_write(struct call *call) {
+    open_savepoint(call);
+    if (call->has_schema) {
+        call_exec(call, sql_schema_lock, "");
+    }
+}
+
+void call_begin(struct call *call, sqlite3_context *context, const char *function,
+                bool needs_schema) {
+    call_open(call, context, function, needs_schema);
+    open_savepoint(call);
 }
 
 bool call_end(struct call *call) {
     if (call->savepoint && call->rc == SQLITE_OK) {
-        keep(call, sqlite3_exec(call->db, "RELEASE resthook_call", NULL, NULL, NULL));
+        call_check(call, sqlite3_exec(call->db, "RELEASE resthook_call", NULL, NULL, NULL));
     }
     if (call->savepoint && call->rc != SQLITE_OK) {
         /* A second failure has nothing to add to the first, which is what is reported. */
-        (void)sqlite3_exec(call->db, "ROLLBACK TO resthook_call; RELEASE resthook_call", NULL, NULL, NULL);
+        (void)sqlite3_exec(call->db, "ROLLBACK TO resthook_call; RELEASE resthook_call", NULL, NULL,
+                           NULL);
     }
     sqlite3_set_last_insert_rowid(call->db, call->last_rowid);
     if (call->rc == SQLITE_OK) {
         return true;
     }
-    if (call->rc == SQLITE_NOMEM) {
+    if (call->error == NULL) {
         sqlite3_result_error_nomem(call->context);
     } else {
-        sqlite3_result_error(call->context, call->error != NULL ? call->error : sqlite3_errstr(call->rc), -1);
+        sqlite3_result_error(call->context, call->error, -1);
         sqlite3_result_error_code(call->context, call->rc);
     }
     sqlite3_free(call->error);
@@ -96,18 +118,20 @@ bool call_end(struct call *call) {
     return false;
 }
 
-static void bind_all(struct call *call, sqlite3_stmt *statement, const char *types, va_list arguments) {
+static void bind_all(struct call *call, sqlite3_stmt *statement, const char *types,
+                     va_list arguments) {
     for (int i = 0; types[i] != '\0' && call->rc == SQLITE_OK; i++) {
         int rc = SQLITE_OK;
 
         if (types[i] == 't') {
-            rc = sqlite3_bind_text(statement, i + 1, va_arg(arguments, const char *), -1, SQLITE_TRANSIENT);
+            rc = sqlite3_bind_text(statement, i + 1, va_arg(arguments, const char *), -1,
+                                   SQLITE_TRANSIENT);
         } else if (types[i] == 'i') {
             rc = sqlite3_bind_int64(statement, i + 1, va_arg(arguments, sqlite3_int64));
         } else if (types[i] == 'v') {
             rc = sqlite3_bind_value(statement, i + 1, va_arg(arguments, sqlite3_value *));
         }
-        keep(call, rc);
+        call_check(call, rc);
     }
 }
 
@@ -115,12 +139,13 @@ static sqlite3_stmt *prepare(struct call *call, const char *sql, const char **re
     sqlite3_stmt *statement = NULL;
 
     if (call->rc == SQLITE_OK) {
-        keep(call, sqlite3_prepare_v2(call->db, sql, -1, &statement, rest));
+        call_check(call, sqlite3_prepare_v2(call->db, sql, -1, &statement, rest));
     }
     return statement;
 }
 
-static sqlite3_stmt *prepare_bound(struct call *call, const char *sql, const char *types, va_list arguments) {
+static sqlite3_stmt *prepare_bound(struct call *call, const char *sql, const char *types,
+                                   va_list arguments) {
     sqlite3_stmt *statement = prepare(call, sql, NULL);
 
     if (statement != NULL) {
@@ -140,7 +165,7 @@ bool call_step(struct call *call, sqlite3_stmt *statement) {
     int rc = sqlite3_step(statement);
 
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
-        keep(call, rc);
+        call_check(call, rc);
     }
     return rc == SQLITE_ROW;
 }
@@ -154,7 +179,6 @@ sqlite3_stmt *call_prepare(struct call *call, const char *sql, const char *types
     return statement;
 }
 
-/* Statements one after the other; the arguments are the first one's. */
 void call_exec(struct call *call, const char *sql, const char *types, ...) {
     va_list arguments;
     bool first = true;
@@ -189,14 +213,15 @@ char *call_text(struct call *call, const char *sql, const char *types, ...) {
 
         text = value != NULL ? sqlite3_mprintf("%s", value) : NULL;
         if (text == NULL) {
-            keep(call, SQLITE_NOMEM);
+            call_check(call, SQLITE_NOMEM);
         }
     }
     (void)sqlite3_finalize(statement);
     return text;
 }
 
-sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql, const char *types, ...) {
+sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql,
+                       const char *types, ...) {
     va_list arguments;
     sqlite3_int64 value = otherwise;
 
@@ -210,8 +235,35 @@ sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *s
     return value;
 }
 
+/* The text of a value, mended and cut for an error message. */
+static char *shown_text(const unsigned char *bytes, int length, bool quoted) {
+    struct buffer text = {0};
+    char *result = NULL;
+    int end = length;
+
+    if (end > SHOWN_MAX) {
+        for (end = SHOWN_MAX; end > 0 && (bytes[end] & 0xc0) == 0x80; end--) {
+            /* not in the middle of a character */
+        }
+    }
+    render_json(&text, (const char *)bytes, (size_t)end);
+    for (size_t i = 0; i < text.length; i++) {
+        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127) {
+            text.data[i] = '?';
+        }
+    }
+    if (text.failed) {
+        result = NULL;
+    } else if (end < length) {
+        result = sqlite3_mprintf("'%s…' (%d bytes)", text.data, length);
+    } else {
+        result = sqlite3_mprintf(quoted ? "'%s'" : "%s", text.data);
+    }
+    buffer_free(&text);
+    return result;
+}
+
 char *shown(sqlite3_value *value) {
-    char text[SHOWN_MAX + 4];
     int type = sqlite3_value_type(value);
 
     if (type == SQLITE_NULL) {
@@ -221,58 +273,37 @@ char *shown(sqlite3_value *value) {
         return sqlite3_mprintf("a BLOB of %d bytes", sqlite3_value_bytes(value));
     }
     const unsigned char *bytes = sqlite3_value_text(value);
-    int length = sqlite3_value_bytes(value), shown_length = length < SHOWN_MAX ? length : SHOWN_MAX;
 
-    if (bytes == NULL) {
-        return NULL;
-    }
-    while (shown_length < length && shown_length > 0 && (bytes[shown_length] & 0xc0) == 0x80) {
-        shown_length--; /* not in the middle of a character */
-    }
-    for (int i = 0; i < shown_length; i++) {
-        text[i] = bytes[i] < ' ' || bytes[i] == 127 ? '?' : (char)bytes[i];
-    }
-    text[shown_length] = '\0';
-    if (type != SQLITE_TEXT) {
-        return sqlite3_mprintf("%s", text);
-    }
-    if (shown_length < length) {
-        return sqlite3_mprintf("'%s…' (%d bytes)", text, length);
-    }
-    return sqlite3_mprintf("'%s'", text);
+    return bytes != NULL ? shown_text(bytes, sqlite3_value_bytes(value), type == SQLITE_TEXT)
+                         : NULL;
 }
 
-const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what, int most) {
+const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what,
+                               int most) {
     if (call->rc != SQLITE_OK) {
         return NULL;
     }
-    const char *text = NULL;
-    char *value = shown(argv[i]);
-
-    if (value == NULL) {
-        keep(call, SQLITE_NOMEM);
-    } else if (sqlite3_value_type(argv[i]) != SQLITE_TEXT) {
-        call_fail(call, "%s is %s, expected text", what, value);
-    } else if (sqlite3_value_bytes(argv[i]) > most) {
-        call_fail(call, "%s is too long: %s, expected at most %d bytes", what, value, most);
-    } else {
-        text = (const char *)sqlite3_value_text(argv[i]);
-        if (text != NULL && strlen(text) != (size_t)sqlite3_value_bytes(argv[i])) {
-            call_fail(call, "%s %s contains a NUL character", what, value);
-            text = NULL;
-        }
+    if (sqlite3_value_type(argv[i]) != SQLITE_TEXT) {
+        call_fail(call, "%s is %z, expected text", what, shown(argv[i]));
+        return NULL;
     }
-    sqlite3_free(value);
-    return text;
+    const char *text = (const char *)sqlite3_value_text(argv[i]);
+    int length = sqlite3_value_bytes(argv[i]);
+
+    if (text == NULL) {
+        call_check(call, SQLITE_NOMEM);
+    } else if (length > most) {
+        call_fail(call, "%s %z is too long, expected at most %d bytes", what, shown(argv[i]), most);
+    } else if (strlen(text) != (size_t)length) {
+        call_fail(call, "%s %z contains a NUL character", what, shown(argv[i]));
+    }
+    return call->rc == SQLITE_OK ? text : NULL;
 }
 
 sqlite3_int64 call_now(struct call *call) {
-    return call_int(call, 0, "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", "");
+    return call_int(call, 0, sql_now, "");
 }
 
 sqlite3_int64 newest_event(struct call *call) {
-    return call_int(call, 0,
-                    "SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),"
-                    " ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0))",
-                    "");
+    return call_int(call, 0, sql_newest_event, "");
 }

@@ -1,5 +1,6 @@
 /*
-** emit.c: events that no table's watch makes, and requests: resthook_emit, resthook_ping, resthook_replay.
+** emit.c: events that no table's watch makes, and requests: resthook_emit, resthook_ping,
+** resthook_replay.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -14,7 +15,8 @@ enum { OPT_KEY, OPT_DELIVER_AT, OPT_COUNT };
 
 #define LATEST 253402300799LL /* 9999-12-31T23:59:59Z, seconds */
 
-/* deliver_at is ISO 8601 text or seconds since 1970, so its type is looked at here and not by a rule. */
+/* deliver_at is ISO 8601 text or seconds since 1970, so its type is looked at here and not by a
+** rule. */
 static const struct option_rule text_rules[OPT_COUNT] = {
     [OPT_KEY] = {"key", OPTION_TEXT},
     [OPT_DELIVER_AT] = {"deliver_at", OPTION_TEXT},
@@ -28,7 +30,8 @@ static bool deliver_at_is_number(struct call *call, sqlite3_value *document) {
     char *type = NULL;
 
     if (document != NULL && sqlite3_value_type(document) == SQLITE_TEXT && call->rc == SQLITE_OK &&
-        json_check((const char *)sqlite3_value_text(document), (size_t)sqlite3_value_bytes(document), NULL) == NULL) {
+        json_check((const char *)sqlite3_value_text(document),
+                   (size_t)sqlite3_value_bytes(document), NULL) == NULL) {
         type = call_text(call, "SELECT json_type(?1, '$.deliver_at')", "v", document);
     }
     bool number = type != NULL && (strcmp(type, "integer") == 0 || strcmp(type, "real") == 0);
@@ -46,11 +49,16 @@ static sqlite3_int64 read_deliver_at(struct call *call, const struct option *opt
     }
     if (number && option->number >= 0 && option->number <= (double)LATEST) {
         at = (sqlite3_int64)(option->number * 1000.0);
-    } else if (!number && option->text[0] >= '0' && option->text[0] <= '9' && strchr(option->text, '-') != NULL) {
-        at = call_int(call, -1, "SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER)", "t", option->text);
+    } else if (!number && option->text[0] >= '0' && option->text[0] <= '9' &&
+               strchr(option->text, '-') != NULL) {
+        at = call_int(call, -1,
+                      "SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER)", "t",
+                      option->text);
     }
     if (at < 0) {
-        call_fail(call, "option deliver_at is '%.80s', expected a time such as '2026-01-31T12:00:00Z' or seconds since 1970",
+        call_fail(call,
+                  "option deliver_at is '%.80s', expected a time such as '2026-01-31T12:00:00Z' or "
+                  "seconds since 1970",
                   option->text);
     }
     return at;
@@ -70,22 +78,26 @@ static void check_emitted(struct call *call, sqlite3_value **argv, const char *e
     } else if (wrong != NULL) {
         call_fail(call, "event %s %s, expected a name such as order.paid", event_shown, wrong);
     } else if (event_is_reserved(event)) {
-        call_fail(call, "event %s is reserved: names that begin with resthook are resthook's own", event_shown);
+        call_fail(call, "event %s is reserved: names that begin with resthook are resthook's own",
+                  event_shown);
     } else if (sqlite3_value_type(argv[1]) != SQLITE_TEXT) {
         call_fail(call, "payload is %s, expected JSON text", payload_shown);
     } else {
         const char *payload = (const char *)sqlite3_value_text(argv[1]);
 
-        wrong = payload != NULL ? json_check(payload, (size_t)sqlite3_value_bytes(argv[1]), &where) : NULL;
+        wrong = payload != NULL ? json_check(payload, (size_t)sqlite3_value_bytes(argv[1]), &where)
+                                : NULL;
         if (wrong != NULL) {
-            call_fail(call, "payload %s is not JSON: %s at byte %d", payload_shown, wrong, (int)where);
+            call_fail(call, "payload %s is not JSON: %s at byte %d", payload_shown, wrong,
+                      (int)where);
         }
     }
     sqlite3_free(event_shown);
     sqlite3_free(payload_shown);
 }
 
-/* The id of the row that this call just wrote; call_end puts the host's own last_insert_rowid() back. */
+/* The id of the row that this call just wrote; call_end puts the host's own last_insert_rowid()
+** back. */
 static void result_id(struct call *call) {
     sqlite3_result_int64(call->context, sqlite3_last_insert_rowid(call->db));
 }
@@ -100,11 +112,13 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
     check_emitted(&call, argv, event);
     number = deliver_at_is_number(&call, argc > 2 ? argv[2] : NULL);
-    options_read(&call, argc > 2 ? argv[2] : NULL, number ? number_rules : text_rules, OPT_COUNT, options);
+    options_read(&call, argc > 2 ? argv[2] : NULL, number ? number_rules : text_rules, OPT_COUNT,
+                 options);
     sqlite3_int64 deliver_at = read_deliver_at(&call, &options[OPT_DELIVER_AT], number);
 
     call_exec(&call,
-              "INSERT INTO main.resthook_outbox(event, payload, key, deliver_at) VALUES (?1, ?2, ?3, nullif(?4, 0))",
+              "INSERT INTO main.resthook_outbox(event, payload, key, deliver_at) VALUES (?1, ?2, "
+              "?3, nullif(?4, 0))",
               "tvti", event, argv[1], options[OPT_KEY].text, deliver_at);
     result_id(&call);
     options_free(options, OPT_COUNT);
@@ -124,8 +138,8 @@ static void ping(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     call_begin(&call, context, "resthook_ping", true);
     const char *id = call_text_argument(&call, argv, 0, "id", 100);
-    sqlite3_int64 live =
-        call_int(&call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t", id);
+    sqlite3_int64 live = call_int(
+        &call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t", id);
 
     if (live < 0) {
         fail_unknown(&call, argv[0], "there is no subscription %s");
@@ -145,7 +159,8 @@ static bool split_delivery(const char *id, char *subscription, size_t room, sqli
     const char *dash = strrchr(id, '-');
     char *end = NULL;
 
-    if (dash == NULL || strncmp(id, "sub_", 4) != 0 || (size_t)(dash - id) >= room || dash[1] < '1' || dash[1] > '9') {
+    if (dash == NULL || strncmp(id, "sub_", 4) != 0 || (size_t)(dash - id) >= room ||
+        dash[1] < '1' || dash[1] > '9') {
         return false;
     }
     memcpy(subscription, id, (size_t)(dash - id));
@@ -164,10 +179,12 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
     const char *id = call_text_argument(&call, argv, 0, "delivery", 120);
 
     if (call.rc == SQLITE_OK && !split_delivery(id, subscription, sizeof subscription, &event)) {
-        fail_unknown(&call, argv[0], "delivery is %s, expected an id of resthook_deliveries such as sub_…-12");
+        fail_unknown(&call, argv[0],
+                     "delivery is %s, expected an id of resthook_deliveries such as sub_…-12");
     }
-    sqlite3_int64 live = call_int(&call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t",
-                                  call.rc == SQLITE_OK ? subscription : NULL);
+    sqlite3_int64 live =
+        call_int(&call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1",
+                 "t", call.rc == SQLITE_OK ? subscription : NULL);
 
     if (live < 0) {
         fail_unknown(&call, argv[0], "delivery %s: there is no such subscription");
@@ -178,7 +195,8 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
         fail_unknown(&call, argv[0], "delivery %s: its event is no longer in the outbox");
     }
     call_exec(&call,
-              "INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES ('replay', ?1, ?2, ?3)",
+              "INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES "
+              "('replay', ?1, ?2, ?3)",
               "tii", subscription, event, call_now(&call));
     sqlite3_result_value(context, argv[0]);
     call_end(&call);
@@ -186,10 +204,10 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
 int emit_register(sqlite3 *db) {
     static const struct function functions[] = {
-        {"resthook_emit", 2, false, emit},
-        {"resthook_emit", 3, false, emit},
-        {"resthook_ping", 1, true, ping},
-        {"resthook_replay", 1, true, replay},
+        {"resthook_emit", 2, FUNCTION_ANYWHERE, emit},
+        {"resthook_emit", 3, FUNCTION_ANYWHERE, emit},
+        {"resthook_ping", 1, FUNCTION_DIRECT_ONLY, ping},
+        {"resthook_replay", 1, FUNCTION_DIRECT_ONLY, replay},
     };
 
     return register_functions(db, functions, sizeof functions / sizeof *functions);

@@ -46,7 +46,7 @@ static bool has_expressions(const struct definition *d) {
     return d->template.fields > 0 || d->when != NULL || d->key != NULL;
 }
 
-/* ---------------------------------------------------------------- making one ready */
+/* ---- making one ready ---- */
 
 /* Compiles the expressions, on a blueprint first: the one given, or a new one. */
 static int make_statement(struct expander *expander, sqlite3 *copy, char **error) {
@@ -127,7 +127,7 @@ void expander_free(struct expander *expander) {
     sqlite3_free(expander);
 }
 
-/* ---------------------------------------------------------------- one row */
+/* ---- one row ---- */
 
 /* The first reason stays. */
 static void fail(struct expander *expander, const char *text) {

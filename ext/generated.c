@@ -172,7 +172,7 @@ int generated_open(const char *table, const char *table_sql, char *const *virtua
                          NULL);
     if (rc == SQLITE_OK) {
         /* The authorizer says which functions; 3.38 to 3.40 think json_extract() unsafe in an
-         * untrusted schema. */
+        ** untrusted schema. */
         (void)sqlite3_db_config(generated->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
         rc = sqlite3_exec(generated->db,
                           "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON", NULL,

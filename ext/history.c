@@ -1,11 +1,12 @@
 /*
-** history.c: the virtual tables resthook_deliveries, resthook_attempts and resthook_status: what both files know.
+** history.c: the virtual tables resthook_deliveries, resthook_attempts and resthook_status: what
+** both files know.
 **
-** They are eponymous and read-only and serve `main`. A query first takes app.db's snapshot, through the host's own
-** connection (which may be inside a transaction: its own uncommitted events are seen), then the side file's, through a
-** private connection that is open as long as the query runs. Taken in this order no delivery falls between the two: what
-** was recorded in between is seen in the side file.
-** What can't be read gives no rows, and a reason in resthook_status; never an error.
+** They are eponymous and read-only and serve `main`. A query first takes app.db's snapshot, through
+** the host's own connection (which may be inside a transaction: its own uncommitted events are
+** seen), then the side file's, through a private connection that is open as long as the query runs.
+** Taken in this order no delivery falls between the two: what was recorded in between is seen in
+** the side file. What can't be read gives no rows, and a reason in resthook_status; never an error.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -14,25 +15,43 @@
 #include "hooks.h"
 #include "sql.h"
 
-enum { BY_SUBSCRIPTION = 1, BY_EVENT = 2, BY_DELIVERY = 4 }; /* xBestIndex's idxNum, and the order of arguments */
+enum {
+    BY_SUBSCRIPTION = 1,
+    BY_EVENT = 2,
+    BY_DELIVERY = 4
+}; /* xBestIndex's idxNum, and the order of arguments */
 
 /* One virtual table: its columns and the SQL behind it. */
 struct kind {
     const char *declaration;
-    int delivery_column, event_column, subscription_column; /* that queries are narrowed by; -1: none */
+    int delivery_column, event_column,
+        subscription_column;          /* that queries are narrowed by; -1: none */
     const char *side_sql, *side_name; /* name: of a column of the event's id, for (EVENT) */
     const char *app_sql;              /* NULL: none */
     bool tells_why;                   /* shows what can't be read */
 };
 
-static const struct kind deliveries = {
-    "CREATE TABLE x(id TEXT, event_id INTEGER, event TEXT, subscription_id TEXT, target TEXT, state TEXT, reason TEXT,"
-    " attempts INTEGER, next_attempt_at TEXT, last_status INTEGER, last_error TEXT, delivered_at TEXT)",
-    0, 1, 3, sql_deliveries_side, "d.event", sql_deliveries_app, false};
-static const struct kind attempts = {
-    "CREATE TABLE x(delivery_id TEXT, attempt INTEGER, started_at TEXT, duration_ms INTEGER, status INTEGER, error TEXT,"
-    " response TEXT)",
-    0, -1, -1, sql_attempts_side, "a.event", NULL, false};
+static const struct kind deliveries = {"CREATE TABLE x(id TEXT, event_id INTEGER, event TEXT, "
+                                       "subscription_id TEXT, target TEXT, state TEXT, reason TEXT,"
+                                       " attempts INTEGER, next_attempt_at TEXT, last_status "
+                                       "INTEGER, last_error TEXT, delivered_at TEXT)",
+                                       0,
+                                       1,
+                                       3,
+                                       sql_deliveries_side,
+                                       "d.event",
+                                       sql_deliveries_app,
+                                       false};
+static const struct kind attempts = {"CREATE TABLE x(delivery_id TEXT, attempt INTEGER, started_at "
+                                     "TEXT, duration_ms INTEGER, status INTEGER, error TEXT,"
+                                     " response TEXT)",
+                                     0,
+                                     -1,
+                                     -1,
+                                     sql_attempts_side,
+                                     "a.event",
+                                     NULL,
+                                     false};
 static const struct kind status = {
     "CREATE TABLE x(name TEXT, value)", -1, -1, -1, sql_status_side, "", sql_status_app, true};
 
@@ -48,13 +67,14 @@ struct cursor {
     sqlite3_stmt *hold;    /* keeps app.db's snapshot */
     sqlite3_stmt *rows[2]; /* the side file's, app.db's */
     sqlite3_stmt *recorded;
-    int at;                /* which of rows; 2: the end */
-    char *why;             /* what can't be read; shown first where the table tells why */
+    int at;    /* which of rows; 2: the end */
+    char *why; /* what can't be read; shown first where the table tells why */
     bool showing_why;
     sqlite3_int64 rowid;
 };
 
-static int connect(sqlite3 *db, void *data, int argc, const char *const *argv, sqlite3_vtab **out, char **error) {
+static int connect(sqlite3 *db, void *data, int argc, const char *const *argv, sqlite3_vtab **out,
+                   char **error) {
     const struct kind *kind = data;
     struct table *table;
     int rc;
@@ -67,7 +87,8 @@ static int connect(sqlite3 *db, void *data, int argc, const char *const *argv, s
         return rc;
     }
 #ifdef SQLITE_VTAB_DIRECTONLY
-    if (sqlite3_libversion_number() >= 3031000) { /* they read another file: not from a hostile view */
+    if (sqlite3_libversion_number() >=
+        3031000) { /* they read another file: not from a hostile view */
         (void)sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
     }
 #endif
@@ -87,7 +108,8 @@ static int disconnect(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
-/* Narrowing by a delivery's id is a look-up; by a subscription or an event, much less than everything. */
+/* Narrowing by a delivery's id is a look-up; by a subscription or an event, much less than
+** everything. */
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const struct kind *kind = ((struct table *)base)->kind;
     const int columns[] = {kind->subscription_column, kind->event_column, kind->delivery_column};
@@ -108,7 +130,8 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
                           : (info->idxNum & BY_EVENT) != 0        ? 1000
                           : (info->idxNum & BY_SUBSCRIPTION) != 0 ? 100000
                                                                   : 10000000;
-    info->estimatedRows = (info->idxNum & BY_DELIVERY) != 0 ? 1 : (sqlite3_int64)info->estimatedCost;
+    info->estimatedRows =
+        (info->idxNum & BY_DELIVERY) != 0 ? 1 : (sqlite3_int64)info->estimatedCost;
     return SQLITE_OK;
 }
 
@@ -143,7 +166,7 @@ static int close_cursor(sqlite3_vtab_cursor *base) {
     return SQLITE_OK;
 }
 
-/* --- opening the side file ----------------------------------------------------------------------------------- */
+/* ---- opening the side file ---- */
 
 static void because(struct cursor *cursor, const char *format, const char *detail) {
     if (cursor->why == NULL) {
@@ -151,10 +174,12 @@ static void because(struct cursor *cursor, const char *format, const char *detai
     }
 }
 
-/* Opens the side file and takes its snapshot, after app.db's. Returns the cursor, or 0 when it can't be read. */
+/* Opens the side file and takes its snapshot, after app.db's. Returns the cursor, or 0 when it
+** can't be read. */
 static sqlite3_int64 open_side(struct cursor *cursor, sqlite3 *db) {
     const char *file = sqlite3_db_filename(db, "main");
-    char *real = file != NULL && *file != '\0' ? realpath(file, NULL) : NULL; /* as the dispatcher names it */
+    char *real = file != NULL && *file != '\0' ? realpath(file, NULL)
+                                               : NULL; /* as the dispatcher names it */
     char *path = real != NULL ? sqlite3_mprintf("%s-resthook", real) : NULL;
     sqlite3_stmt *read = NULL;
     sqlite3_int64 passed = 0;
@@ -185,7 +210,8 @@ static sqlite3_int64 open_side(struct cursor *cursor, sqlite3 *db) {
     }
     rc = rc == SQLITE_OK ? sqlite3_finalize(read) : rc;
     if (rc == SQLITE_CANTOPEN) {
-        because(cursor, "cannot be read: %s", "there is none: no dispatcher has run for this database yet");
+        because(cursor, "cannot be read: %s",
+                "there is none: no dispatcher has run for this database yet");
     } else if (rc != SQLITE_OK) {
         because(cursor, "cannot be read: %s", sqlite3_errmsg(cursor->side));
     }
@@ -197,10 +223,11 @@ static sqlite3_int64 open_side(struct cursor *cursor, sqlite3 *db) {
     return passed;
 }
 
-/* --- the rows ------------------------------------------------------------------------------------------------ */
+/* ---- the rows ---- */
 
 /* The text with (SUB) and (EVENT) replaced by what the query is narrowed by. */
-static char *narrowed(const char *sql, bool by_subscription, bool by_event, const char *event_column) {
+static char *narrowed(const char *sql, bool by_subscription, bool by_event,
+                      const char *event_column) {
     static const char sub_mark[] = "(SUB)", event_mark[] = "(EVENT)";
     char *text = sqlite3_mprintf("%s", "");
 
@@ -213,11 +240,12 @@ static char *narrowed(const char *sql, bool by_subscription, bool by_event, cons
             longer = sqlite3_mprintf("%s%s", text, sql);
             sql += strlen(sql);
         } else if (next == sub) {
-            longer = sqlite3_mprintf("%s%.*s%s", text, (int)(next - sql), sql, by_subscription ? "s.id = ?1" : "1");
+            longer = sqlite3_mprintf("%s%.*s%s", text, (int)(next - sql), sql,
+                                     by_subscription ? "s.id = ?1" : "1");
             sql = next + sizeof sub_mark - 1;
         } else {
-            longer = sqlite3_mprintf("%s%.*s%s%s", text, (int)(next - sql), sql, by_event ? event_column : "1",
-                                     by_event ? " = ?2" : "");
+            longer = sqlite3_mprintf("%s%.*s%s%s", text, (int)(next - sql), sql,
+                                     by_event ? event_column : "1", by_event ? " = ?2" : "");
             sql = next + sizeof event_mark - 1;
         }
         sqlite3_free(text);
@@ -234,8 +262,8 @@ struct narrowing {
 
 static void narrow_subscription(struct narrowing *narrowing, const char *id, size_t length) {
     if (id == NULL || length >= sizeof narrowing->subscription ||
-        (narrowing->by_subscription &&
-         (strncmp(narrowing->subscription, id, length) != 0 || narrowing->subscription[length] != '\0'))) {
+        (narrowing->by_subscription && (strncmp(narrowing->subscription, id, length) != 0 ||
+                                        narrowing->subscription[length] != '\0'))) {
         narrowing->none = true;
         return;
     }
@@ -266,13 +294,15 @@ static void read_narrowing(struct narrowing *narrowing, int by, sqlite3_value **
         const char *id = (const char *)sqlite3_value_text(*argv);
         const char *dash = id != NULL ? strrchr(id, '-') : NULL;
 
-        narrow_subscription(narrowing, id, dash != NULL ? (size_t)(dash - id) : sizeof narrowing->subscription);
+        narrow_subscription(narrowing, id,
+                            dash != NULL ? (size_t)(dash - id) : sizeof narrowing->subscription);
         narrow_event(narrowing, dash != NULL ? strtoll(dash + 1, NULL, 10) : 0);
     }
 }
 
-static sqlite3_stmt *start(struct cursor *cursor, sqlite3 *db, const char *sql, const char *event_column,
-                           const struct narrowing *narrowing, sqlite3_int64 third) {
+static sqlite3_stmt *start(struct cursor *cursor, sqlite3 *db, const char *sql,
+                           const char *event_column, const struct narrowing *narrowing,
+                           sqlite3_int64 third) {
     char *text = narrowed(sql, narrowing->by_subscription, narrowing->by_event, event_column);
     sqlite3_stmt *statement = NULL;
 
@@ -293,7 +323,8 @@ static sqlite3_stmt *start(struct cursor *cursor, sqlite3 *db, const char *sql, 
     return statement;
 }
 
-/* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown already. */
+/* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown already.
+** */
 static bool is_recorded(struct cursor *cursor) {
     sqlite3_stmt *app = cursor->rows[1];
     bool recorded;
@@ -335,8 +366,8 @@ static sqlite3_int64 time_now(sqlite3 *db) {
     sqlite3_stmt *read = NULL;
     sqlite3_int64 now = 0;
 
-    if (sqlite3_prepare_v2(db, "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", -1, &read, NULL) ==
-            SQLITE_OK &&
+    if (sqlite3_prepare_v2(db, "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+                           -1, &read, NULL) == SQLITE_OK &&
         sqlite3_step(read) == SQLITE_ROW) {
         now = sqlite3_column_int64(read, 0);
     }
@@ -344,7 +375,8 @@ static sqlite3_int64 time_now(sqlite3 *db) {
     return now;
 }
 
-static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc, sqlite3_value **argv) {
+static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
+                  sqlite3_value **argv) {
     struct cursor *cursor = (struct cursor *)base;
     const struct table *table = (const struct table *)base->pVtab;
     const struct kind *kind = table->kind;
@@ -359,7 +391,8 @@ static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
         cursor->at = 2;
         return SQLITE_OK;
     }
-    if (sqlite3_prepare_v2(table->db, "SELECT 1 FROM main.resthook_meta", -1, &cursor->hold, NULL) != SQLITE_OK ||
+    if (sqlite3_prepare_v2(table->db, "SELECT 1 FROM main.resthook_meta", -1, &cursor->hold,
+                           NULL) != SQLITE_OK ||
         sqlite3_step(cursor->hold) != SQLITE_ROW) {
         because(cursor, "cannot be read: %s", sqlite3_errmsg(table->db));
         (void)sqlite3_finalize(cursor->hold);
@@ -367,13 +400,14 @@ static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
     }
     passed = open_side(cursor, table->db);
     if (cursor->side != NULL) {
-        cursor->rows[0] =
-            start(cursor, cursor->side, kind->side_sql, kind->side_name, &narrowing, time_now(table->db));
+        cursor->rows[0] = start(cursor, cursor->side, kind->side_sql, kind->side_name, &narrowing,
+                                time_now(table->db));
         if (kind->delivery_column >= 0 && kind->app_sql != NULL) {
-            (void)sqlite3_prepare_v2(cursor->side,
-                                     "SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n"
-                                     " WHERE s.id = ?1 AND d.event = ?2",
-                                     -1, &cursor->recorded, NULL);
+            (void)sqlite3_prepare_v2(
+                cursor->side,
+                "SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n"
+                " WHERE s.id = ?1 AND d.event = ?2",
+                -1, &cursor->recorded, NULL);
         }
     }
     if (cursor->hold != NULL && kind->app_sql != NULL) {
@@ -409,18 +443,23 @@ static int rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out) {
 }
 
 int history_register(sqlite3 *db) {
-    static const sqlite3_module module = { /* no xCreate: eponymous only */
-        .xConnect = connect,   .xBestIndex = best_index, .xDisconnect = disconnect, .xOpen = open_cursor,
-        .xClose = close_cursor, .xFilter = filter,       .xNext = next_row,         .xEof = at_end,
-        .xColumn = column,     .xRowid = rowid,
+    static const sqlite3_module module = {
+        /* no xCreate: eponymous only */
+        .xConnect = connect,  .xBestIndex = best_index, .xDisconnect = disconnect,
+        .xOpen = open_cursor, .xClose = close_cursor,   .xFilter = filter,
+        .xNext = next_row,    .xEof = at_end,           .xColumn = column,
+        .xRowid = rowid,
     };
-    int rc = sqlite3_create_module_v2(db, "resthook_deliveries", &module, (void *)(uintptr_t)&deliveries, NULL);
+    int rc = sqlite3_create_module_v2(db, "resthook_deliveries", &module,
+                                      (void *)(uintptr_t)&deliveries, NULL);
 
     if (rc == SQLITE_OK) {
-        rc = sqlite3_create_module_v2(db, "resthook_attempts", &module, (void *)(uintptr_t)&attempts, NULL);
+        rc = sqlite3_create_module_v2(db, "resthook_attempts", &module,
+                                      (void *)(uintptr_t)&attempts, NULL);
     }
     if (rc == SQLITE_OK) {
-        rc = sqlite3_create_module_v2(db, "resthook_status", &module, (void *)(uintptr_t)&status, NULL);
+        rc = sqlite3_create_module_v2(db, "resthook_status", &module, (void *)(uintptr_t)&status,
+                                      NULL);
     }
     return rc;
 }

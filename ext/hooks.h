@@ -1,9 +1,10 @@
 /*
-** hooks.h: what the rooms of the extension offer each other: how an SQL function is written here, and the
-** functions that each room registers.
+** hooks.h: what the rooms of the extension offer each other: how an SQL function is written here,
+** and the functions that each room registers.
 **
-** An SQL function that changes the database does its work inside call_begin and call_end: the statements it runs
-** are undone when it fails, so that an error leaves nothing changed.
+** An SQL function runs between call_open (or call_begin) and call_end. What it changes is undone
+** when it fails, so that an error leaves nothing changed: it changes everything by one statement,
+** or by several below call_write.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOK_HOOKS_H
@@ -18,46 +19,68 @@
 #define RESTHOOK_VERSION "0.1.0"
 
 /*
-** One call of an SQL function. Errors are sticky: the first one is kept, and every later step does nothing,
-** so that a sequence is straight lines. The message always begins with the function's name.
+** One call of an SQL function. Errors are sticky: the first one is kept, and every later step does
+** nothing, so that a sequence is straight lines. The message always begins with the function's
+** name.
 */
 struct call {
     const char *function; /* "resthook_subscribe" */
     sqlite3_context *context;
     sqlite3 *db;
-    int rc;           /* SQLITE_OK, or the first error */
-    char *error;      /* its message, sqlite3_malloc'ed; NULL: sqlite's own text of rc */
-    bool savepoint;   /* opened here, and to be released or rolled back */
+    int rc;                   /* SQLITE_OK, or the first error */
+    char *error;              /* its message, sqlite3_malloc'ed; NULL: there was no memory for it */
+    bool has_schema;          /* the tables are there */
+    bool savepoint;           /* opened here, and to be released or rolled back */
     sqlite3_int64 last_rowid; /* the host's last_insert_rowid(), put back at the end */
 };
 
 /*
-** Starts a call: opens a savepoint where SQLite allows one (inside INSERT … SELECT f(…) it does not: there the
-** statement's own rollback serves), and unless needs_schema is false checks that the schema is there and not newer.
+** Starts a call that only reads, or that changes something by one statement. A newer schema fails
+** it; no schema does unless needs_schema is false.
 */
-void call_begin(struct call *call, sqlite3_context *context, const char *function, bool needs_schema);
-/* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the result was
-** set by the caller before. Returns true on success. */
+void call_open(struct call *call, sqlite3_context *context, const char *function,
+               bool needs_schema);
+/*
+** To be called before a change that reads first or takes several statements, when arguments and
+** options are checked: opens a savepoint, and takes the write lock while nothing has been read in
+** it. SQLite asks the host's busy handler only then; a transaction that has read and then wants to
+** write gets SQLITE_BUSY at once. Inside a statement that writes (INSERT ... SELECT f(...), a
+** trigger) SQLite lets no savepoint be opened: call->savepoint stays false, and what several
+** statements did is undone only by that statement's own rollback.
+*/
+void call_write(struct call *call);
+/* call_open, and the savepoint without the lock. */
+void call_begin(struct call *call, sqlite3_context *context, const char *function,
+                bool needs_schema);
+/* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the
+** result was set by the caller before. Returns true on success. */
 bool call_end(struct call *call);
-/* Fails the call: "FUNCTION: message". Never give it a secret. */
+/* Fails the call: "FUNCTION: message". Never give it a secret. Of sqlite3_mprintf's formats %z
+** frees its text, here too when the call had failed before: "id is %z", shown(argv[0]). */
 void call_fail(struct call *call, const char *format, ...);
-/* Runs sql with bound arguments, one letter each: 't' const char* (NULL is NULL), 'i' sqlite3_int64,
-** 'v' sqlite3_value*, 'n' NULL (takes no argument). */
+/* Keeps an error code of SQLite's with its text; SQLITE_OK is none. */
+void call_check(struct call *call, int rc);
+/* Runs sql with bound arguments, one letter each: 't' const char* (NULL is NULL), 'i'
+** sqlite3_int64, 'v' sqlite3_value*, 'n' NULL (takes no argument). Of several statements the
+** arguments are the first one's. */
 void call_exec(struct call *call, const char *sql, const char *types, ...);
-/* The same, for a query: the first column of the first row as text (sqlite3_free it; NULL: no row or NULL),
-** or as an integer (otherwise: no row or NULL). */
+/* The same, for a query: the first column of the first row as text (sqlite3_free it; NULL: no row
+** or NULL), or as an integer (otherwise: no row or NULL). */
 char *call_text(struct call *call, const char *sql, const char *types, ...);
-sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql, const char *types, ...);
+sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql,
+                       const char *types, ...);
 /* Prepares a query to step through by hand; NULL after an error. */
 sqlite3_stmt *call_prepare(struct call *call, const char *sql, const char *types, ...);
 /* Steps it: true, a row; false, the end or an error (kept in the call). */
 bool call_step(struct call *call, sqlite3_stmt *statement);
-/* Argument i as text that has no NUL in it and at most `most` bytes; fails the call, naming `what`, otherwise.
-** What is not text is refused, a number too. */
-const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what, int most);
+/* Argument i as text that has no NUL in it and at most `most` bytes; fails the call, naming `what`,
+** otherwise. What is not text is refused, a number too. */
+const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what,
+                               int most);
 /* ms since 1970-01-01, from SQLite's own clock (constant within a statement). */
 sqlite3_int64 call_now(struct call *call);
-/* A value for an error message: at most 80 characters, control characters replaced, sqlite3_malloc'ed. */
+/* A value for an error message: at most 80 bytes of it, control characters and invalid UTF-8
+** replaced, sqlite3_malloc'ed; NULL without memory. */
 char *shown(sqlite3_value *value);
 
 /* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
@@ -67,11 +90,18 @@ sqlite3_int64 newest_event(struct call *call);
 char *setting_text(struct call *call, const char *name);
 sqlite3_int64 setting_int(struct call *call, const char *name);
 
+/* From where a function may be called; without effect before SQLite 3.31. */
+enum function_use {
+    FUNCTION_ANYWHERE,    /* also from triggers and views, while the host trusts the schema */
+    FUNCTION_DIRECT_ONLY, /* it changes the database or reads a secret: see resthook.c */
+    FUNCTION_PURE         /* always the same and harmless */
+};
+
 /* A function as a room registers it; each number of arguments is a row of its own. */
 struct function {
     const char *name;
     int arguments;
-    bool direct_only; /* not from triggers and views: see resthook.c */
+    enum function_use use;
     void (*run)(sqlite3_context *, int, sqlite3_value **);
 };
 int register_functions(sqlite3 *db, const struct function *functions, int count);

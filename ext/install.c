@@ -1,7 +1,8 @@
 /*
 ** install.c: resthook_init(), resthook_uninstall(), resthook_version().
 **
-** The schema is made in one savepoint: it is whole or not there. Uninstalling drops the watches' triggers first.
+** The schema is made in one savepoint: it is whole or not there. Uninstalling drops the watches'
+** triggers first.
 ** SPDX-License-Identifier: MIT
 */
 #include <stddef.h>
@@ -15,13 +16,15 @@ static void init(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_init", false);
-    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'resthook_meta'", "") != 0) {
+    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'resthook_meta'",
+                 "") != 0) {
         sqlite3_int64 schema =
             call_int(&call, 0, "SELECT value FROM main.resthook_meta WHERE name = 'schema'", "");
 
         if (schema > SCHEMA_VERSION) {
-            call_fail(&call, "the schema of this file is version %lld, newer than this program's %d", schema,
-                      SCHEMA_VERSION);
+            call_fail(&call,
+                      "the schema of this file is version %lld, newer than this program's %d",
+                      schema, SCHEMA_VERSION);
         }
     }
     call_exec(&call, sql_schema, "");
@@ -58,8 +61,11 @@ static void uninstall(sqlite3_context *context, int argc, sqlite3_value **argv) 
     call_begin(&call, context, "resthook_uninstall", false);
     count = drop_watch_triggers(&call);
     call_exec(&call, sql_uninstall, "");
-    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'sqlite_sequence'", "") != 0) {
-        call_exec(&call, "DELETE FROM main.sqlite_sequence WHERE name LIKE 'resthook\\_%' ESCAPE '\\'", "");
+    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'sqlite_sequence'",
+                 "") != 0) {
+        call_exec(&call,
+                  "DELETE FROM main.sqlite_sequence WHERE name LIKE 'resthook\\_%' ESCAPE '\\'",
+                  "");
     }
     sqlite3_result_int(context, count);
     call_end(&call);
@@ -73,9 +79,9 @@ static void version(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
 int install_register(sqlite3 *db) {
     static const struct function functions[] = {
-        {"resthook_init", 0, true, init},
-        {"resthook_uninstall", 0, true, uninstall},
-        {"resthook_version", 0, false, version},
+        {"resthook_init", 0, FUNCTION_DIRECT_ONLY, init},
+        {"resthook_uninstall", 0, FUNCTION_DIRECT_ONLY, uninstall},
+        {"resthook_version", 0, FUNCTION_PURE, version},
     };
 
     return register_functions(db, functions, sizeof functions / sizeof *functions);

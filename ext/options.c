@@ -10,14 +10,16 @@
 
 #define DOCUMENT_MAX (1 << 20)
 
-static const char *const type_names[] = {"a text", "a whole number", "a number", "true or false", "an object", "an array"};
+static const char *const type_names[] = {"a text",        "a whole number", "a number",
+                                         "true or false", "an object",      "an array"};
 
 /* "a, b, c" of the keys known; sqlite3_malloc'ed. */
 static char *known_keys(const struct option_rule *rules, int count) {
     char *list = NULL;
 
     for (int i = 0; i < count; i++) {
-        char *longer = sqlite3_mprintf("%s%s%s", list != NULL ? list : "", i > 0 ? ", " : "", rules[i].key);
+        char *longer =
+            sqlite3_mprintf("%s%s%s", list != NULL ? list : "", i > 0 ? ", " : "", rules[i].key);
 
         sqlite3_free(list);
         list = longer;
@@ -47,13 +49,16 @@ static bool fits(const char *json_type, enum option_type type) {
 
 /* A wrong value is shown, but never that of a secret. */
 static void fail_type(struct call *call, const struct option_rule *rule, sqlite3_value *value) {
-    char *text = strcmp(rule->key, "secret") == 0 ? sqlite3_mprintf("something else") : shown(value);
+    char *text =
+        strcmp(rule->key, "secret") == 0 ? sqlite3_mprintf("something else") : shown(value);
 
-    call_fail(call, "option %s is %s, expected %s", rule->key, text != NULL ? text : "?", type_names[rule->type]);
+    call_fail(call, "option %s is %s, expected %s", rule->key, text != NULL ? text : "?",
+              type_names[rule->type]);
     sqlite3_free(text);
 }
 
-static void take_value(struct call *call, sqlite3_stmt *row, const struct option_rule *rule, struct option *option) {
+static void take_value(struct call *call, sqlite3_stmt *row, const struct option_rule *rule,
+                       struct option *option) {
     const char *json_type = (const char *)sqlite3_column_text(row, 1);
 
     if (option->given) {
@@ -106,7 +111,8 @@ static bool is_object(struct call *call, sqlite3_value *document) {
     if (sqlite3_value_type(document) != SQLITE_TEXT || text == NULL) {
         call_fail(call, "options are %s, expected a JSON object", value != NULL ? value : "?");
     } else if (length > DOCUMENT_MAX) {
-        call_fail(call, "options are %d bytes long, expected at most %d", (int)length, DOCUMENT_MAX);
+        call_fail(call, "options are %d bytes long, expected at most %d", (int)length,
+                  DOCUMENT_MAX);
     } else if ((wrong = json_check(text, length, &where)) != NULL) {
         call_fail(call, "options are not JSON: %s at byte %d", wrong, (int)where);
     } else if (text[strspn(text, " \t\r\n")] != '{') {
@@ -116,8 +122,8 @@ static bool is_object(struct call *call, sqlite3_value *document) {
     return call->rc == SQLITE_OK;
 }
 
-void options_read(struct call *call, sqlite3_value *document, const struct option_rule *rules, int count,
-                  struct option *values) {
+void options_read(struct call *call, sqlite3_value *document, const struct option_rule *rules,
+                  int count, struct option *values) {
     memset(values, 0, (size_t)count * sizeof *values);
     if (call->rc != SQLITE_OK || document == NULL || sqlite3_value_type(document) == SQLITE_NULL ||
         !is_object(call, document)) {
@@ -125,8 +131,10 @@ void options_read(struct call *call, sqlite3_value *document, const struct optio
     }
     sqlite3_stmt *rows = NULL;
 
-    if (sqlite3_prepare_v2(call->db, "SELECT key, type, value FROM json_each(?1)", -1, &rows, NULL) == SQLITE_ERROR) {
-        call_fail(call, "this SQLite (%s) has no JSON functions, which options need", sqlite3_libversion());
+    if (sqlite3_prepare_v2(call->db, "SELECT key, type, value FROM json_each(?1)", -1, &rows,
+                           NULL) == SQLITE_ERROR) {
+        call_fail(call, "this SQLite (%s) has no JSON functions, which options need",
+                  sqlite3_libversion());
         return;
     }
     if (rows == NULL || sqlite3_bind_value(rows, 1, document) != SQLITE_OK) {

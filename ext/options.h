@@ -1,7 +1,8 @@
 /*
 ** options.h: an options document: one JSON object, read with the host's own JSON functions.
 **
-** Each room lists the keys it knows in one table; the text of the error for an unknown key comes from it.
+** Each room lists the keys it knows in one table; the text of the error for an unknown key comes
+** from it.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOK_OPTIONS_H
@@ -9,7 +10,14 @@
 
 #include "hooks.h"
 
-enum option_type { OPTION_TEXT, OPTION_INTEGER, OPTION_NUMBER, OPTION_BOOLEAN, OPTION_OBJECT, OPTION_ARRAY };
+enum option_type {
+    OPTION_TEXT,
+    OPTION_INTEGER,
+    OPTION_NUMBER,
+    OPTION_BOOLEAN,
+    OPTION_OBJECT,
+    OPTION_ARRAY
+};
 
 struct option_rule {
     const char *key;
@@ -26,12 +34,12 @@ struct option {
 };
 
 /*
-** Reads argument `document` (NULL pointer or SQL NULL: no option given) by the rules into values[], one for each
-** rule. Fails the call on what is not a JSON object, on an unknown key (naming the known ones), on a key given
-** twice, on a wrong type (naming key, value and type). At most 1 MiB.
+** Reads argument `document` (NULL pointer or SQL NULL: no option given) by the rules into values[],
+** one for each rule. Fails the call on what is not a JSON object, on an unknown key (naming the
+** known ones), on a key given twice, on a wrong type (naming key, value and type). At most 1 MiB.
 */
-void options_read(struct call *call, sqlite3_value *document, const struct option_rule *rules, int count,
-                  struct option *values);
+void options_read(struct call *call, sqlite3_value *document, const struct option_rule *rules,
+                  int count, struct option *values);
 void options_free(struct option *values, int count);
 
 #endif

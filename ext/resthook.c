@@ -1,6 +1,7 @@
 /*
-** resthook.c: the extension's entry point. It registers functions and virtual tables on one connection and nothing else:
-** no thread, no hook, no network, nothing that outlives the connection.
+** resthook.c: the extension's entry point. It registers functions and virtual tables on one
+** connection and nothing else: no thread, no hook, no network, nothing that outlives the
+** connection.
 ** SPDX-License-Identifier: MIT
 */
 #include <stddef.h>
@@ -18,15 +19,17 @@ SQLITE_EXTENSION_INIT1
 #endif
 
 /*
-** Called by load_extension(); with -DSQLITE_CORE by the program itself, directly or through sqlite3_auto_extension.
-** Flags of what is registered: functions that change the database or read a secret are SQLITE_DIRECTONLY, so that no
-** trigger or view of a hostile file can call them; resthook_emit is not, since users call it from their own triggers.
+** Called by load_extension(); with -DSQLITE_CORE by the program itself, directly or through
+** sqlite3_auto_extension. Flags of what is registered: functions that change the database or read a
+** secret are SQLITE_DIRECTONLY, so that no trigger or view of a hostile file can call them;
+** resthook_emit is not, since users call it from their own triggers.
 */
 EXPORTED int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
 int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api) {
-    static int (*const rooms[])(sqlite3 *) = {install_register, settings_register, subscribe_register,
-                                              emit_register,    watch_register,    history_register};
+    static int (*const rooms[])(sqlite3 *) = {install_register,   settings_register,
+                                              subscribe_register, emit_register,
+                                              watch_register,     history_register};
     int rc = SQLITE_OK;
 
 #ifdef SQLITE_CORE
@@ -36,7 +39,8 @@ int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines 
 #endif
     if (sqlite3_libversion_number() < 3024000) {
         if (error != NULL) {
-            *error = sqlite3_mprintf("resthook needs SQLite 3.24 or newer, this is %s", sqlite3_libversion());
+            *error = sqlite3_mprintf("resthook needs SQLite 3.24 or newer, this is %s",
+                                     sqlite3_libversion());
         }
         return SQLITE_ERROR;
     }
@@ -56,10 +60,12 @@ int register_functions(sqlite3 *db, const struct function *functions, int count)
         int flags = SQLITE_UTF8;
 
         if (sqlite3_libversion_number() >= 3031000) { /* older ones know neither flag */
-            flags |= functions[i].direct_only ? SQLITE_DIRECTONLY : 0;
+            flags |= functions[i].use == FUNCTION_DIRECT_ONLY ? SQLITE_DIRECTONLY
+                     : functions[i].use == FUNCTION_PURE ? SQLITE_INNOCUOUS | SQLITE_DETERMINISTIC
+                                                         : 0;
         }
-        rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments, flags, NULL, functions[i].run, NULL,
-                                        NULL, NULL);
+        rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments, flags, NULL,
+                                        functions[i].run, NULL, NULL, NULL);
     }
     return rc;
 }

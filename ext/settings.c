@@ -1,6 +1,7 @@
 /*
-** settings.c: the settings of a database: one table, from which come defaults, bounds, errors and the view
-** resthook_settings. The dispatcher reads them while it runs; the operator's flags are ceilings above them.
+** settings.c: the settings of a database: one table, from which come defaults, bounds, errors and
+** the view resthook_settings. The dispatcher reads them while it runs; the operator's flags are
+** ceilings above them.
 ** SPDX-License-Identifier: MIT
 */
 #include <string.h>
@@ -22,22 +23,27 @@ static const struct setting {
     const char *help;
 } settings[] = {
     {"capture_max", SETTING_INTEGER, "bytes", "1048576", 1024, 268435456,
-     "a row larger than this is captured as its primary key; takes effect when a watch is made or repaired"},
+     "a row larger than this is captured as its primary key; takes effect when a watch is made or "
+     "repaired"},
     {"retry_schedule", SETTING_SCHEDULE, "delays", RETRY_STANDARD, 0, 0,
      "delay before each attempt, of subscriptions that have none of their own"},
     {"retry_after_max", SETTING_DURATION, "seconds", "86400", 0, 2592000,
      "how far a target's Retry-After may put an attempt off"},
     {"timeout", SETTING_DURATION, "seconds", "15", 0.1, 300, "for a whole request"},
-    {"connect_timeout", SETTING_DURATION, "seconds", "5", 0.1, 300, "for name, connection and TLS handshake"},
-    {"max_in_flight", SETTING_INTEGER, "requests", "64", 1, 1000, "requests at once of one subscription"},
-    {"response_max", SETTING_INTEGER, "bytes", "4096", 0, 65536, "of a response's body that are kept"},
+    {"connect_timeout", SETTING_DURATION, "seconds", "5", 0.1, 300,
+     "for name, connection and TLS handshake"},
+    {"max_in_flight", SETTING_INTEGER, "requests", "64", 1, 1000,
+     "requests at once of one subscription"},
+    {"response_max", SETTING_INTEGER, "bytes", "4096", 0, 65536,
+     "of a response's body that are kept"},
     {"rotation_overlap", SETTING_DURATION, "seconds", "86400", 0, 604800,
      "how long the old secret signs too after resthook_rotate_secret()"},
     {"keep_events", SETTING_DURATION, "seconds", "604800", 0, 31536000,
      "settled events stay in the outbox this long, for replay"},
     {"keep_deliveries", SETTING_DURATION, "seconds", "2592000", 0, 315360000,
      "delivered and cancelled deliveries stay in the history"},
-    {"keep_dead", SETTING_DURATION, "seconds", "7776000", 0, 315360000, "dead deliveries stay in the history"},
+    {"keep_dead", SETTING_DURATION, "seconds", "7776000", 0, 315360000,
+     "dead deliveries stay in the history"},
     {"keep_attempts", SETTING_DURATION, "seconds", "604800", 0, 315360000,
      "attempts before a delivery's last one stay in the history"},
     {"keep_pending", SETTING_DURATION, "seconds", "2592000", 60, 315360000,
@@ -52,17 +58,22 @@ void settings_install(struct call *call) {
         const struct setting *s = &settings[i];
         bool bounded = s->type != SETTING_SCHEDULE;
 
-        call_exec(call, "INSERT OR IGNORE INTO main.resthook_setting(name, type, unit, help) VALUES (?1, '', '', '')", "t",
-                  s->name);
         call_exec(call,
-                  "UPDATE main.resthook_setting SET type = ?2, unit = ?3, standard = CASE WHEN ?2 = 'schedule' THEN ?4"
+                  "INSERT OR IGNORE INTO main.resthook_setting(name, type, unit, help) VALUES (?1, "
+                  "'', '', '')",
+                  "t", s->name);
+        call_exec(call,
+                  "UPDATE main.resthook_setting SET type = ?2, unit = ?3, standard = CASE WHEN ?2 "
+                  "= 'schedule' THEN ?4"
                   " ELSE CAST(?4 AS NUMERIC) END, help = ?5 WHERE name = ?1",
                   "ttttt", s->name, type_names[s->type], s->unit, s->standard, s->help);
         if (bounded) {
-            char *least = sqlite3_mprintf("%.15g", s->least), *most = sqlite3_mprintf("%.15g", s->most);
+            char *least = sqlite3_mprintf("%.15g", s->least),
+                 *most = sqlite3_mprintf("%.15g", s->most);
 
             call_exec(call,
-                      "UPDATE main.resthook_setting SET least = CAST(?2 AS NUMERIC), most = CAST(?3 AS NUMERIC)"
+                      "UPDATE main.resthook_setting SET least = CAST(?2 AS NUMERIC), most = "
+                      "CAST(?3 AS NUMERIC)"
                       " WHERE name = ?1",
                       "ttt", s->name, least, most);
             sqlite3_free(least);
@@ -80,53 +91,65 @@ static const struct setting *find(struct call *call, const char *name) {
         }
     }
     for (int i = 0; i < SETTINGS; i++) {
-        char *longer = sqlite3_mprintf("%s%s%s", known != NULL ? known : "", i > 0 ? ", " : "", settings[i].name);
+        char *longer = sqlite3_mprintf("%s%s%s", known != NULL ? known : "", i > 0 ? ", " : "",
+                                       settings[i].name);
 
         sqlite3_free(known);
         known = longer;
     }
     if (name != NULL) {
-        call_fail(call, "there is no setting '%.80s'; known are %s", name, known != NULL ? known : "others");
+        call_fail(call, "there is no setting '%.80s'; known are %s", name,
+                  known != NULL ? known : "others");
     }
     sqlite3_free(known);
     return NULL;
 }
 
 char *setting_text(struct call *call, const char *name) {
-    return call_text(call, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t", name);
+    return call_text(call,
+                     "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1",
+                     "t", name);
 }
 
 sqlite3_int64 setting_int(struct call *call, const char *name) {
-    return call_int(call, 0, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t", name);
+    return call_int(call, 0,
+                    "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1",
+                    "t", name);
 }
 
-static void check_schedule(struct call *call, const struct setting *s, sqlite3_value *value, const char *given) {
+static void check_schedule(struct call *call, const struct setting *s, sqlite3_value *value,
+                           const char *given) {
     struct retry_schedule schedule;
     const char *wrong = "is not text";
 
     if (sqlite3_value_type(value) == SQLITE_TEXT) {
-        wrong = retry_parse((const char *)sqlite3_value_text(value), (size_t)sqlite3_value_bytes(value), &schedule);
+        wrong = retry_parse((const char *)sqlite3_value_text(value),
+                            (size_t)sqlite3_value_bytes(value), &schedule);
     }
     if (wrong != NULL) {
         call_fail(call, "%s %s %s, expected delays such as '0, 5s, 5m, 2h'", s->name, given, wrong);
     }
-    call_exec(call, "UPDATE main.resthook_setting SET value = ?2 WHERE name = ?1", "tv", s->name, value);
+    call_exec(call, "UPDATE main.resthook_setting SET value = ?2 WHERE name = ?1", "tv", s->name,
+              value);
 }
 
-static void check_number(struct call *call, const struct setting *s, sqlite3_value *value, const char *given) {
+static void check_number(struct call *call, const struct setting *s, sqlite3_value *value,
+                         const char *given) {
     int type = sqlite3_value_type(value);
     double number = sqlite3_value_double(value);
     bool ok = type == SQLITE_INTEGER || (type == SQLITE_FLOAT && s->type == SETTING_DURATION);
 
     if (type == SQLITE_TEXT && s->type == SETTING_DURATION) {
-        int64_t ms = retry_duration((const char *)sqlite3_value_text(value), (size_t)sqlite3_value_bytes(value));
+        int64_t ms = retry_duration((const char *)sqlite3_value_text(value),
+                                    (size_t)sqlite3_value_bytes(value));
 
         ok = ms >= 0;
         number = (double)ms / 1000.0;
     }
     if (!ok || number < s->least || number > s->most) {
-        char *range = sqlite3_mprintf("%s is %s, expected a %s of %s from %.15g to %.15g", s->name, given,
-                                      s->type == SETTING_INTEGER ? "whole number" : "number", s->unit, s->least, s->most);
+        char *range = sqlite3_mprintf("%s is %s, expected a %s of %s from %.15g to %.15g", s->name,
+                                      given, s->type == SETTING_INTEGER ? "whole number" : "number",
+                                      s->unit, s->least, s->most);
 
         call_fail(call, "%s", range != NULL ? range : s->name);
         sqlite3_free(range);
@@ -134,14 +157,16 @@ static void check_number(struct call *call, const struct setting *s, sqlite3_val
     }
     char *text = sqlite3_mprintf("%.15g", number);
 
-    call_exec(call, "UPDATE main.resthook_setting SET value = CAST(?2 AS NUMERIC) WHERE name = ?1", "tt", s->name, text);
+    call_exec(call, "UPDATE main.resthook_setting SET value = CAST(?2 AS NUMERIC) WHERE name = ?1",
+              "tt", s->name, text);
     sqlite3_free(text);
 }
 
 /* The value in force, with its type. */
 static void result(struct call *call, const char *name) {
-    sqlite3_stmt *row =
-        call_prepare(call, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t", name);
+    sqlite3_stmt *row = call_prepare(
+        call, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t",
+        name);
 
     if (call_step(call, row)) {
         sqlite3_result_value(call->context, sqlite3_column_value(row, 0));
@@ -160,7 +185,8 @@ static void set(sqlite3_context *context, int argc, sqlite3_value **argv) {
     if (given == NULL) {
         call.rc = SQLITE_NOMEM;
     } else if (s != NULL && sqlite3_value_type(argv[1]) == SQLITE_NULL) {
-        call_exec(&call, "UPDATE main.resthook_setting SET value = NULL WHERE name = ?1", "t", s->name);
+        call_exec(&call, "UPDATE main.resthook_setting SET value = NULL WHERE name = ?1", "t",
+                  s->name);
     } else if (s != NULL && s->type == SETTING_SCHEDULE) {
         check_schedule(&call, s, argv[1], given);
     } else if (s != NULL) {
@@ -188,8 +214,8 @@ static void get(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
 int settings_register(sqlite3 *db) {
     static const struct function functions[] = {
-        {"resthook_set", 2, true, set},
-        {"resthook_get", 1, true, get},
+        {"resthook_set", 2, FUNCTION_DIRECT_ONLY, set},
+        {"resthook_get", 1, FUNCTION_DIRECT_ONLY, get},
     };
 
     return register_functions(db, functions, sizeof functions / sizeof *functions);

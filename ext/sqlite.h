@@ -1,6 +1,6 @@
 /*
-** sqlite.h: which SQLite a room of ext/ is compiled for: the host's, through the extension's table of
-** functions, or (SQLITE_CORE) the one it is linked with. resthook.c alone holds the table.
+** sqlite.h: which SQLite a room of ext/ is compiled for: the host's, through the extension's table
+** of functions, or (SQLITE_CORE) the one it is linked with. resthook.c alone holds the table.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOK_SQLITE_H

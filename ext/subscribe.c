@@ -1,5 +1,6 @@
 /*
-** subscribe.c: who wants what: resthook_subscribe, _update, _pause, _resume, _unsubscribe, _secret, _rotate_secret.
+** subscribe.c: who wants what: resthook_subscribe, _update, _pause, _resume, _unsubscribe, _secret,
+** _rotate_secret.
 **
 ** Everything is checked before anything is written. No error ever shows a secret.
 ** SPDX-License-Identifier: MIT
@@ -41,7 +42,8 @@ static const struct option_rule rules[OPT_COUNT] = {
 #define DESCRIPTION_MOST 1000
 #define ID_LENGTH 24
 
-/* 'sub_' and 24 of 36 characters: 124 bits. Bytes of 252 and above are thrown away, so that none is likelier. */
+/* 'sub_' and 24 of 36 characters: 124 bits. Bytes of 252 and above are thrown away, so that none is
+** likelier. */
 static void make_id(char id[4 + ID_LENGTH + 1]) {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     int count = 0;
@@ -65,10 +67,10 @@ static void make_secret(char secret[SECRET_TEXT_MAX]) {
     secret_format(random, secret);
 }
 
-/* --- checking ------------------------------------------------------------------------------------------------ */
+/* ---- checking ---- */
 
-static void check_one_of(struct call *call, const char *key, const char *value, const char *const *allowed,
-                         const char *list) {
+static void check_one_of(struct call *call, const char *key, const char *value,
+                         const char *const *allowed, const char *list) {
     for (; *allowed != NULL; allowed++) {
         if (strcmp(value, *allowed) == 0) {
             return;
@@ -78,7 +80,8 @@ static void check_one_of(struct call *call, const char *key, const char *value, 
 }
 
 static void check_headers(struct call *call, const char *object) {
-    sqlite3_stmt *rows = call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
+    sqlite3_stmt *rows =
+        call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
     int count = 0;
 
     while (call_step(call, rows)) {
@@ -120,7 +123,8 @@ static void check_options(struct call *call, const struct option *options) {
         unsigned char key[SECRET_BYTES_MAX];
 
         if (secret_parse(o->text, strlen(o->text), key, &wrong) == 0) {
-            call_fail(call, "option secret %s, expected whsec_ and the base64 of 24 to 64 bytes", wrong);
+            call_fail(call, "option secret %s, expected whsec_ and the base64 of 24 to 64 bytes",
+                      wrong);
         }
     }
     if ((o = &options[OPT_STATUS])->text != NULL) {
@@ -134,27 +138,31 @@ static void check_options(struct call *call, const struct option *options) {
     }
     o = &options[OPT_MAX_IN_FLIGHT];
     if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {
-        call_fail(call, "option max_in_flight is %lld, expected a number from 1 to 1000", o->integer);
+        call_fail(call, "option max_in_flight is %lld, expected a number from 1 to 1000",
+                  o->integer);
     }
     o = &options[OPT_TIMEOUT];
     if (o->given && !o->null && !(o->number >= 0.1 && o->number <= 300)) {
-        call_fail(call, "option timeout is %.20s, expected seconds from 0.1 to 300", o->text != NULL ? o->text : "?");
+        call_fail(call, "option timeout is %.20s, expected seconds from 0.1 to 300",
+                  o->text != NULL ? o->text : "?");
     }
     if ((o = &options[OPT_RETRY_SCHEDULE])->text != NULL) {
         struct retry_schedule schedule;
 
         wrong = retry_parse(o->text, strlen(o->text), &schedule);
         if (wrong != NULL) {
-            call_fail(call, "option retry_schedule '%.80s' %s, expected delays such as '0,5s,5m'", o->text, wrong);
+            call_fail(call, "option retry_schedule '%.80s' %s, expected delays such as '0,5s,5m'",
+                      o->text, wrong);
         }
     }
     o = &options[OPT_DESCRIPTION];
     if (o->text != NULL && strlen(o->text) > DESCRIPTION_MOST) {
-        call_fail(call, "option description is %d bytes long, expected at most %d", (int)strlen(o->text), DESCRIPTION_MOST);
+        call_fail(call, "option description is %d bytes long, expected at most %d",
+                  (int)strlen(o->text), DESCRIPTION_MOST);
     }
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 /* Sets one column from its key, where it was given; null is the default. */
 static void put(struct call *call, const char *id, const struct option *option, const char *sql) {
@@ -168,26 +176,32 @@ static void write_options(struct call *call, const char *id, const struct option
         call_fail(call, "option secret can't be null; resthook_rotate_secret() makes a new one");
     }
     put(call, id, &options[OPT_SECRET],
-        "UPDATE main.resthook_subscription SET secret = ?2, old_secret = NULL, old_secret_until = NULL WHERE id = ?1");
+        "UPDATE main.resthook_subscription SET secret = ?2, old_secret = NULL, old_secret_until = "
+        "NULL WHERE id = ?1");
     put(call, id, &options[OPT_STATUS],
-        "UPDATE main.resthook_subscription SET status = ifnull(?2, 'active'), reason = NULL WHERE id = ?1");
-    put(call, id, &options[OPT_HEADERS], "UPDATE main.resthook_subscription SET headers = ?2 WHERE id = ?1");
+        "UPDATE main.resthook_subscription SET status = ifnull(?2, 'active'), reason = NULL WHERE "
+        "id = ?1");
+    put(call, id, &options[OPT_HEADERS],
+        "UPDATE main.resthook_subscription SET headers = ?2 WHERE id = ?1");
     put(call, id, &options[OPT_FORMAT],
         "UPDATE main.resthook_subscription SET format = ifnull(?2, 'bare') WHERE id = ?1");
     put(call, id, &options[OPT_MAX_IN_FLIGHT],
         "UPDATE main.resthook_subscription SET max_in_flight = CAST(?2 AS INTEGER) WHERE id = ?1");
     put(call, id, &options[OPT_TIMEOUT],
-        "UPDATE main.resthook_subscription SET timeout = CAST(round(CAST(?2 AS REAL) * 1000) AS INTEGER) WHERE id = ?1");
+        "UPDATE main.resthook_subscription SET timeout = CAST(round(CAST(?2 AS REAL) * 1000) AS "
+        "INTEGER) WHERE id = ?1");
     put(call, id, &options[OPT_RETRY_SCHEDULE],
         "UPDATE main.resthook_subscription SET retry_schedule = ?2 WHERE id = ?1");
-    put(call, id, &options[OPT_DESCRIPTION], "UPDATE main.resthook_subscription SET description = ?2 WHERE id = ?1");
+    put(call, id, &options[OPT_DESCRIPTION],
+        "UPDATE main.resthook_subscription SET description = ?2 WHERE id = ?1");
 }
 
 static void touch(struct call *call, const char *id) {
-    call_exec(call,
-              "UPDATE main.resthook_subscription SET revision = revision + 1,"
-              " updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = ?1",
-              "t", id);
+    call_exec(
+        call,
+        "UPDATE main.resthook_subscription SET revision = revision + 1,"
+        " updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = ?1",
+        "t", id);
 }
 
 static void add(struct call *call, const char *id, const char *event, const char *target) {
@@ -196,14 +210,16 @@ static void add(struct call *call, const char *id, const char *event, const char
 
     make_secret(secret);
     call_exec(call,
-              "INSERT INTO main.resthook_subscription(id, event, target, secret, from_id, created_at, updated_at)"
+              "INSERT INTO main.resthook_subscription(id, event, target, secret, from_id, "
+              "created_at, updated_at)"
               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
               "ttttii", id, event, target, secret, newest_event(call), now);
 }
 
-/* --- the functions ------------------------------------------------------------------------------------------- */
+/* ---- the functions ---- */
 
-static void check_event_and_target(struct call *call, sqlite3_value **argv, const char *event, const char *target) {
+static void check_event_and_target(struct call *call, sqlite3_value **argv, const char *event,
+                                   const char *target) {
     const char *wrong;
 
     if (call->rc != SQLITE_OK) {
@@ -214,9 +230,11 @@ static void check_event_and_target(struct call *call, sqlite3_value **argv, cons
     if (event_shown == NULL || target_shown == NULL) {
         call->rc = SQLITE_NOMEM;
     } else if ((wrong = event_check_pattern(event, strlen(event))) != NULL) {
-        call_fail(call, "event %s %s, expected a name such as enrollment.create, enrollment.* or *", event_shown, wrong);
+        call_fail(call, "event %s %s, expected a name such as enrollment.create, enrollment.* or *",
+                  event_shown, wrong);
     } else if ((wrong = url_check(target, strlen(target), NULL)) != NULL) {
-        call_fail(call, "target %s %s, expected a URL such as https://example.com/hook", target_shown, wrong);
+        call_fail(call, "target %s %s, expected a URL such as https://example.com/hook",
+                  target_shown, wrong);
     }
     sqlite3_free(event_shown);
     sqlite3_free(target_shown);
@@ -235,7 +253,8 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
     options_read(&call, argc > 2 ? argv[2] : NULL, rules, OPT_COUNT, options);
     check_options(&call, options);
     char *known = call_text(&call,
-                            "SELECT id FROM main.resthook_subscription WHERE event = ?1 AND target = ?2 AND to_id IS NULL",
+                            "SELECT id FROM main.resthook_subscription WHERE event = ?1 AND target "
+                            "= ?2 AND to_id IS NULL",
                             "tt", event, target);
 
     if (known == NULL) {
@@ -257,10 +276,13 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
     call_end(&call);
 }
 
-/* The id given, after making sure that it is a subscription's; with may_be_ended false, of one that has not ended. */
-static const char *subscription_argument(struct call *call, sqlite3_value **argv, bool may_be_ended) {
+/* The id given, after making sure that it is a subscription's; with may_be_ended false, of one that
+** has not ended. */
+static const char *subscription_argument(struct call *call, sqlite3_value **argv,
+                                         bool may_be_ended) {
     const char *id = call_text_argument(call, argv, 0, "id", 100);
-    char *status = call_text(call, "SELECT status FROM main.resthook_subscription WHERE id = ?1", "t", id);
+    char *status =
+        call_text(call, "SELECT status FROM main.resthook_subscription WHERE id = ?1", "t", id);
 
     if (call->rc == SQLITE_OK && status == NULL) {
         char *value = shown(argv[0]);
@@ -291,13 +313,16 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
     call_end(&call);
 }
 
-static void set_status(sqlite3_context *context, sqlite3_value **argv, const char *function, const char *status) {
+static void set_status(sqlite3_context *context, sqlite3_value **argv, const char *function,
+                       const char *status) {
     struct call call;
 
     call_begin(&call, context, function, true);
     const char *id = subscription_argument(&call, argv, false);
 
-    call_exec(&call, "UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1", "tt", id, status);
+    call_exec(&call,
+              "UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1",
+              "tt", id, status);
     touch(&call, id);
     sqlite3_result_value(context, argv[0]);
     call_end(&call);
@@ -321,10 +346,12 @@ static void unsubscribe(sqlite3_context *context, int argc, sqlite3_value **argv
     call_begin(&call, context, "resthook_unsubscribe", true);
     const char *id = subscription_argument(&call, argv, true);
 
-    live = call_int(&call, 0, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t", id);
+    live = call_int(&call, 0, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1",
+                    "t", id);
     if (live != 0) {
         call_exec(&call,
-                  "UPDATE main.resthook_subscription SET status = 'ended', reason = 'unsubscribed', to_id = ?2 WHERE id = ?1",
+                  "UPDATE main.resthook_subscription SET status = 'ended', reason = "
+                  "'unsubscribed', to_id = ?2 WHERE id = ?1",
                   "ti", id, newest_event(&call));
         touch(&call, id);
     }
@@ -338,7 +365,8 @@ static void secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     call_begin(&call, context, "resthook_secret", true);
     const char *id = subscription_argument(&call, argv, true);
-    char *text = call_text(&call, "SELECT secret FROM main.resthook_subscription WHERE id = ?1", "t", id);
+    char *text =
+        call_text(&call, "SELECT secret FROM main.resthook_subscription WHERE id = ?1", "t", id);
 
     sqlite3_result_text(context, text, -1, sqlite3_free);
     call_end(&call);
@@ -357,13 +385,15 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
         if (overlap < 0 || overlap > 604800) {
             char *value = shown(argv[1]);
 
-            call_fail(&call, "overlap is %s, expected seconds from 0 to 604800", value != NULL ? value : "?");
+            call_fail(&call, "overlap is %s, expected seconds from 0 to 604800",
+                      value != NULL ? value : "?");
             sqlite3_free(value);
         }
     }
     make_secret(new_secret);
     call_exec(&call,
-              "UPDATE main.resthook_subscription SET old_secret = secret, old_secret_until = ?3, secret = ?2 WHERE id = ?1",
+              "UPDATE main.resthook_subscription SET old_secret = secret, old_secret_until = ?3, "
+              "secret = ?2 WHERE id = ?1",
               "tti", id, new_secret, call_now(&call) + overlap * 1000);
     touch(&call, id);
     sqlite3_result_text(context, new_secret, -1, SQLITE_TRANSIENT);
@@ -372,11 +402,15 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
 
 int subscribe_register(sqlite3 *db) {
     static const struct function functions[] = {
-        {"resthook_subscribe", 2, true, subscribe},         {"resthook_subscribe", 3, true, subscribe},
-        {"resthook_update", 2, true, update},               {"resthook_pause", 1, true, pause_},
-        {"resthook_resume", 1, true, resume},               {"resthook_unsubscribe", 1, true, unsubscribe},
-        {"resthook_secret", 1, true, secret},               {"resthook_rotate_secret", 1, true, rotate_secret},
-        {"resthook_rotate_secret", 2, true, rotate_secret},
+        {"resthook_subscribe", 2, FUNCTION_DIRECT_ONLY, subscribe},
+        {"resthook_subscribe", 3, FUNCTION_DIRECT_ONLY, subscribe},
+        {"resthook_update", 2, FUNCTION_DIRECT_ONLY, update},
+        {"resthook_pause", 1, FUNCTION_DIRECT_ONLY, pause_},
+        {"resthook_resume", 1, FUNCTION_DIRECT_ONLY, resume},
+        {"resthook_unsubscribe", 1, FUNCTION_DIRECT_ONLY, unsubscribe},
+        {"resthook_secret", 1, FUNCTION_DIRECT_ONLY, secret},
+        {"resthook_rotate_secret", 1, FUNCTION_DIRECT_ONLY, rotate_secret},
+        {"resthook_rotate_secret", 2, FUNCTION_DIRECT_ONLY, rotate_secret},
     };
 
     return register_functions(db, functions, sizeof functions / sizeof *functions);

@@ -24,7 +24,7 @@
 #define TABLE_NAME_MAX 1000 /* bytes; SQLite has no limit of its own */
 #define OPERATION_MAX 1000000
 
-/* ---------------------------------------------------------------- resthook_watch */
+/* ---- resthook_watch ---- */
 
 enum {
     OPTION_FIELDS,
@@ -132,7 +132,7 @@ static void replace(struct call *call, const struct plan *plan) {
     struct versions list;
 
     versions_read(call, &list);
-    for (int i = 0; i < list.count; i++) {
+    for (int i = 0; i < list.count && call->rc == SQLITE_OK; i++) {
         const struct version *now = &list.at[i];
         if (sqlite3_stricmp(now->text[VERSION_TABLE], plan->table.name) == 0 &&
             strcmp(now->text[VERSION_OPERATION], clause_operation_name(plan->request.operation)) ==
@@ -199,7 +199,7 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     options_free(options, OPTION_COUNT);
 }
 
-/* ---------------------------------------------------------------- resthook_unwatch */
+/* ---- resthook_unwatch ---- */
 
 static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
@@ -236,7 +236,7 @@ static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     buffer_free(&of);
 }
 
-/* ---------------------------------------------------------------- resthook_repair */
+/* ---- resthook_repair ---- */
 
 static bool same(const char *a, const char *b) {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
@@ -328,7 +328,7 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     versions_free(&list);
 }
 
-/* ---------------------------------------------------------------- resthook_payload */
+/* ---- resthook_payload ---- */
 
 /* The column of the first captured value. */
 static int first_value(sqlite3_stmt *row) {
@@ -391,10 +391,13 @@ static void payload(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
 int watch_register(sqlite3 *db) {
     static const struct function functions[] = {
-        {"resthook_watch", 3, true, watch},     {"resthook_watch", 4, true, watch},
-        {"resthook_unwatch", 1, true, unwatch}, {"resthook_unwatch", 2, true, unwatch},
-        {"resthook_unwatch", 3, true, unwatch}, {"resthook_repair", 0, true, repair},
-        {"resthook_payload", 1, true, payload},
+        {"resthook_watch", 3, FUNCTION_DIRECT_ONLY, watch},
+        {"resthook_watch", 4, FUNCTION_DIRECT_ONLY, watch},
+        {"resthook_unwatch", 1, FUNCTION_DIRECT_ONLY, unwatch},
+        {"resthook_unwatch", 2, FUNCTION_DIRECT_ONLY, unwatch},
+        {"resthook_unwatch", 3, FUNCTION_DIRECT_ONLY, unwatch},
+        {"resthook_repair", 0, FUNCTION_DIRECT_ONLY, repair},
+        {"resthook_payload", 1, FUNCTION_DIRECT_ONLY, payload},
     };
 
     return register_functions(db, functions, (int)(sizeof functions / sizeof functions[0]));

@@ -1,16 +1,22 @@
 /*
-** model.c: the delivery scheme (design 4.3), tried against everything that can happen to it, before any of it is real.
+** model.c: the delivery scheme (design 4.3), tried against everything that can happen to it, before
+** any of it is real.
 **
-** The whole system is a few structs in memory: app.db with its transaction, its committed and its synced state
-** (world.c), the dispatcher with its own file and its memory (scheme.c, upkeep.c), and an oracle that knows what every
-** transaction did and compares (oracle.c). Steps are drawn at random from a seed: a run can always be repeated. Each
-** rule of the scheme has a name (rules.c) and can be switched off; then the oracle must find out.
+** The whole system is a few structs in memory: app.db with its transaction, its committed and its
+** synced state (world.c), the dispatcher with its own file and its memory (scheme.c, upkeep.c), and
+** an oracle that knows what every transaction did and compares (oracle.c). Steps are drawn at
+** random from a seed: a run can always be repeated. Each rule of the scheme has a name (rules.c)
+** and can be switched off; then the oracle must find out.
 **
-**   model [--seed N] [--steps N] [--without RULE]     exit 0: all held; 1: the story of what went wrong
-**   model --self-test [--seed N] [--steps N]          every rule off once: 1 if one can go unnoticed
-**   model --rules                                     what each rule says, and what goes wrong without it
+**   model [--seed N] [--steps N] [--without RULE]     exit 0: all held; 1: the story of what went
+**                                                     wrong
+**   model --self-test [--seed N] [--steps N]          every rule off once: 1 if one can go
+**                                                     unnoticed
+**   model --rules                                     what each rule says, and what goes wrong
+**                                                     without it
 **
-** What the model leaves out: SQL, HTTP, the identity of files, the number of bytes. Time is in ticks.
+** What the model leaves out: SQL, HTTP, the identity of files, the number of bytes. Time is in
+** ticks.
 ** SPDX-License-Identifier: MIT
 */
 #include <setjmp.h>
@@ -22,7 +28,7 @@
 #include "oracle.h"
 #include "rules.h"
 
-enum { TOLD = 3000, DRAIN_EVERY = 1500, TURNS = 150 };
+enum { TOLD = 30, DRAIN_EVERY = 1500, TURNS = 150 };
 
 static jmp_buf end_of_run;
 static long step;
@@ -136,7 +142,8 @@ static void random_step(void) {
     }
 }
 
-/* Everybody but one target behaves, the application is quiet: all that can be sent must be sent before long. */
+/* Everybody but one target behaves, the application is quiet: all that can be sent must be sent
+** before long. */
 static void drain(void) {
     int hung = chance(50) ? (int)pick(ENDPOINTS) : -1;
 
@@ -170,7 +177,8 @@ static void drain(void) {
 
 /* ---- runs ---- */
 
-/* Returns the number of the step that broke something, or 0. From step told on, the story is printed. */
+/* Returns the number of the step that broke something, or 0. From step told on, the story is
+** printed. */
 static long run(uint64_t seed, long steps, long told) {
     world_reset(seed);
     scheme_reset();

@@ -1,9 +1,10 @@
 /*
 ** oracle.c: what really happened, and what must hold (oracle.h).
 **
-** One truth for each event that any copy of app.db still knows; in it, one entry for each subscription's place. A pair
-** is done when its target accepted it or it ended with a reason. A pair that is done may be sent again only when it is
-** excused: it was in flight or not recorded at a crash, not synced at a power loss, or a replay was asked for.
+** One truth for each event that any copy of app.db still knows; in it, one entry for each
+** subscription's place. A pair is done when its target accepted it or it ended with a reason. A
+** pair that is done may be sent again only when it is excused: it was in flight or not recorded at
+** a crash, not synced at a power loss, or a replay was asked for.
 ** SPDX-License-Identifier: MIT
 */
 #include "oracle.h"
@@ -24,7 +25,8 @@ struct pair_truth {
     bool wanted;
     bool done, in_flight, excused;
     bool filtered, ever_filtered, replayed;
-    bool forgotten; /* its history went after its event: unknown, should a backup bring the event back */
+    bool forgotten; /* its history went after its event: unknown, should a backup bring the event
+                       back */
     int sent;       /* how often */
     int touched;    /* when it was sent or answered, in the oracle's own count */
 };
@@ -46,8 +48,8 @@ static struct {
     struct request_truth request[OPEN_REQUESTS];
     int moment, side_synced; /* the oracle's own count of what happens */
     int gone[SUBS];          /* the moment of the subscription whose target said 410 */
-    bool unadopted;          /* the file was replaced behind the dispatcher's back, and it can know */
-    bool restored;           /* … or at all, since the last --adopt */
+    bool unadopted; /* the file was replaced behind the dispatcher's back, and it can know */
+    bool restored;  /* … or at all, since the last --adopt */
     long sends, repeats, lost_after_sending, replays, rewinds, holds, ended;
 } oracle;
 
@@ -71,7 +73,8 @@ static bool is_remembered(int truth) {
         }
     }
     return holds_truth(&app.working, truth) || holds_truth(&app.committed, truth) ||
-           holds_truth(&app.synced, truth) || (app.has_savepoint && holds_truth(&app.savepoint, truth)) ||
+           holds_truth(&app.synced, truth) ||
+           (app.has_savepoint && holds_truth(&app.savepoint, truth)) ||
            (app.has_backup && holds_truth(&app.backup, truth));
 }
 
@@ -153,8 +156,8 @@ void oracle_undone(const struct app *before, const struct app *after) {
     }
 }
 
-/* The machine or the operator took commits back. Requests that were carried out may be carried out again, those that
-** were lost are nobody's. */
+/* The machine or the operator took commits back. Requests that were carried out may be carried out
+** again, those that were lost are nobody's. */
 void oracle_lost(const struct app *before, const struct app *after) {
     for (int i = 0; i < before->events; i++) {
         const struct truth *truth = &oracle.truth[before->outbox[i].truth];
@@ -173,7 +176,8 @@ void oracle_lost(const struct app *before, const struct app *after) {
         struct request_truth *request = &oracle.request[i];
 
         request->may_be_again = true;
-        request->lost = request->lost || (!has_request(after, request->created) && !request->durable);
+        request->lost =
+            request->lost || (!has_request(after, request->created) && !request->durable);
     }
 }
 
@@ -198,9 +202,8 @@ static bool place_is_used(const struct side *state, int sub) {
 bool oracle_place_free(int sub) {
     if ((app.has_savepoint && app.savepoint.sub[sub].status != UNUSED) ||
         app.committed.sub[sub].status != UNUSED || app.synced.sub[sub].status != UNUSED ||
-        (app.has_backup && app.backup.sub[sub].status != UNUSED) ||
-        me.sub[sub].status != UNUSED || place_is_used(&side.committed, sub) ||
-        place_is_used(&side.synced, sub)) {
+        (app.has_backup && app.backup.sub[sub].status != UNUSED) || me.sub[sub].status != UNUSED ||
+        place_is_used(&side.committed, sub) || place_is_used(&side.synced, sub)) {
         return false;
     }
     for (int i = 0; i < me.pairs; i++) {
@@ -258,8 +261,8 @@ static void check_order(const struct pair *pair, const struct truth *truth) {
 
         if (event->id < truth->id && event->key == truth->key && before->wanted && !before->done &&
             !before->ever_filtered) {
-            broken("s%d-%d is sent before s%d-%d, which has the same key and is not final", pair->sub,
-                   pair->event, pair->sub, event->id);
+            broken("s%d-%d is sent before s%d-%d, which has the same key and is not final",
+                   pair->sub, pair->event, pair->sub, event->id);
         }
     }
 }
@@ -346,8 +349,8 @@ void oracle_ended(int sub, int event, int created) {
         for (int i = 0; i < OPEN_REQUESTS; i++) {
             struct request_truth *request = &oracle.request[i];
 
-            request->closed |= request->consumed && request->sub == sub &&
-                               &oracle.truth[request->truth] == truth;
+            request->closed |=
+                request->consumed && request->sub == sub && &oracle.truth[request->truth] == truth;
         }
     }
 }
@@ -514,9 +517,8 @@ void oracle_crashed(void) {
     if (unrecorded > GROUP) {
         broken("%d outcomes were not recorded at a crash", unrecorded);
     }
-    oracle.unadopted =
-        oracle.unadopted &&
-        !app_has(&app.committed, side.committed.anchor[0].id, side.committed.anchor[0].created);
+    oracle.unadopted = oracle.unadopted && !app_has(&app.committed, side.committed.anchor[0].id,
+                                                    side.committed.anchor[0].created);
 }
 
 /* Both files are as they were synced; the dispatcher's memory is gone. */
@@ -542,8 +544,8 @@ void oracle_held(void) {
     }
 }
 
-/* Before the dispatcher goes back. What a replaced file brings back may have been sent in a life that nobody has the
-** records of any more: such repeats are the operator's. */
+/* Before the dispatcher goes back. What a replaced file brings back may have been sent in a life
+** that nobody has the records of any more: such repeats are the operator's. */
 void oracle_goes_back(void) {
     for (int i = 0; i < app.committed.events && oracle.restored; i++) {
         const struct event *event = &app.committed.outbox[i];
@@ -569,7 +571,8 @@ void oracle_adopted(void) {
 
 /* ---- what must hold ---- */
 
-/* Does the side file speak of the app.db that is there? After a power loss or a restore it may not, until it noticed. */
+/* Does the side file speak of the app.db that is there? After a power loss or a restore it may not,
+** until it noticed. */
 static bool is_in_step(void) {
     const struct anchor *last = me.running ? &me.last : &side.committed.anchor[0];
 
@@ -577,9 +580,8 @@ static bool is_in_step(void) {
 }
 
 /* The invariant: every pair of an event <= cursor has a row, or was filtered. */
-static void check_pair(const struct event *event, int sub) {
+static void check_pair(const struct event *event, int sub, const struct delivery *row) {
     const struct pair_truth *pair = &oracle.truth[event->truth].pair[sub];
-    const struct delivery *row = side_find(&side.committed, sub, event->id);
     bool mine = row != NULL && row->created == event->created;
 
     if (row != NULL && !mine) {
@@ -600,12 +602,14 @@ static void check_pair(const struct event *event, int sub) {
 
 /* A request that has left its table has done what it asked for, or its row says that it will. */
 static void check_request(struct request_truth *request) {
-    const struct delivery *row = side_find(&side.committed, request->sub, request->event);
-
     if (request->used && !request->lost && request->consumed && !is_closed(request) &&
-        !has_request(&app.committed, request->created) && (row == NULL || is_final(row))) {
-        broken("the request to replay s%d-%d is gone, and nothing came of it", request->sub,
-               request->event);
+        !has_request(&app.committed, request->created)) {
+        const struct delivery *row = side_find(&side.committed, request->sub, request->event);
+
+        if (row == NULL || is_final(row)) {
+            broken("the request to replay s%d-%d is gone, and nothing came of it", request->sub,
+                   request->event);
+        }
     }
 }
 
@@ -627,8 +631,16 @@ void oracle_check(void) {
         broken("%d events are above the cursor and read", window);
     }
     for (int i = 0; i < app.committed.events; i++) {
+        const struct event *event = &app.committed.outbox[i];
+        const struct delivery *row[SUBS] = {NULL};
+
+        for (int j = 0; j < side.committed.rows; j++) {
+            if (side.committed.row[j].event == event->id) {
+                row[side.committed.row[j].sub] = &side.committed.row[j];
+            }
+        }
         for (int j = 0; j < SUBS; j++) {
-            check_pair(&app.committed.outbox[i], j);
+            check_pair(event, j, row[j]);
         }
     }
     for (int i = 0; i < side.committed.rows; i++) {
@@ -675,15 +687,17 @@ void oracle_check_drained(int hung) {
 
         if (request->used && !request->lost && !is_closed(request) && sub->status == ACTIVE &&
             sub->endpoint != hung && !app.writing) {
-            broken("the request to replay s%d-%d is never carried out", request->sub, request->event);
+            broken("the request to replay s%d-%d is never carried out", request->sub,
+                   request->event);
         }
     }
 }
 
 void oracle_counts(void) {
-    printf("%ld requests sent; repeated after crashes %ld, by replay %ld; cancelled or expired %ld\n"
-           "sent, and then lost by the application's own power loss or restore: %ld\n"
-           "held %ld times\n",
-           oracle.sends, oracle.repeats, oracle.replays, oracle.ended, oracle.lost_after_sending,
-           oracle.holds);
+    printf(
+        "%ld requests sent; repeated after crashes %ld, by replay %ld; cancelled or expired %ld\n"
+        "sent, and then lost by the application's own power loss or restore: %ld\n"
+        "held %ld times\n",
+        oracle.sends, oracle.repeats, oracle.replays, oracle.ended, oracle.lost_after_sending,
+        oracle.holds);
 }

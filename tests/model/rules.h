@@ -1,6 +1,6 @@
 /*
-** rules.h: the rules of the delivery scheme (design 4.3) by name. The table in rules.c says what each demands and what
-** goes wrong without it; `model --without NAME` switches one off.
+** rules.h: the rules of the delivery scheme (design 4.3) by name. The table in rules.c says what
+** each demands and what goes wrong without it; `model --without NAME` switches one off.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef MODEL_RULES_H

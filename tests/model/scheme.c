@@ -1,8 +1,10 @@
 /*
-** scheme.c: the heart of the scheme: reading, sending, recording (scheme.h; design 4.3, rules 1 to 5 and 10).
+** scheme.c: the heart of the scheme: reading, sending, recording (scheme.h; design 4.3, rules 1 to
+** 5 and 10).
 **
-** Promises, after any crash: each pair of an event at or below the cursor has a row in the side file or was filtered;
-** what is above is read again. The oracle checks both; nothing here is written to make that easy.
+** Promises, after any crash: each pair of an event at or below the cursor has a row in the side
+** file or was filtered; what is above is read again. The oracle checks both; nothing here is
+** written to make that easy.
 ** SPDX-License-Identifier: MIT
 */
 #include "scheme.h"
@@ -49,8 +51,7 @@ void side_remove(struct side *state, int index) {
 
 void add_anchor(struct side *state, const struct anchor *anchor) {
     state->anchors -= state->anchors == LADDER;
-    memmove(&state->anchor[1], &state->anchor[0],
-            (size_t)state->anchors * sizeof state->anchor[0]);
+    memmove(&state->anchor[1], &state->anchor[0], (size_t)state->anchors * sizeof state->anchor[0]);
     state->anchor[0] = *anchor;
     state->anchors++;
 }
@@ -108,14 +109,13 @@ static int in_flight(int sub, int endpoint) {
     for (int i = 0; i < me.pairs; i++) {
         const struct pair *pair = &me.pair[i];
 
-        count += pair->state == IN_FLIGHT &&
-                 (pair->sub == sub || pair->endpoint == endpoint);
+        count += pair->state == IN_FLIGHT && (pair->sub == sub || pair->endpoint == endpoint);
     }
     return count;
 }
 
-/* Its target said 410 and app.db does not say so yet: nothing more is sent, what comes is kept. A subscription that
-** was changed meanwhile is not meant any more. */
+/* Its target said 410 and app.db does not say so yet: nothing more is sent, what comes is kept. A
+** subscription that was changed meanwhile is not meant any more. */
 static bool is_stopped(int sub) {
     const struct effect *effect = &side.committed.effect[sub];
 
@@ -132,8 +132,7 @@ static bool is_stopped(int sub) {
 }
 
 static bool sends(int sub) {
-    return (me.sub[sub].status == ACTIVE ||
-            (me.sub[sub].status == ENDED && !rule(RULE_CANCEL))) &&
+    return (me.sub[sub].status == ACTIVE || (me.sub[sub].status == ENDED && !rule(RULE_CANCEL))) &&
            !is_stopped(sub);
 }
 
@@ -180,7 +179,8 @@ static bool is_blocked(const struct side *state, int sub, int key, int event) {
     for (int i = 0; i < me.pairs; i++) {
         const struct pair *pair = &me.pair[i];
 
-        if (pair->sub == sub && pair->key == key && pair->event < event && pair->state != RECORDED) {
+        if (pair->sub == sub && pair->key == key && pair->event < event &&
+            pair->state != RECORDED) {
             return true;
         }
     }
@@ -194,9 +194,10 @@ static bool is_blocked(const struct side *state, int sub, int key, int event) {
     return false;
 }
 
-/* Something of this key became final: its earliest row without a time gets one, if nothing is before it. A replay of
-** an old event may have become final while a later one of the key is still at work; and a process that has just started
-** knows what is before a row only when it has read up to it. Returns whether to look again. */
+/* Something of this key became final: its earliest row without a time gets one, if nothing is
+** before it. A replay of an old event may have become final while a later one of the key is still
+** at work; and a process that has just started knows what is before a row only when it has read up
+** to it. Returns whether to look again. */
 static bool release(struct side *state, int sub, int key) {
     struct delivery *first = NULL;
 
@@ -211,8 +212,7 @@ static bool release(struct side *state, int sub, int key) {
     if (first != NULL && rule(RULE_KEY_READ) && first->event > me.read) {
         return true;
     }
-    if (first != NULL &&
-        (!rule(RULE_KEY_EARLIEST) || !is_blocked(state, sub, key, first->event))) {
+    if (first != NULL && (!rule(RULE_KEY_EARLIEST) || !is_blocked(state, sub, key, first->event))) {
         first->next_at = rule(RULE_KEY_TIME) ? later(now, first->deliver_at) : now;
         say("  s%d-%d is released", sub, first->event);
     }
@@ -231,8 +231,8 @@ bool last_row_unchanged(void) {
     return me.last.id == 0 || app_has(&app.committed, me.last.id, me.last.created);
 }
 
-/* Rule 10: every read of app.db begins at the last row read. While we run the machine has not rebooted, so a change
-** there can only be a restored file: stop, and wait for --adopt. */
+/* Rule 10: every read of app.db begins at the last row read. While we run the machine has not
+** rebooted, so a change there can only be a restored file: stop, and wait for --adopt. */
 bool dispatcher_look(void) {
     if (!me.running || me.held) {
         return false;
@@ -264,7 +264,8 @@ static bool is_wanted(const struct subscription *sub, int n, const struct event 
            (event->only == NOBODY ? (sub->types >> event->type & 1) != 0 : event->only == n);
 }
 
-/* Fan-out of one event. A pair that can not be sent now is parked: it becomes a row, so that the cursor can pass. */
+/* Fan-out of one event. A pair that can not be sent now is parked: it becomes a row, so that the
+** cursor can pass. */
 static void admit(const struct event *event) {
     for (int i = 0; i < SUBS; i++) {
         if (!is_wanted(&me.sub[i], i, event) ||
@@ -278,7 +279,7 @@ static void admit(const struct event *event) {
             continue;
         }
         if (!sends(i) || event->deliver_at > now ||
-                   is_blocked(&side.committed, i, event->key, event->id)) {
+            is_blocked(&side.committed, i, event->key, event->id)) {
             new_pair(event, i, PARKED);
         } else {
             new_pair(event, i, WAITING);
@@ -310,8 +311,8 @@ static bool window_is_full(void) {
     return rule(RULE_WINDOW) && window_count(&middle) >= WINDOW;
 }
 
-/* Rule 3. What is finished lets the cursor move by itself. If that is not enough, and somebody could take work and has
-** none, the older half of the window becomes rows. */
+/* Rule 3. What is finished lets the cursor move by itself. If that is not enough, and somebody
+** could take work and has none, the older half of the window becomes rows. */
 static void make_room(void) {
     dispatcher_commit(false);
     if (!window_is_full() || !rule(RULE_SPILL)) {
@@ -496,13 +497,13 @@ static void record_outcome(struct side *work, const struct pair *pair) {
     }
     /* The answer is void if the subscription was changed after the request was sent. */
     if (pair->verdict == FAILURE_GONE && pair->updated == me.sub[pair->sub].updated) {
-        work->effect[pair->sub] =
-            (struct effect){true, pair->revision, pair->updated, me.last.id};
+        work->effect[pair->sub] = (struct effect){true, pair->revision, pair->updated, me.last.id};
     }
     put(work, &row);
 }
 
-/* Makes room for the cursor if it has to. Returns whether the pair leaves memory: it is claimed from its row then. */
+/* Makes room for the cursor if it has to. Returns whether the pair leaves memory: it is claimed
+** from its row then. */
 static bool record_unfinished(struct side *work, struct pair *pair) {
     struct delivery row = row_of(pair);
     bool ended = me.sub[pair->sub].status == ENDED && rule(RULE_CANCEL);
@@ -643,8 +644,8 @@ void dispatcher_commit(bool durable) {
     }
     me.spill = 0;
     move_cursor(&work);
-    say("the dispatcher commits%s: cursor %d, last read %d", durable ? " and syncs" : "", work.cursor,
-        me.last.id);
+    say("the dispatcher commits%s: cursor %d, last read %d", durable ? " and syncs" : "",
+        work.cursor, me.last.id);
     side_publish(&work, durable);
     oracle_recorded();
 }

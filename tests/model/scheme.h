@@ -1,8 +1,9 @@
 /*
-** scheme.h: the dispatcher, as far as design 4.3 decides it: its own file, its memory, and its steps.
+** scheme.h: the dispatcher, as far as design 4.3 decides it: its own file, its memory, and its
+** steps.
 **
-** scheme.c reads, sends and records; upkeep.c does what is rare: starting, going back, retention, requests, effects.
-** Each step is atomic here; a crash may fall between any two.
+** scheme.c reads, sends and records; upkeep.c does what is rare: starting, going back, retention,
+** requests, effects. Each step is atomic here; a crash may fall between any two.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef MODEL_SCHEME_H
@@ -11,14 +12,14 @@
 #include "world.h"
 
 enum {
-    WINDOW = 6,    /* events above the cursor */
-    GROUP = 4,     /* outcomes in memory that are not recorded */
-    ROOM = 2,      /* requests at once, for a subscription and for an endpoint */
-    LADDER = 4,    /* anchors */
-    KEEP = 6,      /* rows kept for a paused subscription */
-    ATTEMPTS = 3,  /* before a delivery is dead */
-    SECOND = 64,   /* ticks: the side file is synced at least this often */
-    ROWS = 400,    /* rows the model has place for */
+    WINDOW = 6,   /* events above the cursor */
+    GROUP = 4,    /* outcomes in memory that are not recorded */
+    ROOM = 2,     /* requests at once, for a subscription and for an endpoint */
+    LADDER = 4,   /* anchors */
+    KEEP = 6,     /* rows kept for a paused subscription */
+    ATTEMPTS = 3, /* before a delivery is dead */
+    SECOND = 64,  /* ticks: the side file is synced at least this often */
+    ROWS = 400,   /* rows the model has place for */
     PAIRS = 128,
     NO_TIME = INT_MAX /* next_at of a row that waits for its key */
 };
@@ -39,7 +40,7 @@ struct anchor {
 struct effect { /* a subscription to end in app.db when that is quiet: its target said 410 */
     bool wanted;
     int revision, updated; /* the subscription as it was when the request was sent */
-    int newest;            /* newest event when 410 came; only RULE_END_AT_WRITE's absence uses it */
+    int newest; /* newest event when 410 came; only RULE_END_AT_WRITE's absence uses it */
 };
 
 struct side { /* app.db-resthook */
@@ -59,7 +60,8 @@ struct side_file {
     int unsynced_since;
 };
 
-/* A pair in the dispatcher's memory. PARKED: becomes a row at the next commit. RECORDED: about to leave. */
+/* A pair in the dispatcher's memory. PARKED: becomes a row at the next commit. RECORDED: about to
+** leave. */
 enum pair_state { WAITING, PARKED, IN_FLIGHT, FINISHED, RECORDED };
 enum verdict { SUCCESS, RETRY, FAILURE, FAILURE_GONE };
 
@@ -81,9 +83,9 @@ struct dispatcher {
     struct subscription sub[SUBS]; /* as the last look at app.db found them */
     struct pair pair[PAIRS];
     int pairs;
-    unsigned release[SUBS];        /* bit set of keys whose predecessor may have become final */
-    int spill;                     /* events up to this one make way for the cursor at the next commit */
-    bool half;                  /* only without RULE_TOGETHER */
+    unsigned release[SUBS]; /* bit set of keys whose predecessor may have become final */
+    int spill;              /* events up to this one make way for the cursor at the next commit */
+    bool half;              /* only without RULE_TOGETHER */
     int doomed[OUTBOX], dooms;  /* only without RULE_RETAIN_INSIDE */
     int asked_sub, asked_event; /* only without RULE_REQUEST_TOGETHER */
 };
@@ -98,7 +100,7 @@ void dispatcher_read(int most);
 void dispatcher_fill(int most);
 void dispatcher_answer(int which); /* the target of the which-th request in flight answers */
 void dispatcher_commit(bool durable);
-void dispatcher_tick(void);        /* after time has passed */
+void dispatcher_tick(void); /* after time has passed */
 void dispatcher_crash(void);
 bool dispatcher_wants_work(int sub); /* it could take work, and has none */
 

@@ -1,8 +1,9 @@
 /*
-** upkeep.c: what the dispatcher does rarely: starting and going back, retention, requests, ending a subscription
-** (scheme.h; design 4.3, rules 5, 6 and 8 to 10).
+** upkeep.c: what the dispatcher does rarely: starting and going back, retention, requests, ending a
+** subscription (scheme.h; design 4.3, rules 5, 6 and 8 to 10).
 **
-** Promises that nothing leaves either file before what it is needed for has reached the other one's disk.
+** Promises that nothing leaves either file before what it is needed for has reached the other one's
+** disk.
 ** SPDX-License-Identifier: MIT
 */
 #include "scheme.h"
@@ -15,8 +16,8 @@
 
 /* ---- starting, and going back ---- */
 
-/* The memory as it follows from the side file: reading begins above the cursor, and the newest anchor is the last
-** row ever read, although reading starts below it. */
+/* The memory as it follows from the side file: reading begins above the cursor, and the newest
+** anchor is the last row ever read, although reading starts below it. */
 static void begin(void) {
     me = (struct dispatcher){.running = true, .read = side.committed.cursor};
     if (side.committed.anchors > 0) {
@@ -28,8 +29,9 @@ static void begin(void) {
     }
 }
 
-/* The newest event that app.db still has as we know it. A recorded delivery names its event as an anchor does: with the
-** anchors alone, what was sent since the newest one that is left would be sent again. {0, 0}: there is none. */
+/* The newest event that app.db still has as we know it. A recorded delivery names its event as an
+** anchor does: with the anchors alone, what was sent since the newest one that is left would be
+** sent again. {0, 0}: there is none. */
 static struct anchor newest_common(void) {
     struct anchor newest = {0, 0};
 
@@ -50,8 +52,8 @@ static struct anchor newest_common(void) {
     return newest;
 }
 
-/* Rule 10: app.db is older than what we know, or another one from some event on. Commits are lost from the end: up to
-** the newest common event all is as it was, above it nothing is known. */
+/* Rule 10: app.db is older than what we know, or another one from some event on. Commits are lost
+** from the end: up to the newest common event all is as it was, above it nothing is known. */
 void dispatcher_go_back(void) {
     static struct side work;
     struct anchor common = newest_common();
@@ -121,8 +123,9 @@ static bool is_needed(const struct side *state, int event) {
     return false;
 }
 
-/* Requests up to this id are carried out. The last of them stays in its table: if it is not there unchanged, app.db lost
-** it, its id and others below our cursor may have been handed out again, and what is there counts as new. */
+/* Requests up to this id are carried out. The last of them stays in its table: if it is not there
+** unchanged, app.db lost it, its id and others below our cursor may have been handed out again, and
+** what is there counts as new. */
 static int requests_done_to(const struct app *state) {
     for (int i = 0; i < state->requests; i++) {
         if (state->request[i].id == side.committed.request_cursor &&
@@ -135,8 +138,7 @@ static int requests_done_to(const struct app *state) {
 
 static bool is_asked_for(const struct app *state, int event) {
     for (int i = 0; i < state->requests; i++) {
-        if (state->request[i].id > requests_done_to(state) &&
-            state->request[i].event == event) {
+        if (state->request[i].id > requests_done_to(state) && state->request[i].event == event) {
             return true;
         }
     }
@@ -152,7 +154,8 @@ static bool is_anchor(const struct side *state, int event) {
     return false;
 }
 
-/* Rule 8. The newest anchor is the greatest id at or below the cursor that was read: so the greatest id never goes. */
+/* Rule 8. The newest anchor is the greatest id at or below the cursor that was read: so the
+** greatest id never goes. */
 static bool may_go(const struct app *state, int event) {
     return (event <= side.committed.cursor || !rule(RULE_RETAIN_CURSOR)) &&
            !(is_needed(&side.committed, event) && rule(RULE_RETAIN_NEEDED)) &&
@@ -160,7 +163,8 @@ static bool may_go(const struct app *state, int event) {
            !(is_anchor(&side.committed, event) && rule(RULE_RETAIN_ANCHOR));
 }
 
-/* An ended subscription is needed while an event it may want is above the cursor, or a row of it is not final. */
+/* An ended subscription is needed while an event it may want is above the cursor, or a row of it is
+** not final. */
 static bool is_settled(const struct app *state, int sub) {
     if (state->sub[sub].status != ENDED || state->sub[sub].to_id > side.committed.cursor ||
         side.committed.effect[sub].wanted) {
@@ -187,8 +191,7 @@ static void remove_versions(struct app *state) {
     int kept = 0, last = state->versions - 1;
 
     for (int i = 0; i <= last; i++) {
-        if (i == last ||
-            (rule(RULE_VERSION_KEPT) && is_carried(state, state->version[i].id))) {
+        if (i == last || (rule(RULE_VERSION_KEPT) && is_carried(state, state->version[i].id))) {
             state->version[kept++] = state->version[i];
         }
     }
@@ -206,8 +209,8 @@ static int choose(const struct app *state, int *chosen) {
     return count;
 }
 
-/* The side file's disk first: what app.db loses must not be wanted again after a power loss. The choice is made inside
-** the write transaction, where no request can be filed meanwhile. */
+/* The side file's disk first: what app.db loses must not be wanted again after a power loss. The
+** choice is made inside the write transaction, where no request can be filed meanwhile. */
 void dispatcher_retain(void) {
     if (app.writing || !dispatcher_look()) {
         return;
@@ -241,8 +244,9 @@ void dispatcher_retain(void) {
     app_commit();
 }
 
-/* History outlives the outbox row: what may be read again must be known. (The real one keeps both for days, the history
-** longer; that the outbox row's end has reached the disk stands for that here.) */
+/* History outlives the outbox row: what may be read again must be known. (The real one keeps both
+** for days, the history longer; that the outbox row's end has reached the disk stands for that
+** here.) */
 void dispatcher_forget(void) {
     static struct side work;
 
@@ -344,9 +348,9 @@ void dispatcher_requests_done(void) {
 
 /* ---- a target that said 410 ---- */
 
-/* The subscription ends when app.db says so, at the newest event of that moment. Somebody who changed it since the
-** request was sent meant another target: then the answer is void. The change count alone may come back after lost
-** commits; together with the moment of the change it can't. */
+/* The subscription ends when app.db says so, at the newest event of that moment. Somebody who
+** changed it since the request was sent meant another target: then the answer is void. The change
+** count alone may come back after lost commits; together with the moment of the change it can't. */
 void dispatcher_effects(void) {
     static struct side work;
 

@@ -1,9 +1,10 @@
 /*
 ** world.c: the application, its file, the targets, time and chance (world.h).
 **
-** What it promises: nothing here knows the dispatcher. SQLite is reduced to what the scheme leans on: one writer,
-** commits that are all or nothing, AUTOINCREMENT as it really counts (a missing counter starts at max(id); a nested
-** INSERT's count is overwritten by the outer one's), and power losses that take the last commits of a file.
+** What it promises: nothing here knows the dispatcher. SQLite is reduced to what the scheme leans
+** on: one writer, commits that are all or nothing, AUTOINCREMENT as it really counts (a missing
+** counter starts at max(id); a nested INSERT's count is overwritten by the outer one's), and power
+** losses that take the last commits of a file.
 ** SPDX-License-Identifier: MIT
 */
 #include "world.h"
@@ -184,8 +185,9 @@ static void emit(void) {
         event.truth = oracle_emit(&event, event.type == 0 ? current->shape : 0);
         state->outbox[state->events++] = event;
         state->event_sequence = event.id;
-        say("the application writes event %d (type %d, key %d%s%s)", event.id, event.type, event.key,
-            event.deliver_at != 0 ? ", for later" : "", event.only != NOBODY ? ", a ping" : "");
+        say("the application writes event %d (type %d, key %d%s%s)", event.id, event.type,
+            event.key, event.deliver_at != 0 ? ", for later" : "",
+            event.only != NOBODY ? ", a ping" : "");
     }
     if (nested) {
         state->event_sequence--; /* the outer INSERT writes its own count back */
@@ -301,7 +303,8 @@ static void act(void) {
         app.working.open = !app.working.open;
         say("the condition of type 2 is now %s", app.working.open ? "true" : "false");
     } else { /* a habit of test frameworks */
-        app.working.event_sequence = app.working.request_sequence = app.working.version_sequence = 0;
+        app.working.event_sequence = app.working.request_sequence = app.working.version_sequence =
+            0;
         say("the application says DELETE FROM sqlite_sequence");
     }
 }

@@ -1,8 +1,10 @@
 /*
-** world.h: what the dispatcher has no say in: the application and its file, the targets, time, and chance.
+** world.h: what the dispatcher has no say in: the application and its file, the targets, time, and
+** chance.
 **
-** app.db is four copies of one small struct: what the open transaction sees, what its savepoint would bring back, what
-** is committed, and what would survive a power loss. Populations are small, so that every corner is met often.
+** app.db is four copies of one small struct: what the open transaction sees, what its savepoint
+** would bring back, what is committed, and what would survive a power loss. Populations are small,
+** so that every corner is met often.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef MODEL_WORLD_H
@@ -13,11 +15,11 @@
 #include <stdint.h>
 
 enum {
-    OUTBOX = 24,   /* rows the outbox may hold; a writer that finds it full writes nothing */
-    SUBS = 8,      /* places for subscriptions; a place is used again when nothing refers to it */
+    OUTBOX = 24, /* rows the outbox may hold; a writer that finds it full writes nothing */
+    SUBS = 8,    /* places for subscriptions; a place is used again when nothing refers to it */
     ENDPOINTS = 4,
-    TYPES = 3,     /* event names. 0 comes from a watch, 2 has a condition that reads another table */
-    KEYS = 2,      /* ordering keys 1 and 2; 0: none */
+    TYPES = 3, /* event names. 0 comes from a watch, 2 has a condition that reads another table */
+    KEYS = 2,  /* ordering keys 1 and 2; 0: none */
     REQUESTS = 6,
     VERSIONS = 6,
     NOBODY = -1,   /* event.only: all that match */
@@ -79,9 +81,9 @@ extern int now;  /* ticks */
 extern int boot; /* the machine's boot id */
 
 void world_reset(uint64_t seed);
-unsigned pick(unsigned count);     /* 0 … count - 1 */
+unsigned pick(unsigned count); /* 0 … count - 1 */
 bool chance(unsigned percent);
-int stamp(void);                   /* a moment that differs from all others */
+int stamp(void); /* a moment that differs from all others */
 
 const struct event *app_event(const struct app *state, int id);
 bool app_has(const struct app *state, int id, int created); /* is the row there, unchanged? */
@@ -92,9 +94,9 @@ void app_end(struct app *state, int sub, int to_id);
 
 /* One random act of the application, in its open transaction or in one of its own. */
 void application_step(void);
-void app_commit(void); /* publishes app.working */
-void app_sync(void);   /* a checkpoint: what is committed reaches the disk */
-void app_lose(void);   /* a power loss: back to what reached the disk */
+void app_commit(void);  /* publishes app.working */
+void app_sync(void);    /* a checkpoint: what is committed reaches the disk */
+void app_lose(void);    /* a power loss: back to what reached the disk */
 void app_restore(void); /* the file is replaced by the backup, while everything runs */
 
 /* The story: printed only while a violation is told again. */

@@ -1,7 +1,7 @@
 /*
-** test_engine.c: the engine, the schedule of lines and the verdicts, with a fake source, a fake transport and a fake
-** clock: days of retries pass in a millisecond. The fakes take the place of http.o and the outbox at link time, which
-** shows that the engine needs neither.
+** test_engine.c: the engine, the schedule of lines and the verdicts, with a fake source, a fake
+** transport and a fake clock: days of retries pass in a millisecond. The fakes take the place of
+** http.o and the outbox at link time, which shows that the engine needs neither.
 ** SPDX-License-Identifier: MIT
 */
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 #include "line.h"
 #include "verdict.h"
 
-/* --- the fake transport: what is sent ends at a time, with a status; HANG ends as a timeout after 15 s ------- */
+/* ---- the fake transport: what is sent ends at a time; HANG as a timeout after 15 s ---- */
 
 #define FLIGHTS 512
 #define HANG (-1)
@@ -57,13 +57,14 @@ struct job *http_next(struct http *http, int64_t now, struct reply *reply) {
             struct flight ended = http->flights[i];
 
             http->flights[i] = http->flights[--http->count];
-            *reply = (struct reply){.failure = ended.status == HANG ? FAILURE_TIMEOUT : FAILURE_NONE,
-                                    .status = ended.status == HANG ? 0 : ended.status,
-                                    .error = ended.status == HANG ? "timeout" : "",
-                                    .retry_after = ended.status == 429 ? 60000 : -1,
-                                    .started_at = ended.started_at,
-                                    .duration = now - ended.started_at,
-                                    .response = ""};
+            *reply =
+                (struct reply){.failure = ended.status == HANG ? FAILURE_TIMEOUT : FAILURE_NONE,
+                               .status = ended.status == HANG ? 0 : ended.status,
+                               .error = ended.status == HANG ? "timeout" : "",
+                               .retry_after = ended.status == 429 ? 60000 : -1,
+                               .started_at = ended.started_at,
+                               .duration = now - ended.started_at,
+                               .response = ""};
             return ended.job;
         }
     }
@@ -87,7 +88,7 @@ static int64_t next_end(const struct http *http) {
     return next;
 }
 
-/* --- the fake source: lines with so many events each, and what became of them -------------------------------- */
+/* ---- the fake source: lines with so many events each, and what became of them ---- */
 
 #define LINES 300
 
@@ -153,15 +154,21 @@ static struct job *fake_claim(struct source *source, struct line *claimed, int64
         return NULL;
     }
     line->out[event] = true;
-    line->job[event] = (struct job){.line = claimed, .target = &line->target, .event = "a.b", .id = "id", .body = "{}",
-                                    .body_length = 2, .attempt = line->attempts[event] + 1};
+    line->job[event] = (struct job){.line = claimed,
+                                    .target = &line->target,
+                                    .event = "a.b",
+                                    .id = "id",
+                                    .body = "{}",
+                                    .body_length = 2,
+                                    .attempt = line->attempts[event] + 1};
     if (next_event(line, now) < 0) {
         line_done(claimed);
     }
     return &line->job[event];
 }
 
-static void fake_settle(struct source *source, struct job *job, const struct outcome *outcome, int64_t now) {
+static void fake_settle(struct source *source, struct job *job, const struct outcome *outcome,
+                        int64_t now) {
     struct fake_line *line = line_of(job->line);
     int event = (int)(job - line->job);
 
@@ -191,7 +198,7 @@ static bool fake_drained(const struct source *source, int64_t now) {
     return true;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 static struct engine *engine;
 static struct endpoints *endpoints;
