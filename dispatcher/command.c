@@ -28,30 +28,31 @@ enum option_id {
 };
 
 static const struct {
-    enum option_id id;
     const char *name;
-    int argument; /* of getopt_long */
     const char *shown;
     const char *help;
+    enum option_id id;
+    int argument; /* of getopt_long */
 } table[] = {
-    {OPT_ALLOW, "allow", required_argument, "--allow CIDR",
-     "let targets be in this network, private or loopback; repeatable"},
-    {OPT_ALLOW_HTTP, "allow-http", no_argument, "--allow-http",
-     "let targets be plain http also outside the allowed networks"},
-    {OPT_MAX_IN_FLIGHT, "max-in-flight", required_argument, "--max-in-flight N",
-     "requests at once in all, 1 to 10000 (256)"},
-    {OPT_CA, "ca", required_argument, "--ca FILE",
-     "trust the certificates in FILE instead of the system's"},
-    {OPT_PROXY, "proxy", required_argument, "--proxy URL",
-     "send through this proxy; it decides which addresses are reached"},
-    {OPT_ONCE, "once", no_argument, "--once", "deliver what is due, then exit"},
-    {OPT_ADOPT, "adopt", optional_argument, "--adopt[=skip]",
-     "take over a copied or restored database: send what is pending, or skip it"},
-    {OPT_LOG_FORMAT, "log-format", required_argument, "--log-format F", "text or json (text)"},
-    {OPT_LOG_LEVEL, "log-level", required_argument, "--log-level L",
-     "error, warn, info or debug (info)"},
-    {OPT_VERSION, "version", no_argument, "--version", "print the version"},
-    {OPT_HELP, "help", no_argument, "--help", "print this"},
+    {"allow", "--allow CIDR", "let targets be in this network, private or loopback; repeatable",
+     OPT_ALLOW, required_argument},
+    {"allow-http", "--allow-http", "let targets be plain http also outside the allowed networks",
+     OPT_ALLOW_HTTP, no_argument},
+    {"max-in-flight", "--max-in-flight N", "requests at once in all, 1 to 10000 (256)",
+     OPT_MAX_IN_FLIGHT, required_argument},
+    {"ca", "--ca FILE", "trust the certificates in FILE instead of the system's", OPT_CA,
+     required_argument},
+    {"proxy", "--proxy URL", "send through this proxy; it decides which addresses are reached",
+     OPT_PROXY, required_argument},
+    {"once", "--once", "deliver what is due, then exit", OPT_ONCE, no_argument},
+    {"adopt", "--adopt[=skip]",
+     "take over a copied or restored database: send what is pending, or skip it", OPT_ADOPT,
+     optional_argument},
+    {"log-format", "--log-format F", "text or json (text)", OPT_LOG_FORMAT, required_argument},
+    {"log-level", "--log-level L", "error, warn, info or debug (info)", OPT_LOG_LEVEL,
+     required_argument},
+    {"version", "--version", "print the version", OPT_VERSION, no_argument},
+    {"help", "--help", "print this", OPT_HELP, no_argument},
 };
 enum { OPTIONS = sizeof table / sizeof *table };
 

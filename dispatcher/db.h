@@ -22,8 +22,13 @@ struct db {
     int count;
 };
 
-/* flags as of sqlite3_open_v2. false: db->error says why; db_close it all the same. */
-bool db_open(struct db *db, const char *path, int flags, int busy_timeout);
+/*
+** Opens an existing file for reading and writing. false: db->error says why; db_close it all the
+** same. guest: the file is the application's. Then closing takes no lock: SQLite's last connection
+** would lock everybody out while it removes the WAL, and whoever opens the file in that moment
+** without a busy timeout gets SQLITE_BUSY.
+*/
+bool db_open(struct db *db, const char *path, bool guest, int busy_timeout);
 void db_close(struct db *db);
 void db_clear(struct db *db); /* forgets the error */
 

@@ -21,6 +21,10 @@
 #define ROWS_WAL 256
 #define ROWS_ROLLBACK 32
 
+#define GONE                                                                                       \
+    "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
+    "the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it"
+
 static struct event_name *name_of(struct outbox *outbox, const char *text) {
     unsigned hash = 2166136261U; /* FNV-1a */
     struct event_name **bucket, *name;
@@ -256,12 +260,12 @@ void fanout_read(struct outbox *outbox, int64_t now) {
     }
     if (!still_there(outbox)) {
         reader_end(reader);
-        outbox_hold(
-            outbox,
-            "the event that was read last is gone from the outbox: the file was restored from a "
-            "copy, "
-            "or the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
+        outbox_hold(outbox, GONE);
         return;
+    }
+    if (!outbox->boot_known) { /* from now on a missing row can't be a power loss */
+        outbox->boot_known = true;
+        outbox->counts_moved = true;
     }
     reader_rows(reader, outbox->window.read_to + 1, most);
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
@@ -269,8 +273,11 @@ void fanout_read(struct outbox *outbox, int64_t now) {
             outbox->read_at = now + 500;
             break;
         }
-        outbox->window.read_to = outbox->check_id = row.id;
-        outbox->check_created = row.created_at;
+        outbox->window.read_to = row.id;
+        if (row.id > outbox->check_id) { /* what a crash makes us read again moves it not back */
+            outbox->check_id = row.id;
+            outbox->check_created = row.created_at;
+        }
         count++;
     }
     outbox->unread = more || count >= most || db->rc != SQLITE_OK;
@@ -292,47 +299,58 @@ void fanout_read(struct outbox *outbox, int64_t now) {
     }
 }
 
-bool fanout_anchor(struct outbox *outbox) {
-    struct db *journal = journal_db(outbox->journal);
-    sqlite3_stmt *anchors = db_prepare(journal, sql_anchor_list);
-    char *boot = journal_get_text(outbox->journal, "boot");
-    bool rebooted = boot == NULL || strcmp(boot, outbox->boot) != 0;
-    bool newest = true, found = false;
+/* app.db no longer has the last row read. After a reboot it lost its last commits with the machine:
+** up to the newest event that both files know all is as it was, above it nothing is known. */
+static bool go_back(struct outbox *outbox) {
+    struct journal *journal = outbox->journal;
+    int64_t common = 0, created = 0;
 
-    free(boot);
-    while (!found && db_row(journal, anchors)) {
-        outbox->check_id = sqlite3_column_int64(anchors, 0);
-        outbox->check_created = sqlite3_column_int64(anchors, 1);
-        found = reader_begin(outbox->reader) && still_there(outbox);
+    if (reader_begin(outbox->reader)) {
+        common = identity_common_past(reader_db(outbox->reader), journal, &created);
+    }
+    if (reader_db(outbox->reader)->rc != SQLITE_OK || journal_db(journal)->rc != SQLITE_OK) {
         reader_end(outbox->reader);
-        newest = newest && found;
-        if (!found && !rebooted) {
-            break;
-        }
-    }
-    if (sqlite3_stmt_busy(anchors)) {
-        db_reset(anchors);
-    }
-    if (!found && outbox->check_id != 0) {
-        outbox->check_id = 0;
-        outbox_hold(outbox,
-                    "events that were read are gone from the outbox: the file was restored from a "
-                    "copy, or the "
-                    "outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it");
+        outbox_hold(outbox, "the newest event that both files know can't be found out");
         return false;
     }
-    if (found && !newest) {
-        log_line(LOG_WARN,
-                 "the database lost its last commits with the machine's last stop: going back",
-                 "database", outbox->path, "to_event#", (long long)outbox->check_id, NULL);
-        journal_begin(outbox->journal, true);
-        journal_rewind(outbox->journal, outbox->check_id);
-        if (!journal_commit(outbox->journal)) {
-            outbox_hold(outbox, journal_error(outbox->journal));
-            return false;
-        }
-        outbox->cursor = outbox->cursor < outbox->check_id ? outbox->cursor : outbox->check_id;
-        window_open(&outbox->window, outbox->cursor);
+    reader_end(outbox->reader);
+    log_line(LOG_WARN,
+             "the database lost its last commits with the machine's last stop: going back",
+             "database", outbox->path, "to_event#", (long long)common, NULL);
+    journal_begin(journal, true);
+    journal_rewind(journal, common);
+    if (!journal_commit(journal)) {
+        outbox_hold(outbox, journal_error(journal));
+        return false;
     }
+    outbox->check_id = common;
+    outbox->check_created = created;
+    outbox->cursor = outbox->cursor < common ? outbox->cursor : common;
+    window_open(&outbox->window, outbox->cursor);
     return true;
+}
+
+bool fanout_anchor(struct outbox *outbox) {
+    struct db *journal = journal_db(outbox->journal);
+    sqlite3_stmt *newest = db_prepare(journal, sql_anchor_newest);
+    char *boot = journal_get_text(outbox->journal, "boot");
+    bool rebooted = boot != NULL && strcmp(boot, outbox->boot) != 0;
+    bool there;
+
+    free(boot);
+    if (db_row(journal, newest)) {
+        outbox->check_id = sqlite3_column_int64(newest, 0);
+        outbox->check_created = sqlite3_column_int64(newest, 1);
+        db_reset(newest);
+    }
+    there = reader_begin(outbox->reader) && still_there(outbox);
+    reader_end(outbox->reader);
+    if (there) {
+        return true;
+    }
+    if (rebooted) {
+        return go_back(outbox);
+    }
+    outbox_hold(outbox, GONE);
+    return false;
 }

@@ -104,7 +104,7 @@ char *identity_inspect(const char *path, int *status) {
     struct db app;
     char *wrong;
 
-    db_open(&app, path, SQLITE_OPEN_READWRITE, 2000);
+    db_open(&app, path, true, 2000);
     wrong = inspect(&app, path, status);
     db_close(&app);
     return wrong;
@@ -156,20 +156,19 @@ static const char *misfit(const char *app_token, const char *side_token, const c
     return same(path, side_path) ? NULL : "it was moved or copied here with its side file";
 }
 
-/* The newest row that was read and is still there unchanged: what is known of events up to it is
-** true of this file. 0: there is none. */
-static int64_t common_past(struct db *app, struct journal *journal) {
-    sqlite3_stmt *anchors = db_prepare(journal_db(journal), sql_anchor_list);
+int64_t identity_common_past(struct db *app, struct journal *journal, int64_t *created_at) {
+    sqlite3_stmt *witnesses = db_prepare(journal_db(journal), sql_witness_list);
     sqlite3_stmt *created = db_prepare(app, sql_app_event_created);
     int64_t common = 0;
 
-    while (common == 0 && db_row(journal_db(journal), anchors)) {
-        db_int(app, created, 1, sqlite3_column_int64(anchors, 0));
-        if (db_value(app, created, -1) == sqlite3_column_int64(anchors, 1)) {
-            common = sqlite3_column_int64(anchors, 0);
+    while (common == 0 && db_row(journal_db(journal), witnesses)) {
+        *created_at = sqlite3_column_int64(witnesses, 1);
+        db_int(app, created, 1, sqlite3_column_int64(witnesses, 0));
+        if (db_value(app, created, -1) == *created_at) {
+            common = sqlite3_column_int64(witnesses, 0);
         }
     }
-    sqlite3_reset(anchors);
+    db_reset(witnesses);
     return common;
 }
 
@@ -180,7 +179,8 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
     struct db *db = journal_db(journal);
     sqlite3_stmt *newest = db_prepare(app, sql_app_newest);
     int64_t top = db_value(app, newest, 0);
-    int64_t common = keep ? common_past(app, journal) : 0;
+    int64_t common_created;
+    int64_t common = keep ? identity_common_past(app, journal, &common_created) : 0;
 
     journal_begin(journal, true);
     if (common < journal_get(journal, "cursor", 0)) {
@@ -192,6 +192,7 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
             db,
             "DELETE FROM delivery; DELETE FROM attempt; DELETE FROM effect; DELETE FROM anchor");
         journal_set(journal, "request_cursor", 0);
+        journal_set(journal, "request_filed", 0);
     }
     if (adopt == ADOPT_SKIP) {
         sqlite3_stmt *cancel =
@@ -234,7 +235,7 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
     const char *wrong;
 
     *status = EXIT_IO;
-    db_open(&app, path, SQLITE_OPEN_READWRITE, 5000);
+    db_open(&app, path, true, 5000);
     app_token = read_token(&app);
     side_token = journal_get_text(journal, "token");
     side_path = journal_get_text(journal, "path");

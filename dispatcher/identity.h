@@ -33,6 +33,13 @@ char *identity_inspect(const char *path, int *status);
 char *identity_settle(const char *path, struct journal *journal, enum adopt adopt, int64_t now,
                       char **error, int *status);
 
+/*
+** The newest event that the side file knows (by an anchor or a delivery) and app.db still has
+** unchanged, and when that was captured: what is known of events up to it is true of this file.
+** 0: there is none.
+*/
+int64_t identity_common_past(struct db *app, struct journal *journal, int64_t *created_at);
+
 /* The machine's boot id; "" where there is none. out has 40 bytes. */
 void identity_boot(char *out);
 

@@ -94,7 +94,7 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         free(journal);
         return NULL;
     }
-    db_open(db, path, SQLITE_OPEN_READWRITE, 5000);
+    db_open(db, path, false, 5000);
     statement = db_prepare(db, "PRAGMA journal_mode=WAL");
     db_run(db, statement);
     db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");

@@ -71,7 +71,7 @@ static void take_signals(struct daemon *daemon) {
 }
 
 static void show_progress(struct daemon *daemon, int64_t now, bool last) {
-    int64_t delivered = engine_counts(daemon->engine)->delivered, left = 0;
+    long long delivered = engine_counts(daemon->engine)->delivered, left = 0;
     double seconds = (double)(now - daemon->started_at) / 1000.0;
 
     if (!daemon->terminal || (now < daemon->progress_at && !last)) {
@@ -83,9 +83,8 @@ static void show_progress(struct daemon *daemon, int64_t now, bool last) {
     }
     double rate = seconds > 0 ? (double)delivered / seconds : 0;
 
-    fprintf(stderr, "\r%lld of %lld delivered, %.0f/s, %.0f s left   %s", (long long)delivered,
-            (long long)(delivered + left), rate, rate > 0 ? (double)left / rate : 0.0,
-            last ? "\n" : "");
+    fprintf(stderr, "\r%lld of %lld delivered, %.0f/s, %.0f s left   %s", delivered,
+            delivered + left, rate, rate > 0 ? (double)left / rate : 0.0, last ? "\n" : "");
 }
 
 static bool all_held(const struct daemon *daemon) {

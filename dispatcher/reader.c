@@ -56,7 +56,7 @@ struct reader *reader_open(const char *path, char **error) {
     *error = NULL;
     /* Opened for writing, since a WAL file without one can't be read by a connection that may not
     ** create it. */
-    db_open(db, path, SQLITE_OPEN_READWRITE, 0);
+    db_open(db, path, true, 0);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
     reader->begin = db_prepare(db, "BEGIN");
@@ -98,6 +98,12 @@ static void forget_watches(struct reader *reader) {
 
 void reader_close(struct reader *reader) {
     forget_watches(reader);
+    if (reader->wal && reader->db.handle != NULL) {
+        /* What the application has not yet checkpointed, should it have closed before us: its file
+        ** alone is then whole. Passive: it waits for nobody and nobody for it; what it can't do
+        ** the next one does. */
+        sqlite3_wal_checkpoint_v2(reader->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    }
     db_close(&reader->db);
     free(reader);
 }

@@ -34,9 +34,10 @@ struct retention {
     int64_t next_sweep;
 
     int64_t side_sub, side_event;
-    sqlite3_stmt *old, *remove, *requested, *effect, *requests_done, *watches;
+    sqlite3_stmt *old, *remove, *requested, *requests_taken, *effect, *requests_done;
+    sqlite3_stmt *unused, *watches;
     sqlite3_stmt *needed, *anchor, *effects, *effect_done, *next_sub, *forget, *forget_next,
-        *forget_attempts, *expire;
+        *forget_attempts, *expire, *open_count, *expire_first;
 };
 
 struct retention *retention_new(const char *path, int64_t now) {
@@ -67,14 +68,16 @@ static bool prepare(struct retention *r, struct outbox *outbox) {
     if (r->open) {
         return true;
     }
-    db_open(app, r->path, SQLITE_OPEN_READWRITE, 0);
+    db_open(app, r->path, true, 0);
     db_exec(app, "PRAGMA synchronous=NORMAL"); /* in WAL; with a rollback journal see begin() */
     r->old = db_prepare(app, sql_app_old_events);
     r->remove = db_prepare(app, sql_app_event_delete);
     r->requested = db_prepare(app, sql_app_request_names);
     r->effect = db_prepare(app, sql_app_effect);
     r->requests_done = db_prepare(app, sql_app_requests_done);
-    r->watches = db_prepare(app, sql_app_watch_unused);
+    r->requests_taken = db_prepare(app, sql_app_requests_taken);
+    r->unused = db_prepare(app, sql_app_watch_unused);
+    r->watches = db_prepare(app, sql_app_watch_delete);
     r->needed = db_prepare(side, sql_needed_next);
     r->anchor = db_prepare(side, sql_anchor_next);
     r->effects = db_prepare(side, sql_effect_list);
@@ -84,6 +87,8 @@ static bool prepare(struct retention *r, struct outbox *outbox) {
     r->forget_next = db_prepare(side, sql_delivery_forget_next);
     r->forget_attempts = db_prepare(side, sql_attempt_forget);
     r->expire = db_prepare(side, sql_delivery_expire);
+    r->open_count = db_prepare(side, sql_delivery_open_count);
+    r->expire_first = db_prepare(side, sql_delivery_expire_first);
     if (!reader_is_wal(outbox->reader)) {
         db_exec(app, "PRAGMA synchronous=FULL"); /* NORMAL is safe against corruption in WAL only */
     }
@@ -132,8 +137,8 @@ static void write_effects(struct retention *r, struct outbox *outbox, int64_t no
         db_text(&r->app, r->effect, 1, id);
         db_text(&r->app, r->effect, 2, (const char *)sqlite3_column_text(r->effects, 1));
         db_text(&r->app, r->effect, 3, (const char *)sqlite3_column_text(r->effects, 2));
-        db_int(&r->app, r->effect, 4, sqlite3_column_int64(r->effects, 3));
-        db_int(&r->app, r->effect, 5, sqlite3_column_int64(r->effects, 4));
+        db_int(&r->app, r->effect, 4, sqlite3_column_int64(r->effects, 3)); /* revision */
+        db_int(&r->app, r->effect, 5, sqlite3_column_int64(r->effects, 4)); /* updated_at */
         db_int(&r->app, r->effect, 6, now);
         db_run(&r->app, r->effect);
         done[count++] = id;
@@ -156,34 +161,34 @@ static int64_t next_of(struct db *side, sqlite3_stmt *statement, int64_t from) {
     return db_value(side, statement, NEVER);
 }
 
-/* Deletes a batch of old events above swept_to. Returns whether there may be more. */
-static bool delete_events(struct retention *r, struct outbox *outbox, int64_t now) {
-    struct db *side = journal_db(outbox->journal);
-    struct db *app = &r->app;
-    int64_t oldest = now - outbox->subs.settings.keep_events;
-    int64_t cursor = outbox->cursor; /* as committed */
-    int64_t bytes = 0, needed, anchor;
-    int seen = 0, count = 0;
-    int64_t ids[BATCH_ROWS];
-    bool more = true;
-
-    /* What the cursor rests on reaches the disk before what it makes superfluous goes. */
+/* What app.db is about to lose must not be wanted again after a power loss. */
+static bool sync_side(struct outbox *outbox, int64_t now) {
     journal_begin(outbox->journal, true);
     journal_set(outbox->journal, "heartbeat_at", now);
-    if (!journal_commit(outbox->journal) || !begin(r)) {
-        return true;
-    }
+    return journal_commit(outbox->journal);
+}
+
+/* Old events above swept_to that no delivery and no anchor names; reads only. Sets *more when there
+** may be others behind them. */
+static int find_old(struct retention *r, struct outbox *outbox, int64_t now, int64_t *ids,
+                    bool *more) {
+    struct db *side = journal_db(outbox->journal);
+    int64_t oldest = now - outbox->subs.settings.keep_events;
+    int64_t bytes = 0, needed, anchor;
+    int seen = 0, count = 0;
+
+    db_clear(&r->app);
+    db_clear(side);
     needed = next_of(side, r->needed, r->swept_to + 1);
     anchor = next_of(side, r->anchor, r->swept_to + 1);
-    db_int(app, r->old, 1, r->swept_to);
-    db_int(app, r->old, 2, cursor);
-    db_int(app, r->old, 3, BATCH_ROWS);
-    while (bytes < BATCH_BYTES && (more = db_row(app, r->old))) {
+    db_int(&r->app, r->old, 1, r->swept_to);
+    db_int(&r->app, r->old, 2, outbox->cursor); /* as committed */
+    db_int(&r->app, r->old, 3, BATCH_ROWS);
+    while (bytes < BATCH_BYTES && db_row(&r->app, r->old)) {
         int64_t id = sqlite3_column_int64(r->old, 0);
 
         if (sqlite3_column_int64(r->old, 1) > oldest) {
-            more = false; /* in order of time as of id: the rest is younger */
-            break;
+            break; /* in order of time as of id: the rest is younger */
         }
         seen++;
         if (needed < id) {
@@ -193,37 +198,103 @@ static bool delete_events(struct retention *r, struct outbox *outbox, int64_t no
             anchor = next_of(side, r->anchor, id);
         }
         r->swept_to = id;
-        bytes += sqlite3_column_int64(r->old, 2);
         if (needed != id && anchor != id) {
             ids[count++] = id;
+            bytes += sqlite3_column_int64(r->old, 2);
         }
     }
     db_reset(r->old);
+    *more = bytes >= BATCH_BYTES || seen == BATCH_ROWS;
+    return count;
+}
+
+/* Deletes a batch of old events. Only this process makes a delivery or an anchor name one; a
+** request somebody else may file, so those are looked at inside the transaction. Returns whether
+** there may be more. */
+static bool delete_events(struct retention *r, struct outbox *outbox, int64_t now) {
+    struct db *app = &r->app;
+    int64_t ids[BATCH_ROWS], before = r->swept_to;
+    bool more;
+    int count = find_old(r, outbox, now, ids, &more);
+
+    if (count == 0) {
+        return more;
+    }
+    if (!sync_side(outbox, now) || !begin(r)) {
+        r->swept_to = before;
+        return true;
+    }
+    db_int(app, r->requests_taken, 1, outbox->request_cursor);
+    db_int(app, r->requests_taken, 2, outbox->request_filed);
+    int64_t taken = db_value(app, r->requests_taken, 0);
+
     for (int i = 0; i < count; i++) {
         db_int(app, r->requested, 1, ids[i]);
+        db_int(app, r->requested, 2, taken);
         if (db_value(app, r->requested, 0) == 0) {
             db_int(app, r->remove, 1, ids[i]);
             db_run(app, r->remove);
         }
     }
-    db_clear(side);
-    if (finish(r) && count > 0) {
+    if (finish(r)) {
         log_line(LOG_DEBUG, "old events deleted", "database", outbox->path, "events#",
                  (long long)count, NULL);
     }
-    return more || seen == BATCH_ROWS;
+    return more;
 }
 
-static void delete_requests(struct retention *r, struct outbox *outbox) {
-    if (begin(r)) {
+static void delete_requests(struct retention *r, struct outbox *outbox, int64_t now) {
+    if (sync_side(outbox, now) && begin(r)) {
         db_int(&r->app, r->requests_done, 1, outbox->request_cursor);
         db_run(&r->app, r->requests_done);
+        if (finish(r)) {
+            outbox->requests_deleted = outbox->request_cursor;
+        }
+    }
+}
+
+/* Versions of watches that no row carries: after a round over the outbox. */
+static void delete_watches(struct retention *r) {
+    if (db_value(&r->app, r->unused, 0) != 0 && begin(r)) {
         db_run(&r->app, r->watches);
         finish(r);
     }
 }
 
 /* ---- the side file ---- */
+
+/*
+** What is kept for a subscription ends when it is too old, and, while it doesn't send, when it is
+** too much: the oldest first. Of one that sends, rows that are due may be at work: they are left
+** alone here (their age is looked at when they are claimed). Returns whether there is more.
+*/
+static bool expire(struct retention *r, struct outbox *outbox, int64_t now) {
+    const struct settings *settings = &outbox->subs.settings;
+    struct db *side = journal_db(outbox->journal);
+    const struct sub *sub = subscription_numbered(&outbox->subs, r->side_sub);
+    bool sends = sub != NULL && sub->status == SUB_SENDS;
+    int64_t over;
+    bool more;
+
+    db_int(side, r->expire, 1, r->side_sub);
+    db_int(side, r->expire, 2, now - settings->keep_pending);
+    db_int(side, r->expire, 3, now);
+    db_int(side, r->expire, 4, SIDE_ROWS);
+    db_int(side, r->expire, 5, sends ? now + 1 : 0);
+    more = db_run(side, r->expire) && sqlite3_changes(side->handle) == SIDE_ROWS;
+    if (sub == NULL || sub->status != SUB_KEEPS || sub->busy_count > 0) {
+        return more;
+    }
+    db_int(side, r->open_count, 1, r->side_sub);
+    over = db_value(side, r->open_count, 0) - settings->keep_pending_rows;
+    if (over > 0) {
+        db_int(side, r->expire_first, 1, r->side_sub);
+        db_int(side, r->expire_first, 2, now);
+        db_int(side, r->expire_first, 3, over < SIDE_ROWS ? over : SIDE_ROWS);
+        db_run(side, r->expire_first);
+    }
+    return more || over > SIDE_ROWS;
+}
 
 /* One subscription's share: what was kept too long ends, what ended long ago goes. Returns whether
 ** to go on. */
@@ -242,12 +313,11 @@ static bool sweep_side(struct retention *r, struct outbox *outbox, int64_t now) 
     }
     journal_begin(outbox->journal, false);
     if (r->side_event < 0) {
+        if (expire(r, outbox, now)) {
+            journal_commit(outbox->journal);
+            return true;
+        }
         r->side_event = 0;
-        db_int(side, r->expire, 1, r->side_sub);
-        db_int(side, r->expire, 2, now - settings->keep_pending);
-        db_int(side, r->expire, 3, now);
-        db_int(side, r->expire, 4, SIDE_ROWS);
-        db_run(side, r->expire);
         db_int(side, r->forget_attempts, 1, r->side_sub);
         db_int(side, r->forget_attempts, 2, now - settings->keep_attempts);
         db_int(side, r->forget_attempts, 3, SIDE_ROWS);
@@ -297,8 +367,7 @@ void retention_turn(struct retention *r, struct outbox *outbox, int64_t now) {
         if (effects) {
             write_effects(r, outbox, now);
         } else if (outbox->request_cursor > outbox->requests_deleted) {
-            delete_requests(r, outbox);
-            outbox->requests_deleted = outbox->request_cursor;
+            delete_requests(r, outbox, now);
         } else if (now >= r->next_sweep) {
             more = delete_events(r, outbox, now);
         }
@@ -312,6 +381,7 @@ void retention_turn(struct retention *r, struct outbox *outbox, int64_t now) {
         } else {
             r->next_sweep = now + SWEEP_EVERY;
             r->swept_to = 0;
+            delete_watches(r);
         }
     }
 }

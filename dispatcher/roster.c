@@ -15,6 +15,8 @@
 #include "sql.h"
 #include "state.h"
 
+#define CANCEL_ROWS 500 /* in a commit */
+
 /* What waits in memory leaves it: first attempts as rows of this state, those that are rows already
 ** as they are. */
 static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state state,
@@ -74,9 +76,9 @@ static void overlay_effects(struct outbox *outbox) {
             subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
 
         if (sub != NULL && sub->status != SUB_ENDED &&
-            sub->revision == sqlite3_column_int64(list, 4)) {
-            sub->status = SUB_ENDED;
-            sub->to_id = sqlite3_column_int64(list, 3);
+            sub->revision == sqlite3_column_int64(list, 3) &&
+            sub->updated_at == sqlite3_column_int64(list, 4)) {
+            sub->status = SUB_ENDED; /* what still comes is for it too, and is cancelled */
             sub->ended = "gone: 410 from target";
         }
     }
@@ -87,8 +89,11 @@ static void overlay_effects(struct outbox *outbox) {
 static bool take_requests(struct outbox *outbox, int64_t now) {
     struct db *app = reader_db(outbox->reader);
     sqlite3_stmt *list = outbox->requests;
-    int64_t taken = outbox->request_cursor;
+    int64_t taken = outbox->request_cursor, filed = outbox->request_filed;
 
+    db_int(app, outbox->requests_taken, 1, taken);
+    db_int(app, outbox->requests_taken, 2, filed);
+    taken = db_value(app, outbox->requests_taken, 0);
     journal_begin(outbox->journal, false);
     db_int(app, list, 1, taken);
     while (db_row(app, list)) {
@@ -97,6 +102,7 @@ static bool take_requests(struct outbox *outbox, int64_t now) {
         struct sub *sub = id != NULL ? subscription_named(&outbox->subs, id) : NULL;
 
         taken = sqlite3_column_int64(list, 0);
+        filed = sqlite3_column_int64(list, 4);
         if (sub != NULL && sub->status != SUB_ENDED && kind != NULL &&
             strcmp(kind, "replay") == 0 &&
             journal_replay(outbox->journal, sub->n, sqlite3_column_int64(list, 3), now)) {
@@ -107,10 +113,12 @@ static bool take_requests(struct outbox *outbox, int64_t now) {
         }
     }
     journal_set(outbox->journal, "request_cursor", taken);
+    journal_set(outbox->journal, "request_filed", filed);
     if (!journal_commit(outbox->journal)) {
         return false;
     }
     outbox->request_cursor = taken;
+    outbox->request_filed = filed;
     return app->rc == SQLITE_OK;
 }
 
@@ -158,10 +166,6 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
     if (sub->status == SUB_ENDED) {
         return;
     }
-    sub->to_id = reader_newest(outbox->reader);
-    if (sub->to_id < outbox->window.read_to) {
-        sub->to_id = outbox->window.read_to;
-    }
     log_line(LOG_WARN, "subscription ended", "subscription", sub->id, "target", sub->endpoint,
              "reason", reason, NULL);
     sub->status = SUB_ENDED;
@@ -170,8 +174,8 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
     db_text(db, put, 1, sub->id);
     db_text(db, put, 2, "ended");
     db_text(db, put, 3, reason);
-    db_int(db, put, 4, sub->to_id);
-    db_int(db, put, 5, sub->revision);
+    db_int(db, put, 4, sub->revision);
+    db_int(db, put, 5, sub->updated_at);
     db_run(db, put);
     journal_commit(
         outbox->journal); /* if it fails, the target says 410 once more after a restart */
@@ -187,6 +191,8 @@ void roster_open(struct outbox *outbox) {
     outbox->effects = db_prepare(db, sql_effect_list);
     outbox->effect_put = db_prepare(db, sql_effect_put);
     outbox->requests = db_prepare(reader_db(outbox->reader), sql_app_requests);
+    outbox->requests_taken = db_prepare(reader_db(outbox->reader), sql_app_requests_taken);
+    outbox->next_known = db_prepare(db, sql_subscription_next);
     outbox->revision = -1;
     outbox->any_held = true;
 }
@@ -197,11 +203,46 @@ static void forget(struct outbox *outbox, struct sub *sub) {
     outbox->generation++;
 }
 
+static bool cancel_some(struct outbox *outbox, int64_t n, const char *reason, int64_t now) {
+    journal_begin(outbox->journal, false);
+    int cancelled = journal_cancel(outbox->journal, n, reason, now, CANCEL_ROWS);
+
+    return journal_commit(outbox->journal) && cancelled < CANCEL_ROWS;
+}
+
+/* A dispatcher that stopped between a subscription's end and the last of its rows left some that
+** nobody sends: those of subscriptions that were not loaded again. One batch a turn, once a run. */
+static void cancel_strangers(struct outbox *outbox, int64_t now) {
+    struct db *db = journal_db(outbox->journal);
+
+    for (int budget = 64; budget > 0 && outbox->stranger != NEVER; budget--) {
+        int64_t n = NEVER;
+        bool stranger = false;
+
+        db_int(db, outbox->next_known, 1, outbox->stranger);
+        if (db_row(db, outbox->next_known)) {
+            n = sqlite3_column_int64(outbox->next_known, 0);
+            stranger = subscription_named(&outbox->subs, (const char *)sqlite3_column_text(
+                                                             outbox->next_known, 1)) == NULL;
+            db_reset(outbox->next_known);
+        }
+        if (stranger && journal_has_open(outbox->journal, n) &&
+            !cancel_some(outbox, n, "unsubscribed", now)) {
+            return;
+        }
+        outbox->stranger = n;
+    }
+}
+
 void roster_tidy(struct outbox *outbox, int64_t now) {
     struct sub *sub, *next;
     int budget = 4; /* subscriptions a turn */
 
-    if (outbox->ended == 0 || outbox->stalled) {
+    if (outbox->stalled || outbox->revision < 0) {
+        return;
+    }
+    cancel_strangers(outbox, now);
+    if (outbox->ended == 0) {
         return;
     }
     outbox->ended = 0;
@@ -211,10 +252,7 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
             continue;
         }
         if (sub->cancel && budget-- > 0) {
-            journal_begin(outbox->journal, false);
-            int cancelled = journal_cancel(outbox->journal, sub->n, sub->ended, now, 500);
-
-            sub->cancel = !journal_commit(outbox->journal) || cancelled == 500;
+            sub->cancel = !cancel_some(outbox, sub->n, sub->ended, now);
         }
         if (!sub->cancel && sub->busy_count == 0 && sub->to_id <= outbox->window.read_to) {
             forget(outbox, sub);

@@ -74,10 +74,10 @@ static int run_all(sqlite3 *db, const char *sql) {
         int rc = sqlite3_prepare_v2(db, sql, -1, &statement, &sql);
 
         if (rc == SQLITE_OK && statement != NULL) {
-            while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+            while (sqlite3_step(statement) == SQLITE_ROW) {
                 print_row(statement);
             }
-            rc = sqlite3_finalize(statement);
+            rc = sqlite3_finalize(statement); /* says what the last step met */
         }
         if (rc != SQLITE_OK) {
             fflush(stdout);

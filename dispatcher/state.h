@@ -1,7 +1,8 @@
 /*
-** state.h: the outbox's state, and what its rooms offer each other: outbox.c (the source: claim,
-** settle, record), fanout.c (reads events, makes pairs), roster.c (subscriptions and requests as
-** they change), delivery.c (a pair as a job and as a row). Nobody else includes this.
+** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
+** source.c (claim, settle, record), fanout.c (reads events, makes pairs), roster.c (subscriptions
+** and requests as they change), retention.c (what may go), delivery.c (a pair as a job and as a
+** row). Nobody else includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H
@@ -46,7 +47,8 @@ struct outbox {
     int64_t generation; /* counts changes of the roster */
     int ended;          /* subscriptions that have ended and are not forgotten */
     bool any_held;      /* there may be held rows */
-    sqlite3_stmt *effects, *effect_put, *requests;
+    int64_t stranger; /* up to here the journal has no rows of subscriptions that are not loaded */
+    sqlite3_stmt *effects, *effect_put, *requests, *requests_taken, *next_known;
     struct agenda agenda;
     struct event_name *names[NAME_BUCKETS];
 
@@ -57,6 +59,7 @@ struct outbox {
     int64_t spill_at;
     int64_t check_id, check_created; /* the row that must still be there; 0: none */
     char boot[40];
+    bool boot_known; /* all was in order since the machine started: its boot id is written */
 
     TAILQ_HEAD(, pair) done; /* finished, to be written */
     int done_count;
@@ -64,7 +67,8 @@ struct outbox {
     int in_flight;
     bool stalled; /* the last commit failed */
     int64_t commit_at, synced_at, beat_at;
-    int64_t cursor, anchored, request_cursor; /* as written */
+    int64_t cursor, anchored;              /* as written */
+    int64_t request_cursor, request_filed; /* the last request carried out, and its created_at */
     int64_t requests_deleted;
     bool counts_moved;
     int64_t filtered, wakes[WAKE_CAUSES];
@@ -72,6 +76,11 @@ struct outbox {
 
 void outbox_free(struct outbox *outbox);
 void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing is read or sent */
+
+/* source.c */
+void source_open(struct outbox *outbox);
+/* Writes everything that is finished, and how far that brings the cursor, in one commit. */
+void source_flush(struct outbox *outbox, int64_t now);
 
 /* fanout.c */
 void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */

@@ -34,6 +34,7 @@ enum column {
     COL_FROM_ID,
     COL_TO_ID,
     COL_REVISION,
+    COL_UPDATED_AT,
 };
 
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
@@ -116,6 +117,17 @@ struct sub *subscription_named(struct subscriptions *subs, const char *id) {
          sub = sub->next_by_id) {
     }
     return sub;
+}
+
+struct sub *subscription_numbered(struct subscriptions *subs, int64_t n) {
+    struct sub *sub;
+
+    TAILQ_FOREACH(sub, &subs->list, links) {
+        if (sub->n == n) {
+            return sub;
+        }
+    }
+    return NULL;
 }
 
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only) {
@@ -242,6 +254,7 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
 
     target->references = 1;
     sub->revision = sqlite3_column_int64(row, COL_REVISION);
+    sub->updated_at = sqlite3_column_int64(row, COL_UPDATED_AT);
     sub->status = read_status(row);
     sub->to_id = column_or(row, COL_TO_ID, NEVER);
     sub->line.most = (int)column_or(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most);

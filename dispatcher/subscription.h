@@ -45,13 +45,13 @@ struct sub {
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
     enum format format;
-    int64_t from_id, to_id; /* to_id: NEVER while it has not ended */
-    int64_t revision;
-    bool seen;         /* by the load that is under way */
-    bool cancel;       /* has unfinished rows to cancel */
-    const char *ended; /* reason for what is cancelled, a constant */
-    bool due_waits;    /* has due rows that are loaded when `again` has been sent */
-    int turn;          /* counts claims: every fourth goes to a retry */
+    int64_t from_id, to_id;       /* to_id: NEVER while it has not ended */
+    int64_t revision, updated_at; /* of its row: together they tell one change from another */
+    bool seen;                    /* by the load that is under way */
+    bool cancel;                  /* has unfinished rows to cancel */
+    const char *ended;            /* reason for what is cancelled, a constant */
+    bool due_waits;               /* has due rows that are loaded when `again` has been sent */
+    int turn;                     /* counts claims: every fourth goes to a retry */
     struct sub_target *target;
     struct line line;
     struct pairs fresh; /* first attempts, of events above the cursor */
@@ -100,6 +100,7 @@ void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
 bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal,
                         int64_t cursor);
 struct sub *subscription_named(struct subscriptions *subs, const char *id);
+struct sub *subscription_numbered(struct subscriptions *subs, int64_t n);
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only);
 void subscription_drop(struct subscriptions *subs,
                        struct sub *sub); /* nothing of it is in memory */

@@ -67,11 +67,20 @@ UPDATE delivery SET state = 5, next_at = NULL, reason = ?2, finished_at = ?3
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
                          WHERE sub = ?1 AND state < 3 LIMIT ?4)
 
--- What was kept too long ends: older than ?2 (its event's time) …
+-- What was kept too long ends: older than ?2 (its event's time); of those due at ?5 or later.
 -- name: delivery_expire
 UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired', finished_at = ?3
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND state < 3 AND created_at < ?2 LIMIT ?4)
+                         WHERE sub = ?1 AND state < 3 AND created_at < ?2 AND next_at >= ?5 LIMIT ?4)
+
+-- … and so does what is more than ?2 rows of a subscription that doesn't send: in the order in which they came.
+-- name: delivery_open_count
+SELECT count(*) FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3
+
+-- name: delivery_expire_first
+UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired: more than keep_pending_rows', finished_at = ?2
+ WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
+                         WHERE sub = ?1 AND state < 3 ORDER BY next_at, event LIMIT ?3)
 
 -- Held deliveries are tried again: something they depend on may have changed.
 -- name: delivery_unhold
@@ -84,8 +93,13 @@ INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)
 -- name: anchor_trim
 DELETE FROM anchor WHERE id NOT IN (SELECT id FROM anchor ORDER BY id DESC LIMIT 64)
 
--- name: anchor_list
-SELECT id, created_at FROM anchor ORDER BY id DESC
+-- name: anchor_newest
+SELECT id, created_at FROM anchor ORDER BY id DESC LIMIT 1
+
+-- All that names an event as it was read, newest first. A delivery does so too: with the anchors alone, what was
+-- sent since the newest anchor that app.db still has would be sent again. Scans the history; asked after a loss only.
+-- name: witness_list
+SELECT id, created_at FROM anchor UNION SELECT event, created_at FROM delivery ORDER BY 1 DESC
 
 -- Rewinding after app.db lost its newest commits: nothing is known above the newest anchor that is still there.
 -- name: rewind_deliveries
@@ -98,10 +112,10 @@ DELETE FROM attempt WHERE event > ?1
 DELETE FROM anchor WHERE id > ?1
 
 -- name: effect_put
-INSERT OR REPLACE INTO effect(subscription, status, reason, to_id, revision) VALUES (?1, ?2, ?3, ?4, ?5)
+INSERT OR REPLACE INTO effect(subscription, status, reason, revision, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
 
 -- name: effect_list
-SELECT subscription, status, reason, to_id, revision FROM effect LIMIT 100
+SELECT subscription, status, reason, revision, updated_at FROM effect LIMIT 100
 
 -- name: effect_done
 DELETE FROM effect WHERE subscription = ?1
@@ -127,5 +141,6 @@ SELECT max(event) FROM (SELECT event FROM delivery WHERE sub = ?1 AND event > ?2
 DELETE FROM attempt WHERE (sub, event, attempt) IN (
   SELECT sub, event, attempt FROM attempt WHERE sub = ?1 AND started_at < ?2 LIMIT ?3)
 
--- name: journal_subscriptions
-SELECT n, id FROM subscription
+-- The next subscription ever known, by number.
+-- name: subscription_next
+SELECT n, id FROM subscription WHERE n > ?1 ORDER BY n LIMIT 1

@@ -14,7 +14,7 @@
 --   path             real path of app.db when the token was written
 --   boot             the machine's boot id when the cursor last moved: tells a power loss from a restore
 --   cursor           see above
---   request_cursor   id of the last resthook_request carried out
+--   request_cursor, request_filed   id and created_at of the last resthook_request carried out
 --   version, started_at, heartbeat_at, stopped_at, journal_mode, in_flight, held
 --                    what the running dispatcher says of itself, each second
 --   filtered         pairs that a watch's `when` left out
@@ -96,14 +96,15 @@ CREATE TABLE IF NOT EXISTS anchor(
 );
 
 -- Changes to a subscription in app.db that wait for a quiet moment there.
---   status, reason  to write; to_id: to set (NULL: leave), when the target said 410
---   revision        the row's when this was decided: it is written only if nobody changed the row since
+--   status, reason        to write; 'ended' (the target said 410) also sets to_id, to the newest event of that moment
+--   revision, updated_at  the row's when the request was sent: it is written only if nobody changed the row since.
+--                         Both, because after app.db lost its last commits another change can have the same revision.
 CREATE TABLE IF NOT EXISTS effect(
   subscription TEXT PRIMARY KEY,
   status TEXT NOT NULL,
   reason TEXT,
-  to_id INTEGER,
-  revision INTEGER NOT NULL
+  revision INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 -- For hosts without the extension: what is recorded here. Pairs above the cursor are not in it.

@@ -18,7 +18,7 @@ SELECT name, coalesce(value, standard) FROM main.resthook_setting
 -- Live subscriptions, and ended ones that may still have something to settle: they end above the cursor (?1).
 -- name: app_subscriptions
 SELECT id, event, target, status, secret, old_secret, old_secret_until, headers, format, max_in_flight,
-       timeout, retry_schedule, from_id, to_id, revision
+       timeout, retry_schedule, from_id, to_id, revision, updated_at
   FROM main.resthook_subscription WHERE to_id IS NULL OR to_id > ?1
 
 -- name: app_subscription_end
@@ -38,18 +38,26 @@ SELECT created_at FROM main.resthook_outbox WHERE id = ?1
 SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
            ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0))
 
+-- Up to which request all are carried out: ?1 is the last that was, filed at ?2. It stays in its table: if it is not
+-- there unchanged, app.db lost it, ids below the cursor were handed out again, and all that are there are new.
+-- name: app_requests_taken
+SELECT id FROM main.resthook_request WHERE id = ?1 AND created_at = ?2
+
 -- name: app_requests
-SELECT id, kind, subscription, event FROM main.resthook_request WHERE id > ?1 ORDER BY id LIMIT 1000
+SELECT id, kind, subscription, event, created_at FROM main.resthook_request WHERE id > ?1 ORDER BY id LIMIT 1000
 
 -- name: app_requests_done
-DELETE FROM main.resthook_request WHERE id <= ?1
+DELETE FROM main.resthook_request WHERE id < ?1
 
--- The dispatcher's own change of a subscription: only if nobody changed it since.
+-- The dispatcher's own change of a subscription: only if nobody changed it since. It ends at the newest event of this
+-- moment: what came since the 410 was for it too, and has been kept as cancelled.
 -- name: app_effect
 UPDATE main.resthook_subscription
-   SET status = ?2, reason = ?3, to_id = CASE WHEN to_id IS NULL THEN ?4 ELSE to_id END,
+   SET status = ?2, reason = ?3,
+       to_id = CASE WHEN ?2 = 'ended' THEN max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
+         ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0)) END,
        revision = revision + 1, updated_at = ?6
- WHERE id = ?1 AND revision = ?5
+ WHERE id = ?1 AND to_id IS NULL AND revision = ?4 AND updated_at = ?5
 
 -- Rows that may go, oldest first: what they are asked for besides is decided by the caller (unfinished deliveries,
 -- anchors, requests). Never the row with the greatest id: SQLite would hand its id out again.
@@ -61,9 +69,13 @@ SELECT id, created_at, ifnull(length(CAST(payload AS BLOB)), 0) + 200 FROM main.
 DELETE FROM main.resthook_outbox WHERE id = ?1
 
 -- name: app_request_names
-SELECT 1 FROM main.resthook_request WHERE event = ?1 LIMIT 1
+SELECT 1 FROM main.resthook_request WHERE event = ?1 AND id > ?2 LIMIT 1
 
--- A retired version of a watch goes when no row carries it.
+-- A retired version of a watch goes when every row that it may have captured is gone.
 -- name: app_watch_unused
+SELECT 1 FROM main.resthook_watch
+ WHERE retired_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807) LIMIT 1
+
+-- name: app_watch_delete
 DELETE FROM main.resthook_watch
- WHERE retired_at IS NOT NULL AND id NOT IN (SELECT watch FROM main.resthook_outbox WHERE watch IS NOT NULL)
+ WHERE retired_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807)

@@ -100,6 +100,7 @@ CREATE INDEX IF NOT EXISTS resthook_subscription_pattern
 --                to capture; v<index> holds it in such a row too
 --   record       subscribed, always
 --   retired_at   when a newer version or resthook_unwatch() replaced it; NULL: current
+--   retired_id   newest event at that time: no later one is its
 CREATE TABLE IF NOT EXISTS resthook_watch(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   table_name TEXT NOT NULL,
@@ -113,7 +114,8 @@ CREATE TABLE IF NOT EXISTS resthook_watch(
   primary_key TEXT NOT NULL,
   record TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  retired_at INTEGER
+  retired_at INTEGER,
+  retired_id INTEGER
 );
 
 -- The watches somebody listens to. A watch's trigger looks its own row up by rowid before it writes:

@@ -53,7 +53,11 @@ INSERT INTO main.resthook_watch(table_name, operation, of, event, options, captu
   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 
 -- name: watch_retire
-UPDATE main.resthook_watch SET retired_at = ?2 WHERE id = ?1
+UPDATE main.resthook_watch
+   SET retired_at = ?2,
+       retired_id = max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
+         ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0))
+ WHERE id = ?1
 
 -- name: watch_event
 SELECT payload, watch, * FROM main.resthook_outbox WHERE id = ?1

@@ -1,7 +1,10 @@
 """One owner, no clones: copies, restores and losses send nothing until they are told to."""
 
+import concurrent.futures
 import os
 import shutil
+import sqlite3
+import threading
 
 from conftest import Database, resthookd
 
@@ -121,6 +124,52 @@ def test_a_power_loss_rewinds_by_itself(db, receiver, tmp_path):
     assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 26, 27]
 
 
+def test_a_rewind_goes_no_further_than_it_must(db, receiver, tmp_path):
+    """Events 6 to 8 were read together, so only 8 is an anchor; 6 and 7 are known by their deliveries."""
+    prepared(db, receiver)
+    insert(db, 6, 7)
+    before = tmp_path / "before.db"
+    copied(db, before, with_side=False)
+    insert(db, 8, 8)
+    assert run_once(db)[0] == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(before, db.path)
+    Database(db.side).shell("UPDATE meta SET value = 'another boot' WHERE name = 'boot';")
+    insert(db, 28, 28)
+    assert run_once(db)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 28]
+
+
+def test_all_was_lost_to_a_power_cut(db, receiver, tmp_path):
+    before = tmp_path / "before.db"
+    db.subscribe("*", receiver.url("/"), max_in_flight=1)
+    assert run_once(db)[0] == 0
+    copied(db, before, with_side=False)
+    insert(db, 1, 3)
+    assert run_once(db)[0] == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(before, db.path)
+    insert(db, 11, 12)
+    assert run_once(db)[0] == 69, "without a reboot it was restored"
+    Database(db.side).shell("UPDATE meta SET value = 'another boot' WHERE name = 'boot';")
+    assert run_once(db)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 11, 12]
+
+
+def test_a_restore_after_a_reboot_is_still_held(db, receiver, tmp_path):
+    """The boot id is that of the last start at which all was in order, not that of the first one ever."""
+    prepared(db, receiver)
+    before = tmp_path / "before.db"
+    copied(db, before, with_side=False)
+    Database(db.side).shell("UPDATE meta SET value = 'another boot' WHERE name = 'boot';")
+    insert(db, 6, 8)
+    assert run_once(db)[0] == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(before, db.path)
+    assert run_once(db)[0] == 69
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_a_symlink_is_the_same_database(db, receiver, tmp_path):
     prepared(db, receiver)
     (tmp_path / "links").mkdir()
@@ -144,3 +193,34 @@ def test_the_side_file_has_the_mode_of_the_database(db, receiver):
     os.chmod(db.path, 0o640)
     prepared(db, receiver)
     assert os.stat(db.side).st_mode & 0o777 == 0o640
+
+
+def test_stopping_locks_nobody_out_and_leaves_a_whole_file(db, receiver, dispatcher, tmp_path):
+    """The last connection to close removes the WAL under an exclusive lock. The dispatcher's does not."""
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    insert(db, 1, 1)
+    receiver.wait_for(1)
+    trying = threading.Event()
+
+    def write():
+        connection = sqlite3.connect(db.path, timeout=0, isolation_level=None)
+        trying.set()
+        count = 1
+        while running.process.poll() is None:
+            count += 1
+            connection.execute("INSERT INTO item(id, name) VALUES (?, 'x')", (count,))
+            connection.close()
+            connection = sqlite3.connect(db.path, timeout=0, isolation_level=None)
+        connection.close()
+        return count
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        written = pool.submit(write)
+        trying.wait()
+        assert running.stop() == 0
+        count = written.result()
+    running = dispatcher(db)
+    running.stop()
+    shutil.copy(db.path, tmp_path / "alone.db")
+    assert Database(tmp_path / "alone.db").shell("SELECT count(*) FROM item") == str(count)

@@ -384,10 +384,10 @@ static int shape_of(const struct event *event) {
     if (event->version == 0) {
         return 0;
     }
-    if (definition == NULL) {
-        broken("event %d was captured by version %d, which is gone", event->id, event->version);
+    if (definition != NULL) {
+        return definition->shape;
     }
-    return definition->shape;
+    broken("event %d was captured by version %d, which is gone", event->id, event->version);
 }
 
 static bool claim(int sub) {
@@ -582,6 +582,9 @@ static void end_rows(struct side *work) {
                     (oldest == NULL || row->event < oldest->event)) {
                     oldest = row;
                 }
+            }
+            if (oldest == NULL) {
+                break;
             }
             end_row(oldest, DEAD);
         }
