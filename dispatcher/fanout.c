@@ -12,6 +12,7 @@
 #include "event.h"
 #include "log.h"
 #include "memory.h"
+#include "repair.h"
 #include "retention.h"
 #include "sql.h"
 #include "state.h"
@@ -263,6 +264,7 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         outbox_hold(outbox, GONE);
         return;
     }
+    repair_looked(outbox, reader_schema(reader), now);
     if (!outbox->boot_known) { /* from now on a missing row can't be a power loss */
         outbox->boot_known = true;
         outbox->counts_moved = true;

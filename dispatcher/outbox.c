@@ -10,6 +10,7 @@
 #include "hooks.h"
 #include "log.h"
 #include "memory.h"
+#include "repair.h"
 #include "retention.h"
 #include "state.h"
 
@@ -26,6 +27,7 @@ static void start(struct outbox *outbox, int64_t now) {
     outbox->wakes[WAKE_POLL] = journal_get(journal, "wakes_poll", 0);
     window_open(&outbox->window, outbox->cursor);
     roster_open(outbox);
+    repair_open(outbox, now);
     outbox->unread = true;
     outbox->cause = WAKE_HINT;
     identity_boot(outbox->boot);

@@ -381,7 +381,9 @@ void retention_turn(struct retention *r, struct outbox *outbox, int64_t now) {
         } else {
             r->next_sweep = now + SWEEP_EVERY;
             r->swept_to = 0;
-            delete_watches(r);
+            if (quiet) {
+                delete_watches(r);
+            }
         }
     }
 }

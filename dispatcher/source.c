@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "memory.h"
+#include "repair.h"
 #include "retention.h"
 #include "state.h"
 
@@ -51,6 +52,8 @@ static void write_state(struct outbox *outbox, int64_t now) {
     if (now - outbox->beat_at >= BEAT_EVERY) {
         journal_set(journal, "heartbeat_at", now);
         journal_set(journal, "in_flight", outbox->in_flight);
+        journal_set(journal, "intact_schema", outbox->intact_schema);
+        journal_set(journal, "intact_at", outbox->intact_at);
     }
 }
 
@@ -237,6 +240,9 @@ static void look(struct outbox *outbox, int64_t now) {
 
     bool changed = cause != WAKE_NONE && reader_changed(outbox->reader);
 
+    if (cause != WAKE_NONE && !changed && !outbox->unread) {
+        repair_looked(outbox, outbox->schema, now); /* nothing was committed since that was read */
+    }
     if (changed && !outbox->unread) {
         outbox->unread = true;
         outbox->cause = cause;
@@ -269,6 +275,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
         return NEVER;
     }
     look(outbox, now);
+    repair_turn(outbox, now);
     load_due(outbox, now);
     roster_tidy(outbox, now);
     if (outbox->done_count > 0 && now >= outbox->commit_at &&
@@ -290,6 +297,9 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     }
     if (outbox->ended > 0 || outbox->stranger != NEVER) {
         due = earliest(due, now + 10);
+    }
+    if (repair_pending(outbox)) {
+        due = earliest(due, outbox->repair_at);
     }
     return earliest(due, outbox->beat_at + BEAT_EVERY);
 }
@@ -370,7 +380,7 @@ static bool drained(const struct source *source, int64_t now) {
 
     return outbox->held != NULL ||
            (!outbox->unread && outbox->done_count == 0 && outbox->window.pairs_count == 0 &&
-            outbox->ended == 0 && outbox->stranger == NEVER &&
+            outbox->ended == 0 && outbox->stranger == NEVER && !repair_pending(outbox) &&
             (first == NULL || first->next_due > now));
 }
 

@@ -61,6 +61,13 @@ struct outbox {
     char boot[40];
     bool boot_known; /* all was in order since the machine started: its boot id is written */
 
+    int64_t intact_schema; /* of app.db, when every watch had its trigger; see repair.h */
+    int64_t intact_at;     /* when that was last seen */
+    int64_t repair_wanted; /* a schema that was not looked through yet, or intact_schema; 0: none */
+    int64_t repair_at;     /* not before this time */
+    bool repair_failed;    /* for another reason than a lock */
+    sqlite3_stmt *gap_add, *gap_trim;
+
     TAILQ_HEAD(, pair) done; /* finished, to be written */
     int done_count;
     int64_t done_since; /* when the first of them came */

@@ -199,9 +199,10 @@ int definition_read(sqlite3 *db, const struct definition_row *row, struct defini
     return reading.rc;
 }
 
-int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char **error) {
+static int load(sqlite3 *db, const char *sql, int64_t id, struct definition *definition,
+                char **error) {
     sqlite3_stmt *statement = NULL;
-    int rc = sqlite3_prepare_v2(db, sql_watch_definition, -1, &statement, NULL);
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 
     memset(definition, 0, sizeof *definition);
     *error = NULL;
@@ -232,6 +233,14 @@ int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char
     }
     (void)sqlite3_finalize(statement);
     return rc;
+}
+
+int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char **error) {
+    return load(db, sql_watch_definition, id, definition, error);
+}
+
+int definition_load_mended(sqlite3 *db, int64_t id, struct definition *definition, char **error) {
+    return load(db, sql_watch_mended, id, definition, error);
 }
 
 void definition_free(struct definition *definition) {

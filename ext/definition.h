@@ -66,6 +66,11 @@ int definition_read(sqlite3 *db, const struct definition_row *row, struct defini
                     char **error);
 /* The same, for version id in db. */
 int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char **error);
+/*
+** What version id captured, with the options of the watch as it is now: for rows whose own options
+** no longer compile. SQLITE_NOTFOUND: it is the current version, or its watch has ended.
+*/
+int definition_load_mended(sqlite3 *db, int64_t id, struct definition *definition, char **error);
 void definition_free(struct definition *definition);
 
 #endif

@@ -68,22 +68,9 @@ static int make_statement(struct expander *expander, sqlite3 *copy, char **error
     return rc;
 }
 
-/* Makes one for a version (row NULL), or for a row that is not stored yet. */
-static int make(sqlite3 *db, int64_t watch, const struct definition_row *row, bool hosted,
-                sqlite3 *copy, struct expander **out, char **error) {
-    struct expander *expander = sqlite3_malloc64(sizeof *expander);
-    int rc;
-
-    *out = NULL;
-    *error = NULL;
-    if (expander == NULL) {
-        return SQLITE_NOMEM;
-    }
-    memset(expander, 0, sizeof *expander);
-    expander->db = db;
-    expander->hosted = hosted;
-    rc = row != NULL ? definition_read(db, row, &expander->definition, error)
-                     : definition_load(db, watch, &expander->definition, error);
+/* Makes one of a definition that is in the expander already, if rc says so; frees it otherwise. */
+static int finish(struct expander *expander, int rc, sqlite3 *copy, struct expander **out,
+                  char **error) {
     if (rc == SQLITE_OK) {
         rc = image_open(&expander->image, &expander->definition, error);
     }
@@ -92,24 +79,76 @@ static int make(sqlite3 *db, int64_t watch, const struct definition_row *row, bo
     }
     if (rc != SQLITE_OK) {
         expander_free(expander);
-        return rc;
+        expander = NULL;
     }
     *out = expander;
-    return SQLITE_OK;
+    return rc;
+}
+
+static struct expander *blank(sqlite3 *db, bool hosted) {
+    struct expander *expander = sqlite3_malloc64(sizeof *expander);
+
+    if (expander != NULL) {
+        memset(expander, 0, sizeof *expander);
+        expander->db = db;
+        expander->hosted = hosted;
+    }
+    return expander;
+}
+
+/* A version whose own expressions do not compile (a migration took a column or a table from them)
+** is read by those of its watch as it was mended, if they do. */
+static int open_version(sqlite3 *db, int64_t watch, bool hosted, struct expander **out,
+                        char **error) {
+    struct expander *expander = blank(db, hosted);
+    char *second = NULL;
+    int rc, mended;
+
+    *out = NULL;
+    *error = NULL;
+    if (expander == NULL) {
+        return SQLITE_NOMEM;
+    }
+    rc = definition_load(db, watch, &expander->definition, error);
+    rc = finish(expander, rc, NULL, out, error);
+    if (rc != SQLITE_ERROR) {
+        return rc;
+    }
+    expander = blank(db, hosted);
+    if (expander == NULL) {
+        return SQLITE_NOMEM;
+    }
+    mended = definition_load_mended(db, watch, &expander->definition, &second);
+    mended = finish(expander, mended, NULL, out, &second);
+    if (mended == SQLITE_OK) {
+        sqlite3_free(*error);
+        *error = NULL;
+        rc = SQLITE_OK;
+    } else if (mended == SQLITE_NOMEM) {
+        rc = SQLITE_NOMEM;
+    }
+    sqlite3_free(second);
+    return rc;
 }
 
 int expander_open(sqlite3 *db, int64_t watch, struct expander **out, char **error) {
-    return make(db, watch, NULL, false, NULL, out, error);
+    return open_version(db, watch, false, out, error);
 }
 
 int expander_open_hosted(sqlite3 *db, int64_t watch, struct expander **out, char **error) {
-    return make(db, watch, NULL, true, NULL, out, error);
+    return open_version(db, watch, true, out, error);
 }
 
 int expander_check(sqlite3 *db, sqlite3 *copy, const struct definition_row *row, char **error) {
-    struct expander *expander;
-    int rc = make(db, 0, row, true, copy, &expander, error);
+    struct expander *expander = blank(db, true);
+    int rc;
 
+    *error = NULL;
+    if (expander == NULL) {
+        return SQLITE_NOMEM;
+    }
+    rc = definition_read(db, row, &expander->definition, error);
+    rc = finish(expander, rc, copy, &expander, error);
     expander_free(expander);
     return rc;
 }

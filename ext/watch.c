@@ -263,8 +263,9 @@ static bool is_current(struct call *call, const struct version *now, const struc
     return result;
 }
 
-/* Makes a new version of one that no longer fits. Where that can't be done the old one stays as it
-** is: its trigger works on what there is. Returns whether it made one. */
+/* Makes a new version of one that no longer fits. Where its expressions do not compile the old one
+** stays as it is: its trigger works on what there is. If that is gone, rows are captured without:
+** what they make of it is held until the watch is mended. Returns whether it made one. */
 static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
                        sqlite3_int64 capture_max) {
     struct plan_request request = {
@@ -291,6 +292,11 @@ static bool repair_one(struct call *call, sqlite3 **copy, const struct version *
         rc = *copy == NULL ? blueprint_open(call->db, copy) : SQLITE_OK;
         if (rc == SQLITE_OK) {
             rc = version_plan(call->db, *copy, &request, &plan, &error);
+        }
+        if (rc == SQLITE_ERROR && now->text[VERSION_TRIGGER] == NULL) {
+            sqlite3_free(error);
+            request.old = now->old;
+            rc = plan_make(call->db, &request, &plan, &error);
         }
         if (rc == SQLITE_OK) {
             version_retire(call, now->id);

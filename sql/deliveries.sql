@@ -111,6 +111,13 @@ DELETE FROM attempt WHERE event > ?1
 -- name: rewind_anchors
 DELETE FROM anchor WHERE id > ?1
 
+-- name: gap_add
+INSERT INTO gap(event, table_name, from_at, to_at) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT(event, table_name, from_at) DO UPDATE SET to_at = excluded.to_at
+
+-- name: gap_trim
+DELETE FROM gap WHERE n <= (SELECT max(n) FROM gap) - 100
+
 -- name: effect_put
 INSERT OR REPLACE INTO effect(subscription, status, reason, revision, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
 

@@ -17,6 +17,7 @@
 --   request_cursor, request_filed   id and created_at of the last resthook_request carried out
 --   version, started_at, heartbeat_at, stopped_at, journal_mode, in_flight, held
 --                    what the running dispatcher says of itself, each second
+--   intact_schema, intact_at   app.db's schema_version when every watch had its trigger, and when that was last seen
 --   filtered         pairs that a watch's `when` left out
 --   wakes_hint, wakes_recheck, wakes_poll
 --                    reads that found new events, by what caused the read: the file system's notice, the
@@ -93,6 +94,17 @@ CREATE TABLE IF NOT EXISTS attempt(
 CREATE TABLE IF NOT EXISTS anchor(
   id INTEGER PRIMARY KEY,
   created_at INTEGER
+);
+
+-- When a watch had no trigger: a migration took it, and the dispatcher made it again. What was written to the table in
+-- between was not captured. The newest 100.
+CREATE TABLE IF NOT EXISTS gap(
+  n INTEGER PRIMARY KEY,
+  event TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  from_at INTEGER NOT NULL,
+  to_at INTEGER NOT NULL,
+  UNIQUE(event, table_name, from_at)
 );
 
 -- Changes to a subscription in app.db that wait for a quiet moment there.

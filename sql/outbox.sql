@@ -71,6 +71,15 @@ DELETE FROM main.resthook_outbox WHERE id = ?1
 -- name: app_request_names
 SELECT 1 FROM main.resthook_request WHERE event = ?1 AND id > ?2 LIMIT 1
 
+-- Current watches that have no trigger, and whether they have a table.
+-- name: app_watch_missing
+SELECT w.id, w.event, w.table_name,
+       EXISTS (SELECT 1 FROM main.sqlite_master AS m WHERE m.type = 'table' AND m.name = w.table_name COLLATE NOCASE)
+  FROM main.resthook_watch AS w
+ WHERE w.retired_at IS NULL
+   AND NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m
+                    WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id)
+
 -- A retired version of a watch goes when every row that it may have captured is gone.
 -- name: app_watch_unused
 SELECT 1 FROM main.resthook_watch

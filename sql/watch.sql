@@ -47,6 +47,15 @@ SELECT w.id,
 SELECT id, table_name, operation, event, options, captured, virtual, table_sql, primary_key
   FROM main.resthook_watch WHERE id = ?1
 
+-- The same with the options of the current version of the same watch.
+-- name: watch_mended
+SELECT w.id, w.table_name, w.operation, w.event, c.options, w.captured, w.virtual, w.table_sql, w.primary_key
+  FROM main.resthook_watch AS w
+  JOIN main.resthook_watch AS c ON c.table_name = w.table_name COLLATE NOCASE AND c.operation = w.operation
+       AND c.event = w.event AND c.retired_at IS NULL
+ WHERE w.id = ?1 AND c.id <> w.id
+ ORDER BY c.id DESC LIMIT 1
+
 -- name: watch_add
 INSERT INTO main.resthook_watch(table_name, operation, of, event, options, captured, virtual, table_sql,
                                 primary_key, record, created_at)

@@ -1,0 +1,170 @@
+/*
+** repair.c: see repair.h.
+**
+** A schema that changed is looked through once, by resthook_repair() itself. That takes app.db's
+** write lock for about a millisecond and doesn't wait for a quiet moment: while a trigger is
+** missing, events are. It gives way to whoever holds the lock, and tries again soon.
+**
+** A gap begins when the old schema was last seen (at most a second before it changed, or when this
+** dispatcher stopped) and ends with the repair. Triggers that resthook_repair() put back in the
+** migration's own transaction are never seen missing, so they leave none.
+** SPDX-License-Identifier: MIT
+*/
+#include "repair.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hooks.h"
+#include "log.h"
+#include "memory.h"
+#include "sql.h"
+#include "state.h"
+
+#define AGAIN 20          /* ms until the lock is tried again */
+#define AFTER_ERROR 10000 /* ms after a repair that failed for another reason */
+#define MISSING_MOST                                                                               \
+    10000 /* watches looked at in one repair: more than SQLite's triggers are fast for */
+
+int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
+
+struct missing { /* a watch without its trigger */
+    int64_t id;
+    char *event, *table;
+    bool has_table;
+};
+
+void repair_open(struct outbox *outbox, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+
+    outbox->gap_add = db_prepare(side, sql_gap_add);
+    outbox->gap_trim = db_prepare(side, sql_gap_trim);
+    outbox->intact_schema = journal_get(outbox->journal, "intact_schema", -1);
+    outbox->intact_at = journal_get(outbox->journal, "intact_at", now);
+}
+
+void repair_looked(struct outbox *outbox, int64_t schema, int64_t now) {
+    if (schema == outbox->intact_schema) {
+        outbox->intact_at = now;
+    } else {
+        outbox->repair_wanted = schema;
+    }
+}
+
+bool repair_pending(const struct outbox *outbox) {
+    return outbox->repair_wanted != 0 && outbox->repair_wanted != outbox->intact_schema &&
+           !outbox->repair_failed;
+}
+
+static int list_missing(struct db *app, struct missing **list) {
+    sqlite3_stmt *statement = db_prepare(app, sql_app_watch_missing);
+    int count = 0;
+
+    *list = NULL;
+    while (count < MISSING_MOST && db_row(app, statement)) {
+        *list = xrealloc(*list, ((size_t)count + 1) * sizeof **list);
+        (*list)[count++] = (struct missing){
+            .id = sqlite3_column_int64(statement, 0),
+            .event = db_copy(statement, 1),
+            .table = db_copy(statement, 2),
+            .has_table = sqlite3_column_int(statement, 3) != 0,
+        };
+    }
+    if (count == MISSING_MOST) {
+        db_reset(statement);
+    }
+    return count;
+}
+
+/* What became of the watches that had no trigger; the gap of each that has one again. */
+static void record(struct outbox *outbox, struct db *app, struct missing *list, int count,
+                   int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+    sqlite3_stmt *gap = outbox->gap_add;
+    sqlite3_stmt *retired = db_prepare(app, "SELECT 1 FROM main.resthook_watch"
+                                            " WHERE id = ?1 AND retired_at IS NOT NULL");
+
+    for (int i = 0; i < count; i++) {
+        db_int(app, retired, 1, list[i].id);
+        if (db_value(app, retired, 0) == 0) {
+            log_line(LOG_WARN,
+                     list[i].has_table ? "a watch has no trigger, and none could be made"
+                                       : "a watch's table is gone",
+                     "database", outbox->path, "event", list[i].event, "table", list[i].table,
+                     NULL);
+            continue;
+        }
+        log_line(LOG_WARN, "a watch's trigger was missing: it is made again", "database",
+                 outbox->path, "event", list[i].event, "table", list[i].table, "missing_ms#",
+                 (long long)(now - outbox->intact_at), NULL);
+        db_text(side, gap, 1, list[i].event);
+        db_text(side, gap, 2, list[i].table);
+        db_int(side, gap, 3, outbox->intact_at);
+        db_int(side, gap, 4, now);
+        db_run(side, gap);
+    }
+    db_run(side, outbox->gap_trim);
+}
+
+/* SQLITE_OK, or why not. The gaps are on the side file's disk before the triggers are in app.db;
+** what else the side file knows of this comes with the next heartbeat, and until then a restart
+** looks once more. */
+static int repair(struct outbox *outbox, struct db *app, int64_t now) {
+    struct missing *list;
+    sqlite3_stmt *schema = db_prepare(app, "PRAGMA schema_version");
+    int64_t repaired, version;
+    int count;
+
+    if (!db_exec(app, "BEGIN IMMEDIATE")) {
+        return app->rc;
+    }
+    count = list_missing(app, &list);
+    repaired = db_value(app, db_prepare(app, "SELECT resthook_repair()"), -1);
+    version = db_value(app, schema, -1);
+    if (app->rc == SQLITE_OK) {
+        journal_begin(outbox->journal, true);
+        record(outbox, app, list, count, now);
+        if (!journal_commit(outbox->journal)) {
+            db_fail(app, "%s", journal_error(outbox->journal));
+        }
+    }
+    if (db_exec(app, "COMMIT")) {
+        outbox->intact_schema = outbox->repair_wanted = version;
+        outbox->intact_at = now;
+        if (repaired > 0) {
+            log_line(LOG_INFO, "triggers repaired", "database", outbox->path, "watches#",
+                     (long long)repaired, NULL);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        free(list[i].event);
+        free(list[i].table);
+    }
+    free(list);
+    return app->rc;
+}
+
+void repair_turn(struct outbox *outbox, int64_t now) {
+    struct db app;
+    char *error = NULL;
+    int rc;
+
+    if (outbox->repair_wanted == 0 || outbox->repair_wanted == outbox->intact_schema ||
+        now < outbox->repair_at || outbox->stalled) {
+        return;
+    }
+    if (db_open(&app, outbox->path, true, 0) &&
+        sqlite3_resthook_init(app.handle, &error, NULL) != SQLITE_OK) {
+        db_fail(&app, "%s", error != NULL ? error : "out of memory");
+    }
+    sqlite3_free(error);
+    rc = app.rc == SQLITE_OK ? repair(outbox, &app, now) : app.rc;
+    outbox->repair_failed = rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY;
+    outbox->repair_at = now + (outbox->repair_failed ? AFTER_ERROR : AGAIN);
+    if (outbox->repair_failed) {
+        log_line(LOG_ERROR, "triggers can't be repaired", "database", outbox->path, "error",
+                 app.error, NULL);
+    }
+    db_close(&app); /* rolls back what was not committed */
+}

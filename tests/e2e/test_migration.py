@@ -1,0 +1,124 @@
+"""Migrations of watched tables: none fails because of a hook, and the dispatcher puts back what they took."""
+
+import json
+
+import pytest
+
+REBUILD = """
+BEGIN;
+CREATE TABLE "new__item"(id INTEGER PRIMARY KEY, name, price REAL DEFAULT 0);
+INSERT INTO "new__item"(id, name) SELECT id, name FROM item;
+DROP TABLE item;
+ALTER TABLE "new__item" RENAME TO item;
+{last}
+COMMIT;
+"""
+
+
+def triggers(db):
+    return db.shell("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'item'"
+                    " AND name LIKE 'resthook_watch_%'")
+
+
+def payloads(receiver):
+    return [request.json() for request in receiver.received("/")]
+
+
+def gaps(db):
+    return db.journal("SELECT event, table_name, to_at - from_at FROM gap")
+
+
+def test_a_rebuilt_table_gets_its_trigger_back(db, receiver, dispatcher, eventually):
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    receiver.wait_for(1)
+    db.shell(REBUILD.format(last=""))
+    running.wait_log("triggers repaired")
+    assert triggers(db) == "1"
+    db.shell("INSERT INTO item VALUES (2, 'b', 9.5);")
+    receiver.wait_for(2)
+    assert payloads(receiver) == [{"id": 1, "name": "a"}, {"id": 2, "name": "b", "price": 9.5}], \
+        "copying the rows is no event, and the new column is there"
+    (event, table, length), = gaps(db)
+    assert (event, table) == ("item.create", "item") and 0 <= length < 60000
+    running.stop()
+    again = dispatcher(db)
+    db.shell("INSERT INTO item VALUES (3, 'c', 1);")
+    receiver.wait_for(3)
+    assert "made again" not in again.text() and len(gaps(db)) == 1
+
+
+def test_a_migration_that_repairs_leaves_no_gap(db, receiver, dispatcher, eventually):
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    connection = db.connect()
+    connection.executescript(REBUILD.format(last="SELECT resthook_repair(); INSERT INTO item VALUES (2, 'b', 1);"))
+    receiver.wait_for(1)
+    assert payloads(receiver) == [{"id": 2, "name": "b", "price": 1.0}]
+    db.shell("INSERT INTO item VALUES (3, 'c', 1);")
+    receiver.wait_for(2)
+    connection.close()
+    running.stop()
+    assert gaps(db) == [] and "missing" not in running.text()
+
+
+def test_a_migration_while_nobody_dispatches(db, receiver, dispatcher, eventually):
+    db.subscribe("*", receiver.url("/"))
+    dispatcher(db).stop()
+    db.shell(REBUILD.format(last=""))
+    db.shell("INSERT INTO item VALUES (1, 'missed', 1);")
+    running = dispatcher(db)
+    running.wait_log("triggers repaired")
+    db.shell("INSERT INTO item VALUES (2, 'heard', 1);")
+    receiver.wait_for(1)
+    assert [payload["id"] for payload in payloads(receiver)] == [2]
+    assert len(gaps(db)) == 1
+
+
+@pytest.mark.parametrize("change, insert, expected", [
+    ("ALTER TABLE item ADD COLUMN price", "INSERT INTO item VALUES (2, 'b', 7)", {"id": 2, "name": "b", "price": 7}),
+    ("ALTER TABLE item RENAME COLUMN name TO title", "INSERT INTO item VALUES (2, 'b')", {"id": 2, "title": "b"}),
+    ("ALTER TABLE item DROP COLUMN name", "INSERT INTO item VALUES (2)", {"id": 2}),
+    ("ALTER TABLE item RENAME TO thing", "INSERT INTO thing VALUES (2, 'b')", {"id": 2, "name": "b"}),
+])
+def test_a_changed_table_is_captured_as_it_is(db, receiver, dispatcher, eventually, change, insert, expected):
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    receiver.wait_for(1)
+    db.shell(f"{change};")
+    running.wait_log("triggers repaired")
+    db.shell(f"{insert};")
+    receiver.wait_for(2)
+    assert payloads(receiver)[1] == expected
+    assert gaps(db) == [], "its trigger worked all the time"
+
+
+def test_a_dropped_table_is_reported_once_and_comes_back(db, receiver, dispatcher, eventually):
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    db.shell("DROP TABLE item;")
+    running.wait_log("table is gone")
+    db.shell("CREATE TABLE item(id INTEGER PRIMARY KEY, label);")
+    running.wait_log("triggers repaired")
+    db.shell("INSERT INTO item VALUES (1, 'x');")
+    receiver.wait_for(1)
+    assert payloads(receiver) == [{"id": 1, "label": "x"}]
+
+
+def test_expressions_that_no_longer_compile_hold_their_events(db, receiver, dispatcher, eventually):
+    """The column that `fields` names is gone, and so is the trigger: rows are captured all the same, and held."""
+    db.subscribe("*", receiver.url("/"))
+    db.ext("SELECT resthook_unwatch('item')")
+    db.ext("SELECT resthook_watch('item', 'insert', 'item.create', ?)", json.dumps({"fields": {"n": "NEW.name"}}))
+    running = dispatcher(db)
+    db.shell("BEGIN; CREATE TABLE i2(id INTEGER PRIMARY KEY, title); DROP TABLE item; ALTER TABLE i2 RENAME TO item;"
+             " COMMIT;")
+    running.wait_log("triggers repaired")
+    db.shell("INSERT INTO item VALUES (1, 'kept');")
+    eventually(lambda: db.journal("SELECT count(*) FROM resthook_deliveries WHERE state = 'held'") == [(1,)])
+    db.ext("SELECT resthook_watch('item', 'insert', 'item.create', ?)", json.dumps({"fields": {"n": "NEW.title"}}))
+    db.shell("INSERT INTO item VALUES (2, 'new');")
+    receiver.wait_for(2)
+    assert sorted(payload["n"] for payload in payloads(receiver)) == ["kept", "new"]
