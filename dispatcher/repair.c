@@ -1,9 +1,10 @@
 /*
 ** repair.c: see repair.h.
 **
-** A schema that changed is looked through once, by resthook_repair() itself. That takes app.db's
-** write lock for about a millisecond and doesn't wait for a quiet moment: while a trigger is
-** missing, events are. It gives way to whoever holds the lock, and tries again soon.
+** A schema that changed is looked through once, reading; most changes need nothing. Where a trigger
+** is missing or stale, resthook_repair() itself takes app.db's write lock for some milliseconds and
+** doesn't wait for a quiet moment: while a trigger is missing, events are. It gives way to whoever
+** holds the lock, and tries again soon.
 **
 ** A gap begins when the old schema was last seen (at most a second before it changed, or when this
 ** dispatcher stopped) and ends with the repair. Triggers that resthook_repair() put back in the
@@ -77,7 +78,34 @@ static int list_missing(struct db *app, struct missing **list) {
     return count;
 }
 
-/* What became of the watches that had no trigger; the gap of each that has one again. */
+static void free_missing(struct missing *list, int count) {
+    for (int i = 0; i < count; i++) {
+        free(list[i].event);
+        free(list[i].table);
+    }
+    free(list);
+}
+
+/* Says which watches have no trigger although nothing is left to repair; once for the same ones. */
+static void report(struct outbox *outbox, struct db *app) {
+    struct missing *list;
+    int count = list_missing(app, &list);
+    int64_t mark = 0;
+
+    for (int i = 0; i < count; i++) {
+        mark = mark * 31 + list[i].id * 2 + list[i].has_table;
+    }
+    for (int i = 0; i < count && mark != outbox->reported; i++) {
+        log_line(LOG_WARN,
+                 list[i].has_table ? "a watch has no trigger, and none could be made"
+                                   : "a watch's table is gone",
+                 "database", outbox->path, "event", list[i].event, "table", list[i].table, NULL);
+    }
+    outbox->reported = mark;
+    free_missing(list, count);
+}
+
+/* The gap of each watch that had no trigger and has one again. */
 static void record(struct outbox *outbox, struct db *app, struct missing *list, int count,
                    int64_t now) {
     struct db *side = journal_db(outbox->journal);
@@ -88,11 +116,6 @@ static void record(struct outbox *outbox, struct db *app, struct missing *list, 
     for (int i = 0; i < count; i++) {
         db_int(app, retired, 1, list[i].id);
         if (db_value(app, retired, 0) == 0) {
-            log_line(LOG_WARN,
-                     list[i].has_table ? "a watch has no trigger, and none could be made"
-                                       : "a watch's table is gone",
-                     "database", outbox->path, "event", list[i].event, "table", list[i].table,
-                     NULL);
             continue;
         }
         log_line(LOG_WARN, "a watch's trigger was missing: it is made again", "database",
@@ -107,21 +130,44 @@ static void record(struct outbox *outbox, struct db *app, struct missing *list, 
     db_run(side, outbox->gap_trim);
 }
 
+/* Is all in order as it is? Reads only. The schema looked at goes into *version. */
+static bool is_intact(struct outbox *outbox, struct db *app, int64_t *version) {
+    sqlite3_stmt *schema = db_prepare(app, "PRAGMA schema_version");
+    int stale = 0;
+    int rc;
+
+    db_exec(app, "BEGIN");
+    *version = db_value(app, schema, -1);
+    rc = watch_count_stale(app->handle, &stale);
+    if (rc != SQLITE_OK) {
+        db_fail(app, "%s", sqlite3_errstr(rc));
+    } else if (stale == 0) {
+        report(outbox, app);
+    }
+    db_exec(app, "COMMIT");
+    return app->rc == SQLITE_OK && stale == 0;
+}
+
 /* SQLITE_OK, or why not. The gaps are on the side file's disk before the triggers are in app.db;
 ** what else the side file knows of this comes with the next heartbeat, and until then a restart
 ** looks once more. */
 static int repair(struct outbox *outbox, struct db *app, int64_t now) {
     struct missing *list;
-    sqlite3_stmt *schema = db_prepare(app, "PRAGMA schema_version");
     int64_t repaired, version;
     int count;
 
-    if (!db_exec(app, "BEGIN IMMEDIATE")) {
+    if (is_intact(outbox, app, &version)) {
+        outbox->intact_schema = outbox->repair_wanted = version;
+        outbox->intact_at = now;
+        return SQLITE_OK;
+    }
+    db_exec(app, "BEGIN IMMEDIATE");
+    if (app->rc != SQLITE_OK) {
         return app->rc;
     }
     count = list_missing(app, &list);
     repaired = db_value(app, db_prepare(app, "SELECT resthook_repair()"), -1);
-    version = db_value(app, schema, -1);
+    version = db_value(app, db_prepare(app, "PRAGMA schema_version"), -1);
     if (app->rc == SQLITE_OK) {
         journal_begin(outbox->journal, true);
         record(outbox, app, list, count, now);
@@ -129,19 +175,15 @@ static int repair(struct outbox *outbox, struct db *app, int64_t now) {
             db_fail(app, "%s", journal_error(outbox->journal));
         }
     }
+    free_missing(list, count);
     if (db_exec(app, "COMMIT")) {
+        log_line(LOG_INFO, "triggers repaired", "database", outbox->path, "watches#",
+                 (long long)repaired, NULL);
+        /* What is stale still is so for good; until the schema moves again nothing is tried. */
         outbox->intact_schema = outbox->repair_wanted = version;
         outbox->intact_at = now;
-        if (repaired > 0) {
-            log_line(LOG_INFO, "triggers repaired", "database", outbox->path, "watches#",
-                     (long long)repaired, NULL);
-        }
+        report(outbox, app);
     }
-    for (int i = 0; i < count; i++) {
-        free(list[i].event);
-        free(list[i].table);
-    }
-    free(list);
     return app->rc;
 }
 

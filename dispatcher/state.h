@@ -66,6 +66,7 @@ struct outbox {
     int64_t repair_wanted; /* a schema that was not looked through yet, or intact_schema; 0: none */
     int64_t repair_at;     /* not before this time */
     bool repair_failed;    /* for another reason than a lock */
+    int64_t reported;      /* a mark of the watches last said to have no trigger */
     sqlite3_stmt *gap_add, *gap_trim;
 
     TAILQ_HEAD(, pair) done; /* finished, to be written */

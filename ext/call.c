@@ -69,8 +69,10 @@ void call_open(struct call *call, sqlite3_context *context, const char *function
     check_schema(call, needs_schema);
 }
 
-static void open_savepoint(struct call *call) {
-    if (call->rc != SQLITE_OK || call->savepoint) {
+void call_begin(struct call *call, sqlite3_context *context, const char *function,
+                bool needs_schema) {
+    call_open(call, context, function, needs_schema);
+    if (call->rc != SQLITE_OK) {
         return;
     }
     int rc = sqlite3_exec(call->db, "SAVEPOINT resthook_call", NULL, NULL, NULL);
@@ -79,19 +81,9 @@ static void open_savepoint(struct call *call) {
     if (rc != SQLITE_BUSY) { /* BUSY: a statement that writes is under way */
         call_check(call, rc);
     }
-}
-
-void call_write(struct call *call) {
-    open_savepoint(call);
     if (call->has_schema) {
         call_exec(call, sql_schema_lock, "");
     }
-}
-
-void call_begin(struct call *call, sqlite3_context *context, const char *function,
-                bool needs_schema) {
-    call_open(call, context, function, needs_schema);
-    open_savepoint(call);
 }
 
 bool call_end(struct call *call) {

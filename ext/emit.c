@@ -71,29 +71,25 @@ static void check_emitted(struct call *call, sqlite3_value **argv, const char *e
     if (call->rc != SQLITE_OK) {
         return;
     }
-    char *event_shown = shown(argv[0]), *payload_shown = shown(argv[1]);
-
-    if (event_shown == NULL || payload_shown == NULL) {
-        call->rc = SQLITE_NOMEM;
-    } else if (wrong != NULL) {
-        call_fail(call, "event %s %s, expected a name such as order.paid", event_shown, wrong);
+    if (wrong != NULL) {
+        call_fail(call, "event %z %s, expected a name such as order.paid", shown(argv[0]), wrong);
     } else if (event_is_reserved(event)) {
-        call_fail(call, "event %s is reserved: names that begin with resthook are resthook's own",
-                  event_shown);
+        call_fail(call, "event %z is reserved: names that begin with resthook are resthook's own",
+                  shown(argv[0]));
     } else if (sqlite3_value_type(argv[1]) != SQLITE_TEXT) {
-        call_fail(call, "payload is %s, expected JSON text", payload_shown);
+        call_fail(call, "payload is %z, expected JSON text", shown(argv[1]));
     } else {
         const char *payload = (const char *)sqlite3_value_text(argv[1]);
 
         wrong = payload != NULL ? json_check(payload, (size_t)sqlite3_value_bytes(argv[1]), &where)
                                 : NULL;
-        if (wrong != NULL) {
-            call_fail(call, "payload %s is not JSON: %s at byte %d", payload_shown, wrong,
+        if (payload == NULL) {
+            call_check(call, SQLITE_NOMEM);
+        } else if (wrong != NULL) {
+            call_fail(call, "payload %z is not JSON: %s at byte %d", shown(argv[1]), wrong,
                       (int)where);
         }
     }
-    sqlite3_free(event_shown);
-    sqlite3_free(payload_shown);
 }
 
 /* The id of the row that this call just wrote; call_end puts the host's own last_insert_rowid()
@@ -107,7 +103,7 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
     bool number;
 
-    call_begin(&call, context, "resthook_emit", true);
+    call_open(&call, context, "resthook_emit", true);
     const char *event = call_text_argument(&call, argv, 0, "event", EVENT_MAX);
 
     check_emitted(&call, argv, event);
@@ -125,13 +121,6 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
     call_end(&call);
 }
 
-static void fail_unknown(struct call *call, sqlite3_value *value, const char *format) {
-    char *text = shown(value);
-
-    call_fail(call, format, text != NULL ? text : "?");
-    sqlite3_free(text);
-}
-
 static void ping(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
@@ -142,9 +131,9 @@ static void ping(sqlite3_context *context, int argc, sqlite3_value **argv) {
         &call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t", id);
 
     if (live < 0) {
-        fail_unknown(&call, argv[0], "there is no subscription %s");
+        call_fail(&call, "there is no subscription %z", shown(argv[0]));
     } else if (live == 0) {
-        fail_unknown(&call, argv[0], "subscription %s has ended");
+        call_fail(&call, "subscription %z has ended", shown(argv[0]));
     }
     call_exec(&call,
               "INSERT INTO main.resthook_outbox(event, payload, only)"
@@ -179,20 +168,20 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
     const char *id = call_text_argument(&call, argv, 0, "delivery", 120);
 
     if (call.rc == SQLITE_OK && !split_delivery(id, subscription, sizeof subscription, &event)) {
-        fail_unknown(&call, argv[0],
-                     "delivery is %s, expected an id of resthook_deliveries such as sub_…-12");
+        call_fail(&call, "delivery is %z, expected an id of resthook_deliveries such as sub_…-12",
+                  shown(argv[0]));
     }
     sqlite3_int64 live =
         call_int(&call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1",
                  "t", call.rc == SQLITE_OK ? subscription : NULL);
 
     if (live < 0) {
-        fail_unknown(&call, argv[0], "delivery %s: there is no such subscription");
+        call_fail(&call, "delivery %z: there is no such subscription", shown(argv[0]));
     } else if (live == 0) {
-        fail_unknown(&call, argv[0], "delivery %s: its subscription has ended");
+        call_fail(&call, "delivery %z: its subscription has ended", shown(argv[0]));
     }
     if (call_int(&call, 0, "SELECT 1 FROM main.resthook_outbox WHERE id = ?1", "i", event) == 0) {
-        fail_unknown(&call, argv[0], "delivery %s: its event is no longer in the outbox");
+        call_fail(&call, "delivery %z: its event is no longer in the outbox", shown(argv[0]));
     }
     call_exec(&call,
               "INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES "

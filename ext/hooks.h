@@ -2,9 +2,8 @@
 ** hooks.h: what the rooms of the extension offer each other: how an SQL function is written here,
 ** and the functions that each room registers.
 **
-** An SQL function runs between call_open (or call_begin) and call_end. What it changes is undone
-** when it fails, so that an error leaves nothing changed: it changes everything by one statement,
-** or by several below call_write.
+** An SQL function runs between call_open or call_begin and call_end. What it changed is undone when
+** it fails, so that an error leaves nothing changed.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOK_HOOKS_H
@@ -41,15 +40,13 @@ struct call {
 void call_open(struct call *call, sqlite3_context *context, const char *function,
                bool needs_schema);
 /*
-** To be called before a change that reads first or takes several statements, when arguments and
-** options are checked: opens a savepoint, and takes the write lock while nothing has been read in
-** it. SQLite asks the host's busy handler only then; a transaction that has read and then wants to
-** write gets SQLITE_BUSY at once. Inside a statement that writes (INSERT ... SELECT f(...), a
-** trigger) SQLite lets no savepoint be opened: call->savepoint stays false, and what several
-** statements did is undone only by that statement's own rollback.
+** Starts a call that changes something by several statements, or after it has read: opens a
+** savepoint and takes the write lock while nothing has been read in it. SQLite asks the host's busy
+** handler only then; a transaction that has read and then wants to write gets SQLITE_BUSY at once.
+** Inside a statement that writes (INSERT ... SELECT f(...), a trigger) SQLite lets no savepoint be
+** opened: then what several statements did is undone by that statement's own rollback, so check
+** everything before writing anything.
 */
-void call_write(struct call *call);
-/* call_open, and the savepoint without the lock. */
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
                 bool needs_schema);
 /* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the
@@ -112,7 +109,12 @@ int settings_register(sqlite3 *db);  /* resthook_set, _get */
 int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_rotate_secret */
 int emit_register(sqlite3 *db);      /* resthook_emit, _ping, _replay */
 int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair, _payload */
-int history_register(sqlite3 *db);   /* the virtual tables */
+int payload_register(sqlite3 *db);
+int history_register(sqlite3 *db);
+
+/* How many watches resthook_repair() would look into: reads only, on any connection that has the
+** functions. SQLITE_OK, or the code. */
+int watch_count_stale(sqlite3 *db, int *stale); /* the virtual tables */
 
 /* Fills resthook_setting from the table in settings.c, keeping values. Called by resthook_init. */
 void settings_install(struct call *call);

@@ -16,17 +16,6 @@ static void init(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_init", false);
-    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'resthook_meta'",
-                 "") != 0) {
-        sqlite3_int64 schema =
-            call_int(&call, 0, "SELECT value FROM main.resthook_meta WHERE name = 'schema'", "");
-
-        if (schema > SCHEMA_VERSION) {
-            call_fail(&call,
-                      "the schema of this file is version %lld, newer than this program's %d",
-                      schema, SCHEMA_VERSION);
-        }
-    }
     call_exec(&call, sql_schema, "");
     settings_install(&call);
     sqlite3_result_int(context, SCHEMA_VERSION);

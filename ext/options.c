@@ -49,12 +49,10 @@ static bool fits(const char *json_type, enum option_type type) {
 
 /* A wrong value is shown, but never that of a secret. */
 static void fail_type(struct call *call, const struct option_rule *rule, sqlite3_value *value) {
-    char *text =
-        strcmp(rule->key, "secret") == 0 ? sqlite3_mprintf("something else") : shown(value);
+    bool secret = strcmp(rule->key, "secret") == 0;
 
-    call_fail(call, "option %s is %s, expected %s", rule->key, text != NULL ? text : "?",
-              type_names[rule->type]);
-    sqlite3_free(text);
+    call_fail(call, "option %s is %z, expected %s", rule->key,
+              secret ? sqlite3_mprintf("something else") : shown(value), type_names[rule->type]);
 }
 
 static void take_value(struct call *call, sqlite3_stmt *row, const struct option_rule *rule,
@@ -94,31 +92,28 @@ static void take(struct call *call, sqlite3_stmt *row, const struct option_rule 
             return;
         }
     }
-    char *known = known_keys(rules, count), *unknown = shown(sqlite3_column_value(row, 0));
-
-    call_fail(call, "there is no option %s; known are %s", unknown != NULL ? unknown : "?",
-              known != NULL ? known : "others");
-    sqlite3_free(known);
-    sqlite3_free(unknown);
+    call_fail(call, "there is no option %z; known are %z", shown(sqlite3_column_value(row, 0)),
+              known_keys(rules, count));
 }
 
+/* What is not an object is not shown: a secret may be in it. */
 static bool is_object(struct call *call, sqlite3_value *document) {
     const char *text = (const char *)sqlite3_value_text(document);
     size_t length = (size_t)sqlite3_value_bytes(document), where = 0;
     const char *wrong = NULL;
-    char *value = shown(document);
 
-    if (sqlite3_value_type(document) != SQLITE_TEXT || text == NULL) {
-        call_fail(call, "options are %s, expected a JSON object", value != NULL ? value : "?");
+    if (sqlite3_value_type(document) != SQLITE_TEXT) {
+        call_fail(call, "options are %z, expected a JSON object", shown(document));
+    } else if (text == NULL) {
+        call_check(call, SQLITE_NOMEM);
     } else if (length > DOCUMENT_MAX) {
         call_fail(call, "options are %d bytes long, expected at most %d", (int)length,
                   DOCUMENT_MAX);
     } else if ((wrong = json_check(text, length, &where)) != NULL) {
         call_fail(call, "options are not JSON: %s at byte %d", wrong, (int)where);
     } else if (text[strspn(text, " \t\r\n")] != '{') {
-        call_fail(call, "options are %s, expected a JSON object", value != NULL ? value : "?");
+        call_fail(call, "options are JSON, but not an object");
     }
-    sqlite3_free(value);
     return call->rc == SQLITE_OK;
 }
 

@@ -49,7 +49,7 @@ static const struct setting {
     {"keep_pending", SETTING_DURATION, "seconds", "2592000", 60, 315360000,
      "what is kept for a paused or failing target ends as dead: expired after this"},
     {"keep_pending_rows", SETTING_INTEGER, "deliveries", "1000000", 1, 1000000000,
-     "and beyond so many of one subscription, the oldest first"},
+     "and beyond so many of one subscription that is paused or failing, the oldest first"},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
@@ -203,7 +203,7 @@ static void get(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_begin(&call, context, "resthook_get", true);
+    call_open(&call, context, "resthook_get", true);
     const struct setting *s = find(&call, call_text_argument(&call, argv, 0, "name", 100));
 
     if (s != NULL) {

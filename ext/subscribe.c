@@ -100,10 +100,7 @@ static void check_headers(struct call *call, const char *object) {
                                              (size_t)sqlite3_column_bytes(rows, 2));
 
             if (wrong != NULL) { /* the value may be a credential */
-                char *shown_name = shown(sqlite3_column_value(rows, 0));
-
-                call_fail(call, "header %s: %s", shown_name != NULL ? shown_name : "?", wrong);
-                sqlite3_free(shown_name);
+                call_fail(call, "header %z: %s", shown(sqlite3_column_value(rows, 0)), wrong);
             }
         }
     }
@@ -218,6 +215,15 @@ static void add(struct call *call, const char *id, const char *event, const char
 
 /* ---- the functions ---- */
 
+/* A target for an error message; what may be a password is not shown. */
+static char *shown_target(sqlite3_value *value) {
+    const char *text = (const char *)sqlite3_value_text(value);
+
+    return text != NULL && strchr(text, '@') != NULL
+               ? sqlite3_mprintf("(not shown, there is an @ in it)")
+               : shown(value);
+}
+
 static void check_event_and_target(struct call *call, sqlite3_value **argv, const char *event,
                                    const char *target) {
     const char *wrong;
@@ -225,19 +231,13 @@ static void check_event_and_target(struct call *call, sqlite3_value **argv, cons
     if (call->rc != SQLITE_OK) {
         return;
     }
-    char *event_shown = shown(argv[0]), *target_shown = shown(argv[1]);
-
-    if (event_shown == NULL || target_shown == NULL) {
-        call->rc = SQLITE_NOMEM;
-    } else if ((wrong = event_check_pattern(event, strlen(event))) != NULL) {
-        call_fail(call, "event %s %s, expected a name such as enrollment.create, enrollment.* or *",
-                  event_shown, wrong);
+    if ((wrong = event_check_pattern(event, strlen(event))) != NULL) {
+        call_fail(call, "event %z %s, expected a name such as enrollment.create, enrollment.* or *",
+                  shown(argv[0]), wrong);
     } else if ((wrong = url_check(target, strlen(target), NULL)) != NULL) {
-        call_fail(call, "target %s %s, expected a URL such as https://example.com/hook",
-                  target_shown, wrong);
+        call_fail(call, "target %z %s, expected a URL such as https://example.com/hook",
+                  shown_target(argv[1]), wrong);
     }
-    sqlite3_free(event_shown);
-    sqlite3_free(target_shown);
 }
 
 static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -285,10 +285,7 @@ static const char *subscription_argument(struct call *call, sqlite3_value **argv
         call_text(call, "SELECT status FROM main.resthook_subscription WHERE id = ?1", "t", id);
 
     if (call->rc == SQLITE_OK && status == NULL) {
-        char *value = shown(argv[0]);
-
-        call_fail(call, "there is no subscription %s", value != NULL ? value : "?");
-        sqlite3_free(value);
+        call_fail(call, "there is no subscription %z", shown(argv[0]));
     } else if (call->rc == SQLITE_OK && !may_be_ended && strcmp(status, "ended") == 0) {
         call_fail(call, "subscription '%s' has ended; resthook_subscribe() makes a new one", id);
     }
@@ -363,7 +360,7 @@ static void secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_begin(&call, context, "resthook_secret", true);
+    call_open(&call, context, "resthook_secret", true);
     const char *id = subscription_argument(&call, argv, true);
     char *text =
         call_text(&call, "SELECT secret FROM main.resthook_subscription WHERE id = ?1", "t", id);
@@ -383,11 +380,7 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
     if (argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL) {
         overlap = sqlite3_value_type(argv[1]) == SQLITE_INTEGER ? sqlite3_value_int64(argv[1]) : -1;
         if (overlap < 0 || overlap > 604800) {
-            char *value = shown(argv[1]);
-
-            call_fail(&call, "overlap is %s, expected seconds from 0 to 604800",
-                      value != NULL ? value : "?");
-            sqlite3_free(value);
+            call_fail(&call, "overlap is %z, expected seconds from 0 to 604800", shown(argv[1]));
         }
     }
     make_secret(new_secret);

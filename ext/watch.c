@@ -1,6 +1,6 @@
 /*
 ** watch.c: the SQL functions that turn writes to a table into events: resthook_watch,
-** resthook_unwatch, resthook_repair; and resthook_payload, which shows what an event says.
+** resthook_unwatch, resthook_repair.
 **
 ** A watch is a row of resthook_watch, never changed once written but for its retirement, and a
 ** trigger that carries the row's id. What it should be is decided first (plan.c) and its
@@ -15,7 +15,6 @@
 
 #include "blueprint.h"
 #include "event.h"
-#include "expand.h"
 #include "hooks.h"
 #include "options.h"
 #include "sql.h"
@@ -263,12 +262,12 @@ static bool is_current(struct call *call, const struct version *now, const struc
     return result;
 }
 
-/* Makes a new version of one that no longer fits. Where its expressions do not compile the old one
-** stays as it is: its trigger works on what there is. If that is gone, rows are captured without:
-** what they make of it is held until the watch is mended. Returns whether it made one. */
-static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
-                       sqlite3_int64 capture_max) {
-    struct plan_request request = {
+/* What the version would be if it were made now: the request of its plan. false: it can't be read. */
+static bool request_of(const struct version *now, sqlite3_int64 capture_max,
+                       struct plan_request *request) {
+    const char *names;
+
+    *request = (struct plan_request){
         .table = now->text[VERSION_TABLE],
         .of = now->text[VERSION_OF],
         .changed = now->text[VERSION_CHANGED],
@@ -277,40 +276,82 @@ static bool repair_one(struct call *call, sqlite3 **copy, const struct version *
         .options = now->text[VERSION_OPTIONS],
         .capture_max = capture_max,
     };
+    return clause_operation(now->text[VERSION_OPERATION], &request->operation, &names) == NULL;
+}
+
+/* Is it a version that no longer fits its table? Not when it can't be planned at all: then there is
+** nothing better. */
+static bool is_stale(struct call *call, const struct version *now, sqlite3_int64 capture_max) {
+    struct plan_request request;
     struct plan plan = {0};
     char *error = NULL;
-    const char *names;
-    bool repaired = false;
+    bool stale = false;
     int rc;
 
-    if (clause_operation(now->text[VERSION_OPERATION], &request.operation, &names) != NULL) {
+    if (!request_of(now, capture_max, &request)) {
         return false;
     }
     rc = plan_make(call->db, &request, &plan, &error);
-    if (rc == SQLITE_OK && !is_current(call, now, &plan)) {
-        plan_free(&plan);
-        rc = *copy == NULL ? blueprint_open(call->db, copy) : SQLITE_OK;
-        if (rc == SQLITE_OK) {
-            rc = version_plan(call->db, *copy, &request, &plan, &error);
-        }
-        if (rc == SQLITE_ERROR && now->text[VERSION_TRIGGER] == NULL) {
-            sqlite3_free(error);
-            request.old = now->old;
-            rc = plan_make(call->db, &request, &plan, &error);
-        }
-        if (rc == SQLITE_OK) {
-            version_retire(call, now->id);
-            (void)version_install(call, &plan, now->text[VERSION_RECORD]);
-            repaired = true;
-        }
+    if (rc == SQLITE_OK) {
+        stale = !is_current(call, now, &plan);
+    } else if (rc != SQLITE_ERROR) {
+        version_fail(call, rc, error);
+        error = NULL;
     }
-    if (rc != SQLITE_ERROR) {
+    sqlite3_free(error);
+    plan_free(&plan);
+    return stale;
+}
+
+/* Makes a new version of one that no longer fits. Where its expressions do not compile the old one
+** stays as it is: its trigger works on what there is. If that is gone, rows are captured without:
+** what they make of it is held until the watch is mended. Returns whether it made one. */
+static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
+                       sqlite3_int64 capture_max) {
+    struct plan_request request;
+    struct plan plan = {0};
+    char *error = NULL;
+    bool repaired = false;
+    int rc;
+
+    if (!is_stale(call, now, capture_max) || !request_of(now, capture_max, &request)) {
+        return false;
+    }
+    rc = *copy == NULL ? blueprint_open(call->db, copy) : SQLITE_OK;
+    if (rc == SQLITE_OK) {
+        rc = version_plan(call->db, *copy, &request, &plan, &error);
+    }
+    if (rc == SQLITE_ERROR && now->text[VERSION_TRIGGER] == NULL) {
+        sqlite3_free(error);
+        request.old = now->old;
+        rc = plan_make(call->db, &request, &plan, &error);
+    }
+    if (rc == SQLITE_OK) {
+        version_retire(call, now->id);
+        (void)version_install(call, &plan, now->text[VERSION_RECORD]);
+        repaired = true;
+    } else if (rc != SQLITE_ERROR) {
         version_fail(call, rc, error);
         error = NULL;
     }
     sqlite3_free(error);
     plan_free(&plan);
     return repaired;
+}
+
+int watch_count_stale(sqlite3 *db, int *stale) {
+    struct call call = {.function = "resthook_repair", .db = db};
+    sqlite3_int64 capture_max = setting_int(&call, "capture_max");
+    struct versions list;
+
+    *stale = 0;
+    versions_read(&call, &list);
+    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
+        *stale += is_stale(&call, &list.at[i], capture_max);
+    }
+    versions_free(&list);
+    sqlite3_free(call.error);
+    return call.rc;
 }
 
 static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -334,67 +375,6 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     versions_free(&list);
 }
 
-/* ---- resthook_payload ---- */
-
-/* The column of the first captured value. */
-static int first_value(sqlite3_stmt *row) {
-    int i = sqlite3_column_count(row);
-
-    while (--i > 0 && strcmp(sqlite3_column_name(row, i), "v0") != 0) {
-    }
-    return i > 0 ? i : sqlite3_column_count(row);
-}
-
-/* A captured row's payload. */
-static void expand(struct call *call, sqlite3_stmt *row) {
-    struct expander *expander = NULL;
-    struct expansion event;
-    const char *wrong = NULL;
-    char *error = NULL;
-    int rc = expander_open_hosted(call->db, sqlite3_column_int64(row, 1), &expander, &error);
-
-    version_fail(call, rc, error);
-    if (rc != SQLITE_OK) {
-        return;
-    }
-    switch (expander_run(expander, row, first_value(row), false, &event, &wrong)) {
-    case EXPANDED:
-        sqlite3_result_text64(call->context, event.payload.data, event.payload.length,
-                              SQLITE_TRANSIENT, SQLITE_UTF8);
-        break;
-    case FILTERED:
-        sqlite3_result_null(call->context);
-        break;
-    case UNEXPANDABLE:
-        call_fail(call, "%s", wrong);
-        break;
-    }
-    expander_free(expander);
-}
-
-static void payload(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    struct call call;
-    sqlite3_stmt *row;
-
-    (void)argc;
-    call_begin(&call, context, "resthook_payload", true);
-    if (sqlite3_value_type(argv[0]) != SQLITE_INTEGER) {
-        char *value = shown(argv[0]);
-        call_fail(&call, "%s is not the id of an event", value != NULL ? value : "this");
-        sqlite3_free(value);
-    }
-    row = call_prepare(&call, sql_watch_event, "v", argv[0]);
-    if (row != NULL && !call_step(&call, row)) {
-        call_fail(&call, "no event has the id %lld", (long long)sqlite3_value_int64(argv[0]));
-    } else if (row != NULL && sqlite3_column_type(row, 1) == SQLITE_NULL) {
-        sqlite3_result_value(context, sqlite3_column_value(row, 0));
-    } else if (row != NULL) {
-        expand(&call, row);
-    }
-    (void)sqlite3_finalize(row);
-    (void)call_end(&call);
-}
-
 int watch_register(sqlite3 *db) {
     static const struct function functions[] = {
         {"resthook_watch", 3, FUNCTION_DIRECT_ONLY, watch},
@@ -403,7 +383,6 @@ int watch_register(sqlite3 *db) {
         {"resthook_unwatch", 2, FUNCTION_DIRECT_ONLY, unwatch},
         {"resthook_unwatch", 3, FUNCTION_DIRECT_ONLY, unwatch},
         {"resthook_repair", 0, FUNCTION_DIRECT_ONLY, repair},
-        {"resthook_payload", 1, FUNCTION_DIRECT_ONLY, payload},
     };
 
     return register_functions(db, functions, (int)(sizeof functions / sizeof functions[0]));
