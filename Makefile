@@ -3,6 +3,7 @@
 #   make help     what there is to make
 #   SAN=1         the same with AddressSanitizer and UndefinedBehaviorSanitizer, beside the plain build
 #   BUILD=DIR     build somewhere else than in build/
+#   V=1           show whole commands
 #
 # The extension's sources are compiled twice: for resthook.so, where SQLite is reached through the host's own
 # copy, and (core/, SQLITE_CORE) for resthookd, which links SQLite. Lists of sources are wildcards: a new file
@@ -39,46 +40,49 @@ DAEMON := $(DISPATCHER:dispatcher/%.c=$(BUILD)/dispatcher/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MODEL := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/model/*.c))
 
+# In front of a command: a short line instead of it; with V=1 the command, with -s nothing.
+say = $(if $(V),,@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,printf '%-5s %s\n' '$(1)' '$(2)' && ))
+
 all: $(BUILD)/resthook.so $(BUILD)/resthookd ## the extension and the dispatcher (default)
 
 $(BUILD)/resthook.so: $(EXT_SO)
-	$(CC) $(CFLAGS) -shared $(HARDEN) $(if $(SAN),,-Wl$(,)-z$(,)defs) -o $@ $^ $(LDFLAGS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) -shared $(HARDEN) $(if $(SAN),,-Wl$(,)-z$(,)defs) -o $@ $^ $(LDFLAGS)
 $(BUILD)/resthookd: $(DAEMON) $(EXT_CORE)
-	$(CC) $(CFLAGS) -pie $(HARDEN) -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) -pie $(HARDEN) -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
 $(BUILD)/so/%.o: ext/%.c $(BUILD)/gen/sql.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(call say,CC so,$<)$(CC) $(CFLAGS) -c -o $@ $<
 $(BUILD)/core/%.o: ext/%.c $(BUILD)/gen/sql.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DSQLITE_CORE -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(CFLAGS) -DSQLITE_CORE -c -o $@ $<
 $(BUILD)/dispatcher/%.o: dispatcher/%.c $(BUILD)/gen/sql.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DSQLITE_CORE -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(CFLAGS) -DSQLITE_CORE -c -o $@ $<
 $(BUILD)/so/sql.o $(BUILD)/core/sql.o: $(BUILD)/gen/sql.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(CFLAGS) -c -o $@ $<
 
 # SQL lives in sql/. A file becomes one constant, sql_<file>; a file with lines "-- name: x" one constant for each.
 $(BUILD)/gen/sql.c: sql/embed.awk $(SQL)
 	@mkdir -p $(@D)
-	awk -f sql/embed.awk $(SQL) > $@
+	$(call say,GEN,$@)awk -f sql/embed.awk $(SQL) > $@
 $(BUILD)/gen/sql.h: $(BUILD)/gen/sql.c
-	sed -n '/^extern /p' $< > $@
+	$(call say,GEN,$@)sed -n '/^extern /p' $< > $@
 
 # Every room but main, for the tests' programs. The linker takes a member only for a name that is still missing:
 # a test that defines http_send and its sisters itself never meets http.o.
 $(BUILD)/rooms.a: $(filter-out %/main.o,$(DAEMON)) $(EXT_CORE)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR,$@)$(AR) rcs $@ $^
 $(BUILD)/tests/%.o: tests/%.c $(BUILD)/gen/sql.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Idispatcher -DSQLITE_CORE -c -o $@ $<
+	$(call say,CC,$<)$(CC) $(CFLAGS) -Idispatcher -DSQLITE_CORE -c -o $@ $<
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/rooms.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) -lcmocka $(DAEMON_LIBS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) -lcmocka $(DAEMON_LIBS)
 $(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
-	$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
 deps: ## install the Debian packages that building and testing need
 	sh .ci/deps
@@ -109,6 +113,7 @@ clean: ## remove what was built
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: all deps demo unit model test lint format install clean help
 .SECONDARY: # keep the tests' objects

@@ -6,54 +6,62 @@
 ** the host's own connection (which may be inside a transaction: its own uncommitted events are
 ** seen), then the side file's, through a private connection that is open as long as the query runs.
 ** Taken in this order no delivery falls between the two: what was recorded in between is seen in
-** the side file. What can't be read gives no rows, and a reason in resthook_status; never an error.
+** the side file. Where there is no side file yet, all events are pending. One that can't be read is
+** an error, and a line of resthook_status, which never fails for it: to be told nothing is worse
+** than to be told why.
+**
+** They may stand in the application's own views and triggers, unless trusted_schema is off: what
+** they show of the side file is no secret to who can read the database (its mode is the same).
 ** SPDX-License-Identifier: MIT
 */
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "hooks.h"
+#include "narrowing.h"
+#include "side.h"
 #include "sql.h"
-
-enum {
-    BY_SUBSCRIPTION = 1,
-    BY_EVENT = 2,
-    BY_DELIVERY = 4
-}; /* xBestIndex's idxNum, and the order of arguments */
 
 /* One virtual table: its columns and the SQL behind it. */
 struct kind {
-    const char *declaration;
-    int delivery_column, event_column,
-        subscription_column;          /* that queries are narrowed by; -1: none */
-    const char *side_sql, *side_name; /* name: of a column of the event's id, for (EVENT) */
-    const char *app_sql;              /* NULL: none */
-    bool tells_why;                   /* shows what can't be read */
+    const char *name, *declaration;
+    int delivery_column, event_column, subscription_column; /* to be narrowed by; -1: none */
+    const char *side_sql, *side_event; /* the column of the event's id, for (EVENT) */
+    const char *app_sql;               /* NULL: none */
 };
 
-static const struct kind deliveries = {"CREATE TABLE x(id TEXT, event_id INTEGER, event TEXT, "
-                                       "subscription_id TEXT, target TEXT, state TEXT, reason TEXT,"
-                                       " attempts INTEGER, next_attempt_at TEXT, last_status "
-                                       "INTEGER, last_error TEXT, delivered_at TEXT)",
-                                       0,
-                                       1,
-                                       3,
-                                       sql_deliveries_side,
-                                       "d.event",
-                                       sql_deliveries_app,
-                                       false};
-static const struct kind attempts = {"CREATE TABLE x(delivery_id TEXT, attempt INTEGER, started_at "
-                                     "TEXT, duration_ms INTEGER, status INTEGER, error TEXT,"
-                                     " response TEXT)",
-                                     0,
-                                     -1,
-                                     -1,
-                                     sql_attempts_side,
-                                     "a.event",
-                                     NULL,
-                                     false};
+static const struct kind deliveries = {
+    .name = "resthook_deliveries",
+    .declaration = "CREATE TABLE x(id TEXT, event_id INTEGER, event TEXT, subscription_id TEXT,"
+                   " target TEXT, state TEXT, reason TEXT, attempts INTEGER, next_attempt_at TEXT,"
+                   " last_status INTEGER, last_error TEXT, delivered_at TEXT)",
+    .delivery_column = 0,
+    .event_column = 1,
+    .subscription_column = 3,
+    .side_sql = sql_deliveries_side,
+    .side_event = "d.event",
+    .app_sql = sql_deliveries_app,
+};
+static const struct kind attempts = {
+    .name = "resthook_attempts",
+    .declaration = "CREATE TABLE x(delivery_id TEXT, attempt INTEGER, started_at TEXT,"
+                   " duration_ms INTEGER, status INTEGER, error TEXT, response TEXT)",
+    .delivery_column = 0,
+    .event_column = -1,
+    .subscription_column = -1,
+    .side_sql = sql_attempts_side,
+    .side_event = "a.event",
+};
 static const struct kind status = {
-    "CREATE TABLE x(name TEXT, value)", -1, -1, -1, sql_status_side, "", sql_status_app, true};
+    .name = "resthook_status",
+    .declaration = "CREATE TABLE x(name TEXT, value)",
+    .delivery_column = -1,
+    .event_column = -1,
+    .subscription_column = -1,
+    .side_sql = sql_status_side,
+    .side_event = "",
+    .app_sql = sql_status_app,
+};
 
 struct table {
     sqlite3_vtab base;
@@ -61,15 +69,18 @@ struct table {
     const struct kind *kind;
 };
 
+enum { ROWS_WHY, ROWS_SIDE, ROWS_APP, ROWS_END }; /* where the rows come from, in this order */
+
 struct cursor {
     sqlite3_vtab_cursor base;
-    sqlite3 *side;         /* private */
-    sqlite3_stmt *hold;    /* keeps app.db's snapshot */
-    sqlite3_stmt *rows[2]; /* the side file's, app.db's */
+    bool open;          /* the snapshots are taken; they stay from one filter() to the next */
+    sqlite3_stmt *hold; /* keeps app.db's */
+    sqlite3 *side;      /* private; NULL: there is none */
+    char *why;          /* what there is instead of a side file */
+    sqlite3_int64 passed;
+    sqlite3_stmt *rows[ROWS_END];
     sqlite3_stmt *recorded;
-    int at;    /* which of rows; 2: the end */
-    char *why; /* what can't be read; shown first where the table tells why */
-    bool showing_why;
+    int at;
     sqlite3_int64 rowid;
 };
 
@@ -77,21 +88,14 @@ static int connect(sqlite3 *db, void *data, int argc, const char *const *argv, s
                    char **error) {
     const struct kind *kind = data;
     struct table *table;
-    int rc;
+    int rc = sqlite3_declare_vtab(db, kind->declaration);
 
     (void)argc;
     (void)argv;
     (void)error;
-    rc = sqlite3_declare_vtab(db, kind->declaration);
     if (rc != SQLITE_OK) {
         return rc;
     }
-#ifdef SQLITE_VTAB_DIRECTONLY
-    if (sqlite3_libversion_number() >=
-        3031000) { /* they read another file: not from a hostile view */
-        (void)sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-    }
-#endif
     table = sqlite3_malloc(sizeof *table);
     if (table == NULL) {
         return SQLITE_NOMEM;
@@ -108,6 +112,13 @@ static int disconnect(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 
+/* An id is compared byte by byte; with another collation more may be equal. */
+static bool can_narrow(sqlite3_index_info *info, int i, int column) {
+    return info->aConstraint[i].usable && info->aConstraint[i].iColumn == column &&
+           info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_EQ &&
+           sqlite3_stricmp(sqlite3_vtab_collation(info, i), "BINARY") == 0;
+}
+
 /* Narrowing by a delivery's id is a look-up; by a subscription or an event, much less than
 ** everything. */
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
@@ -118,11 +129,10 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     info->idxNum = 0;
     for (int which = 0; which < 3; which++) {
         for (int i = 0; i < info->nConstraint && columns[which] >= 0; i++) {
-            if (info->aConstraint[i].usable && info->aConstraint[i].iColumn == columns[which] &&
-                info->aConstraint[i].op == SQLITE_INDEX_CONSTRAINT_EQ) {
+            if (can_narrow(info, i, columns[which])) {
                 info->idxNum |= 1 << which;
                 info->aConstraintUsage[i].argvIndex = ++arguments;
-                break; /* SQLite checks the condition again: what is shown need not be exact */
+                break;
             }
         }
     }
@@ -147,186 +157,92 @@ static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
     return SQLITE_OK;
 }
 
-static void reset(struct cursor *cursor) {
-    (void)sqlite3_finalize(cursor->rows[0]);
-    (void)sqlite3_finalize(cursor->rows[1]);
+static void finalize_rows(struct cursor *cursor) {
+    for (int i = 0; i < ROWS_END; i++) {
+        (void)sqlite3_finalize(cursor->rows[i]);
+        cursor->rows[i] = NULL;
+    }
+}
+
+static int close_cursor(sqlite3_vtab_cursor *base) {
+    struct cursor *cursor = (struct cursor *)base;
+
+    finalize_rows(cursor);
     (void)sqlite3_finalize(cursor->recorded);
     (void)sqlite3_finalize(cursor->hold);
     (void)sqlite3_close(cursor->side);
     sqlite3_free(cursor->why);
-    sqlite3_vtab_cursor base = cursor->base;
-
-    memset(cursor, 0, sizeof *cursor);
-    cursor->base = base;
-}
-
-static int close_cursor(sqlite3_vtab_cursor *base) {
-    reset((struct cursor *)base);
-    sqlite3_free(base);
+    sqlite3_free(cursor);
     return SQLITE_OK;
 }
 
-/* ---- opening the side file ---- */
+/* Keeps an error with its text for SQLite. The text is of `from`, or given. */
+static int fail(struct cursor *cursor, int rc, sqlite3 *from, const char *text) {
+    sqlite3_vtab *base = cursor->base.pVtab;
 
-static void because(struct cursor *cursor, const char *format, const char *detail) {
-    if (cursor->why == NULL) {
-        cursor->why = sqlite3_mprintf(format, detail);
+    if (rc != SQLITE_OK && rc != SQLITE_NOMEM && rc != SQLITE_INTERRUPT) {
+        sqlite3_free(base->zErrMsg);
+        base->zErrMsg = sqlite3_mprintf("%s: %s", ((struct table *)base)->kind->name,
+                                        text != NULL ? text : sqlite3_errmsg(from));
     }
+    return rc;
 }
 
-/* Opens the side file and takes its snapshot, after app.db's. Returns the cursor, or 0 when it
-** can't be read. */
-static sqlite3_int64 open_side(struct cursor *cursor, sqlite3 *db) {
-    const char *file = sqlite3_db_filename(db, "main");
-    char *real = file != NULL && *file != '\0' ? realpath(file, NULL)
-                                               : NULL; /* as the dispatcher names it */
-    char *path = real != NULL ? sqlite3_mprintf("%s-resthook", real) : NULL;
-    sqlite3_stmt *read = NULL;
-    sqlite3_int64 passed = 0;
-    int rc = SQLITE_CANTOPEN;
+/* Takes both snapshots, app.db's first. */
+static int take_snapshots(struct cursor *cursor, const struct table *table) {
+    int rc =
+        sqlite3_prepare_v2(table->db, "SELECT 1 FROM main.resthook_meta", -1, &cursor->hold, NULL);
 
-    free(real);
-    if (path == NULL) {
-        because(cursor, "cannot be read: %s", "the database has no file of its own");
-        return 0;
+    if (rc == SQLITE_ERROR) { /* no such table */
+        return fail(cursor, rc, NULL,
+                    "this database has no resthook schema: SELECT resthook_init() first");
     }
-    rc = sqlite3_open_v2(path, &cursor->side, SQLITE_OPEN_READONLY, NULL);
-    sqlite3_free(path);
-    if (rc == SQLITE_OK) {
-        (void)sqlite3_busy_timeout(cursor->side, 100);
-        rc = sqlite3_exec(cursor->side, "BEGIN", NULL, NULL, NULL);
+    if (rc == SQLITE_OK && sqlite3_step(cursor->hold) != SQLITE_ROW) {
+        rc = sqlite3_reset(cursor->hold);
     }
-    if (rc == SQLITE_OK) {
+    if (rc != SQLITE_OK) {
+        return fail(cursor, rc, table->db, NULL);
+    }
+    rc = side_open(table->db, &cursor->side, &cursor->passed, &cursor->why);
+    if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND && table->kind != &status) {
+        return fail(cursor, rc, NULL, cursor->why);
+    }
+    if (rc == SQLITE_NOMEM) {
+        return rc;
+    }
+    rc = SQLITE_OK;
+    if (cursor->side != NULL && table->kind->app_sql != NULL && table->kind != &status) {
         rc = sqlite3_prepare_v2(cursor->side,
-                                "SELECT (SELECT value FROM meta WHERE name = 'schema'),"
-                                " (SELECT value FROM meta WHERE name = 'cursor')",
-                                -1, &read, NULL);
+                                "SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d"
+                                " ON d.sub = s.n WHERE s.id = ?1 AND d.event = ?2",
+                                -1, &cursor->recorded, NULL);
     }
-    if (rc == SQLITE_OK && sqlite3_step(read) == SQLITE_ROW) {
-        if (sqlite3_column_int(read, 0) != 1) {
-            because(cursor, "cannot be read: %s", "its schema is of another version");
-        }
-        passed = sqlite3_column_int64(read, 1);
-    }
-    rc = rc == SQLITE_OK ? sqlite3_finalize(read) : rc;
-    if (rc == SQLITE_CANTOPEN) {
-        because(cursor, "cannot be read: %s",
-                "there is none: no dispatcher has run for this database yet");
-    } else if (rc != SQLITE_OK) {
-        because(cursor, "cannot be read: %s", sqlite3_errmsg(cursor->side));
-    }
-    if (cursor->why != NULL) {
-        (void)sqlite3_close(cursor->side);
-        cursor->side = NULL;
-        return 0;
-    }
-    return passed;
+    cursor->open = rc == SQLITE_OK;
+    return fail(cursor, rc, cursor->side, NULL);
 }
 
 /* ---- the rows ---- */
 
-/* The text with (SUB) and (EVENT) replaced by what the query is narrowed by. */
-static char *narrowed(const char *sql, bool by_subscription, bool by_event,
-                      const char *event_column) {
-    static const char sub_mark[] = "(SUB)", event_mark[] = "(EVENT)";
-    char *text = sqlite3_mprintf("%s", "");
+/* third: the value of ?3, see history.sql. */
+static int start(struct cursor *cursor, int which, sqlite3 *db, const char *sql,
+                 const char *event_column, const struct narrowing *narrowing, sqlite3_int64 third) {
+    char *text = narrowing_sql(narrowing, sql, event_column);
+    sqlite3_stmt **statement = &cursor->rows[which];
+    int rc = text != NULL ? sqlite3_prepare_v2(db, text, -1, statement, NULL) : SQLITE_NOMEM;
 
-    while (text != NULL && *sql != '\0') {
-        const char *sub = strstr(sql, sub_mark), *event = strstr(sql, event_mark);
-        const char *next = sub != NULL && (event == NULL || sub < event) ? sub : event;
-        char *longer;
-
-        if (next == NULL) {
-            longer = sqlite3_mprintf("%s%s", text, sql);
-            sql += strlen(sql);
-        } else if (next == sub) {
-            longer = sqlite3_mprintf("%s%.*s%s", text, (int)(next - sql), sql,
-                                     by_subscription ? "s.id = ?1" : "1");
-            sql = next + sizeof sub_mark - 1;
-        } else {
-            longer = sqlite3_mprintf("%s%.*s%s%s", text, (int)(next - sql), sql,
-                                     by_event ? event_column : "1", by_event ? " = ?2" : "");
-            sql = next + sizeof event_mark - 1;
-        }
-        sqlite3_free(text);
-        text = longer;
+    if (rc == SQLITE_OK) {
+        rc = narrowing_bind(narrowing, *statement);
     }
-    return text;
-}
-
-struct narrowing {
-    bool by_subscription, by_event, none; /* none: nothing can match */
-    char subscription[120];
-    sqlite3_int64 event;
-};
-
-static void narrow_subscription(struct narrowing *narrowing, const char *id, size_t length) {
-    if (id == NULL || length >= sizeof narrowing->subscription ||
-        (narrowing->by_subscription && (strncmp(narrowing->subscription, id, length) != 0 ||
-                                        narrowing->subscription[length] != '\0'))) {
-        narrowing->none = true;
-        return;
-    }
-    memcpy(narrowing->subscription, id, length);
-    narrowing->subscription[length] = '\0';
-    narrowing->by_subscription = true;
-}
-
-static void narrow_event(struct narrowing *narrowing, sqlite3_int64 event) {
-    narrowing->none = narrowing->none || (narrowing->by_event && narrowing->event != event);
-    narrowing->event = event;
-    narrowing->by_event = true;
-}
-
-static void read_narrowing(struct narrowing *narrowing, int by, sqlite3_value **argv) {
-    memset(narrowing, 0, sizeof *narrowing);
-    if ((by & BY_SUBSCRIPTION) != 0) {
-        const char *id = (const char *)sqlite3_value_text(*argv);
-
-        narrow_subscription(narrowing, id, (size_t)sqlite3_value_bytes(*argv));
-        argv++;
-    }
-    if ((by & BY_EVENT) != 0) {
-        narrow_event(narrowing, sqlite3_value_int64(*argv));
-        argv++;
-    }
-    if ((by & BY_DELIVERY) != 0) {
-        const char *id = (const char *)sqlite3_value_text(*argv);
-        const char *dash = id != NULL ? strrchr(id, '-') : NULL;
-
-        narrow_subscription(narrowing, id,
-                            dash != NULL ? (size_t)(dash - id) : sizeof narrowing->subscription);
-        narrow_event(narrowing, dash != NULL ? strtoll(dash + 1, NULL, 10) : 0);
-    }
-}
-
-static sqlite3_stmt *start(struct cursor *cursor, sqlite3 *db, const char *sql,
-                           const char *event_column, const struct narrowing *narrowing,
-                           sqlite3_int64 third) {
-    char *text = narrowed(sql, narrowing->by_subscription, narrowing->by_event, event_column);
-    sqlite3_stmt *statement = NULL;
-
-    if (text == NULL || sqlite3_prepare_v2(db, text, -1, &statement, NULL) != SQLITE_OK) {
-        because(cursor, "cannot be read: %s", text != NULL ? sqlite3_errmsg(db) : "out of memory");
-    } else {
-        if (narrowing->by_subscription && sqlite3_bind_parameter_count(statement) >= 1) {
-            (void)sqlite3_bind_text(statement, 1, narrowing->subscription, -1, SQLITE_TRANSIENT);
-        }
-        if (narrowing->by_event && sqlite3_bind_parameter_count(statement) >= 2) {
-            (void)sqlite3_bind_int64(statement, 2, narrowing->event);
-        }
-        if (sqlite3_bind_parameter_count(statement) >= 3) {
-            (void)sqlite3_bind_int64(statement, 3, third);
-        }
+    if (rc == SQLITE_OK && sqlite3_bind_parameter_count(*statement) >= 3) {
+        rc = sqlite3_bind_int64(*statement, 3, third);
     }
     sqlite3_free(text);
-    return statement;
+    return fail(cursor, rc, db, NULL);
 }
 
-/* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown already.
-** */
+/* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown. */
 static bool is_recorded(struct cursor *cursor) {
-    sqlite3_stmt *app = cursor->rows[1];
+    sqlite3_stmt *app = cursor->rows[ROWS_APP];
     bool recorded;
 
     if (cursor->recorded == NULL) {
@@ -343,36 +259,30 @@ static int next_row(sqlite3_vtab_cursor *base) {
     struct cursor *cursor = (struct cursor *)base;
 
     cursor->rowid++;
-    if (cursor->showing_why) {
-        cursor->showing_why = false;
-    }
-    for (; cursor->at < 2; cursor->at++) {
+    for (; cursor->at < ROWS_END; cursor->at++) {
         sqlite3_stmt *rows = cursor->rows[cursor->at];
         int rc = SQLITE_DONE;
 
         while (rows != NULL && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
-            if (cursor->at == 0 || !is_recorded(cursor)) {
+            if (cursor->at != ROWS_APP || !is_recorded(cursor)) {
                 return SQLITE_OK;
             }
         }
-        if (rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT) {
-            return rc;
+        if (rc != SQLITE_DONE) {
+            return fail(cursor, rc, sqlite3_db_handle(rows), NULL);
         }
     }
     return SQLITE_OK;
 }
 
-static sqlite3_int64 time_now(sqlite3 *db) {
+static int time_now(sqlite3 *db, sqlite3_int64 *now) {
     sqlite3_stmt *read = NULL;
-    sqlite3_int64 now = 0;
+    int rc = sqlite3_prepare_v2(db, sql_now, -1, &read, NULL);
 
-    if (sqlite3_prepare_v2(db, "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
-                           -1, &read, NULL) == SQLITE_OK &&
-        sqlite3_step(read) == SQLITE_ROW) {
-        now = sqlite3_column_int64(read, 0);
+    if (rc == SQLITE_OK && sqlite3_step(read) == SQLITE_ROW) {
+        *now = sqlite3_column_int64(read, 0);
     }
-    (void)sqlite3_finalize(read);
-    return now;
+    return rc == SQLITE_OK ? sqlite3_finalize(read) : rc;
 }
 
 static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
@@ -381,59 +291,53 @@ static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
     const struct table *table = (const struct table *)base->pVtab;
     const struct kind *kind = table->kind;
     struct narrowing narrowing;
-    sqlite3_int64 passed;
+    sqlite3_int64 now = 0;
+    int rc = SQLITE_OK;
 
     (void)text;
     (void)argc;
-    reset(cursor);
-    read_narrowing(&narrowing, by, argv);
+    finalize_rows(cursor);
+    cursor->rowid = 0;
+    cursor->at = ROWS_END;
+    narrowing_read(&narrowing, by, argv);
     if (narrowing.none) {
-        cursor->at = 2;
         return SQLITE_OK;
     }
-    if (sqlite3_prepare_v2(table->db, "SELECT 1 FROM main.resthook_meta", -1, &cursor->hold,
-                           NULL) != SQLITE_OK ||
-        sqlite3_step(cursor->hold) != SQLITE_ROW) {
-        because(cursor, "cannot be read: %s", sqlite3_errmsg(table->db));
-        (void)sqlite3_finalize(cursor->hold);
-        cursor->hold = NULL;
+    if (!cursor->open) {
+        rc = take_snapshots(cursor, table);
     }
-    passed = open_side(cursor, table->db);
-    if (cursor->side != NULL) {
-        cursor->rows[0] = start(cursor, cursor->side, kind->side_sql, kind->side_name, &narrowing,
-                                time_now(table->db));
-        if (kind->delivery_column >= 0 && kind->app_sql != NULL) {
-            (void)sqlite3_prepare_v2(
-                cursor->side,
-                "SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n"
-                " WHERE s.id = ?1 AND d.event = ?2",
-                -1, &cursor->recorded, NULL);
+    if (rc == SQLITE_OK) {
+        rc = time_now(table->db, &now);
+    }
+    if (rc == SQLITE_OK && kind == &status && cursor->why != NULL) {
+        rc = sqlite3_prepare_v2(table->db, "SELECT 'journal', ?1", -1, &cursor->rows[ROWS_WHY],
+                                NULL);
+        if (rc == SQLITE_OK) {
+            rc = sqlite3_bind_text(cursor->rows[ROWS_WHY], 1, cursor->why, -1, SQLITE_STATIC);
         }
     }
-    if (cursor->hold != NULL && kind->app_sql != NULL) {
-        cursor->rows[1] = start(cursor, table->db, kind->app_sql, "o.id", &narrowing, passed);
+    if (rc == SQLITE_OK && cursor->side != NULL) {
+        rc = start(cursor, ROWS_SIDE, cursor->side, kind->side_sql, kind->side_event, &narrowing,
+                   now);
     }
-    if (kind->tells_why && cursor->why != NULL) {
-        cursor->showing_why = true;
-        return SQLITE_OK;
+    if (rc == SQLITE_OK && kind->app_sql != NULL) {
+        rc = start(cursor, ROWS_APP, table->db, kind->app_sql, "o.id", &narrowing, cursor->passed);
     }
+    if (rc != SQLITE_OK) {
+        return rc;
+    }
+    cursor->at = ROWS_WHY;
     return next_row(base);
 }
 
 static int at_end(sqlite3_vtab_cursor *base) {
-    const struct cursor *cursor = (const struct cursor *)base;
-
-    return cursor->at >= 2 && !cursor->showing_why;
+    return ((const struct cursor *)base)->at >= ROWS_END;
 }
 
 static int column(sqlite3_vtab_cursor *base, sqlite3_context *context, int i) {
     const struct cursor *cursor = (const struct cursor *)base;
 
-    if (cursor->showing_why) {
-        sqlite3_result_text(context, i == 0 ? "journal" : cursor->why, -1, SQLITE_TRANSIENT);
-    } else {
-        sqlite3_result_value(context, sqlite3_column_value(cursor->rows[cursor->at], i));
-    }
+    sqlite3_result_value(context, sqlite3_column_value(cursor->rows[cursor->at], i));
     return SQLITE_OK;
 }
 
@@ -450,15 +354,11 @@ int history_register(sqlite3 *db) {
         .xNext = next_row,    .xEof = at_end,           .xColumn = column,
         .xRowid = rowid,
     };
-    int rc = sqlite3_create_module_v2(db, "resthook_deliveries", &module,
-                                      (void *)(uintptr_t)&deliveries, NULL);
+    static const struct kind *const kinds[] = {&deliveries, &attempts, &status};
+    int rc = SQLITE_OK;
 
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_create_module_v2(db, "resthook_attempts", &module,
-                                      (void *)(uintptr_t)&attempts, NULL);
-    }
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_create_module_v2(db, "resthook_status", &module, (void *)(uintptr_t)&status,
+    for (int i = 0; i < 3 && rc == SQLITE_OK; i++) {
+        rc = sqlite3_create_module_v2(db, kinds[i]->name, &module, (void *)(uintptr_t)kinds[i],
                                       NULL);
     }
     return rc;

@@ -5,7 +5,8 @@
 ** slashes, blanks, other alphabets, empty ports) is refused rather than understood, and what is
 ** accepted goes to libcurl as it was written.
 **
-** Hosts are names of letters, digits and hyphens (RFC 1123 2.1), IPv4 addresses and IPv6
+** Hosts are names of letters, digits and hyphens (RFC 1123 2.1), and underscores, which names on
+** private networks have (those of containers, for one); IPv4 addresses and IPv6
 ** addresses in brackets. A host such as 2130706433, 0x7f.1 or 127.1 is a name by this grammar,
 ** though resolvers read an IPv4 address in it: it passes here, since the guard judges the
 ** address itself when it is connected to.
@@ -111,8 +112,8 @@ static const char *check_name(const char *host, size_t length) {
     }
     for (size_t i = 0; i <= length; i++) {
         if (i < length && host[i] != '.') {
-            if (!is_letter_or_digit(host[i]) && host[i] != '-') {
-                return "has a host with a character other than letters, digits, '-' and '.'";
+            if (!is_letter_or_digit(host[i]) && host[i] != '-' && host[i] != '_') {
+                return "has a host with a character other than letters, digits, '-', '_' and '.'";
             }
             continue;
         }

@@ -58,6 +58,9 @@ UNION ALL SELECT 'oldest_pending_age', (SELECT (?3 - d.created_at) / 1000 FROM d
                                          WHERE d.state < 3 ORDER BY d.event LIMIT 1)
 UNION ALL SELECT 'held_reason', (SELECT d.reason FROM delivery AS d INDEXED BY delivery_open
                                   WHERE d.state < 3 AND d.state = 2 ORDER BY d.event LIMIT 1)
+UNION ALL SELECT 'gap', strftime('%Y-%m-%dT%H:%M:%fZ', from_at / 86400000.0 + 2440587.5) || ' to '
+       || strftime('%Y-%m-%dT%H:%M:%fZ', to_at / 86400000.0 + 2440587.5) || ': ' || event || ' of ' || table_name
+       || ' had no trigger; what was written then is possibly missed' FROM gap
 UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' THEN 'heartbeat' ELSE name END,
        CASE WHEN name IN ('heartbeat_at', 'started_at', 'stopped_at')
             THEN strftime('%Y-%m-%dT%H:%M:%fZ', nullif(value, 0) / 86400000.0 + 2440587.5)
@@ -75,21 +78,26 @@ SELECT 'oldest_unread_age',
 UNION ALL
 SELECT 'watch ' || name, wrong FROM (
   SELECT 'resthook_watch_' || w.id AS name,
-         CASE WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m WHERE m.type = 'table' AND m.name = w.table_name)
-              THEN 'its table ' || w.table_name || ' is gone'
+         CASE WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m WHERE m.type = 'table' AND m.name = t.table_name)
+              THEN 'its table ' || t.table_name || ' is gone'
               WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m
                                 WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id)
               THEN 'its trigger is missing: resthook_repair() makes it again'
-              WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(w.table_name) AS c WHERE c.hidden IN (0, 3)
+              WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name) AS c WHERE c.hidden IN (0, 3)
                               AND NOT EXISTS (SELECT 1 FROM json_each(w.captured) AS j
                                                WHERE json_extract(j.value, '$.column') = c.name))
-              THEN 'table ' || w.table_name || ' has a column it does not capture: resthook_repair() does'
+              THEN 'table ' || t.table_name || ' has a column it does not capture: resthook_repair() does'
               WHEN EXISTS (SELECT 1 FROM json_each(w.captured) AS j
-                            WHERE (SELECT count(*) FROM pragma_table_xinfo(w.table_name)) > 0
-                              AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(w.table_name) AS c
+                            WHERE (SELECT count(*) FROM pragma_table_xinfo(t.table_name)) > 0
+                              AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name) AS c
                                                WHERE c.name = json_extract(j.value, '$.column') OR c.hidden = 1)
                               AND lower(json_extract(j.value, '$.column')) NOT IN ('rowid', 'oid', '_rowid_'))
-              THEN 'it captures a column that table ' || w.table_name || ' no longer has: resthook_repair()'
+              THEN 'it captures a column that table ' || t.table_name || ' no longer has: resthook_repair()'
          END AS wrong
-    FROM main.resthook_watch AS w WHERE w.retired_at IS NULL)
+    FROM main.resthook_watch AS w
+    JOIN (SELECT w.id, coalesce(m.tbl_name, w.table_name) AS table_name
+            FROM main.resthook_watch AS w
+            LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id) AS t
+      ON t.id = w.id
+   WHERE w.retired_at IS NULL)
  WHERE wrong IS NOT NULL
