@@ -88,7 +88,7 @@ deps: ## install the Debian packages that building and testing need
 	sh .ci/deps
 
 demo: all ## a row is inserted by the plain sqlite3 shell; a local receiver gets the signed request
-	$(PYTHON) tests/demo $(BUILD)
+	@$(PYTHON) tests/demo $(BUILD)
 
 unit: $(UNIT) ## build the unit tests' programs, build/unit/test_*
 model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/model

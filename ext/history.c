@@ -6,9 +6,10 @@
 ** the host's own connection (which may be inside a transaction: its own uncommitted events are
 ** seen), then the side file's, through a private connection that is open as long as the query runs.
 ** Taken in this order no delivery falls between the two: what was recorded in between is seen in
-** the side file. Where there is no side file yet, all events are pending. One that can't be read is
-** an error, and a line of resthook_status, which never fails for it: to be told nothing is worse
-** than to be told why.
+** the side file. Where there is no side file yet, all events are pending. One that can't be read
+** gives no rows, and its reason is in resthook_status: it is no error, since the query may be the
+** application's, and we are its guest. A read that fails on the way is one: half of an answer is
+** none.
 **
 ** They may stand in the application's own views and triggers, unless trusted_schema is off: what
 ** they show of the side file is no secret to who can read the database (its mode is the same).
@@ -74,6 +75,7 @@ enum { ROWS_WHY, ROWS_SIDE, ROWS_APP, ROWS_END }; /* where the rows come from, i
 struct cursor {
     sqlite3_vtab_cursor base;
     bool open;          /* the snapshots are taken; they stay from one filter() to the next */
+    bool unreadable;    /* there is a side file, but … */
     sqlite3_stmt *hold; /* keeps app.db's */
     sqlite3 *side;      /* private; NULL: there is none */
     char *why;          /* what there is instead of a side file */
@@ -176,49 +178,45 @@ static int close_cursor(sqlite3_vtab_cursor *base) {
     return SQLITE_OK;
 }
 
-/* Keeps an error with its text for SQLite. The text is of `from`, or given. */
-static int fail(struct cursor *cursor, int rc, sqlite3 *from, const char *text) {
+/* Keeps an error with its text, which is of `from`, for SQLite. */
+static int fail(struct cursor *cursor, int rc, sqlite3 *from) {
     sqlite3_vtab *base = cursor->base.pVtab;
 
     if (rc != SQLITE_OK && rc != SQLITE_NOMEM && rc != SQLITE_INTERRUPT) {
         sqlite3_free(base->zErrMsg);
-        base->zErrMsg = sqlite3_mprintf("%s: %s", ((struct table *)base)->kind->name,
-                                        text != NULL ? text : sqlite3_errmsg(from));
+        base->zErrMsg =
+            sqlite3_mprintf("%s: %s", ((struct table *)base)->kind->name, sqlite3_errmsg(from));
     }
     return rc;
 }
 
-/* Takes both snapshots, app.db's first. */
+/* Takes both snapshots, app.db's first. What is not there is said in why, and open stays false. */
 static int take_snapshots(struct cursor *cursor, const struct table *table) {
     int rc =
         sqlite3_prepare_v2(table->db, "SELECT 1 FROM main.resthook_meta", -1, &cursor->hold, NULL);
 
     if (rc == SQLITE_ERROR) { /* no such table */
-        return fail(cursor, rc, NULL,
-                    "this database has no resthook schema: SELECT resthook_init() first");
+        cursor->why =
+            sqlite3_mprintf("this database has no resthook schema: SELECT resthook_init() first");
+        return cursor->why != NULL ? SQLITE_OK : SQLITE_NOMEM;
     }
     if (rc == SQLITE_OK && sqlite3_step(cursor->hold) != SQLITE_ROW) {
         rc = sqlite3_reset(cursor->hold);
     }
     if (rc != SQLITE_OK) {
-        return fail(cursor, rc, table->db, NULL);
+        return fail(cursor, rc, table->db);
     }
     rc = side_open(table->db, &cursor->side, &cursor->passed, &cursor->why);
-    if (rc != SQLITE_OK && rc != SQLITE_NOTFOUND && table->kind != &status) {
-        return fail(cursor, rc, NULL, cursor->why);
+    if (rc == SQLITE_NOMEM || (rc != SQLITE_OK && cursor->why == NULL)) {
+        return SQLITE_NOMEM;
     }
-    if (rc == SQLITE_NOMEM) {
-        return rc;
-    }
+    cursor->unreadable = rc != SQLITE_OK && rc != SQLITE_NOTFOUND;
+    cursor->open = true;
     rc = SQLITE_OK;
-    if (cursor->side != NULL && table->kind->app_sql != NULL && table->kind != &status) {
-        rc = sqlite3_prepare_v2(cursor->side,
-                                "SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d"
-                                " ON d.sub = s.n WHERE s.id = ?1 AND d.event = ?2",
-                                -1, &cursor->recorded, NULL);
+    if (cursor->side != NULL && table->kind == &deliveries) {
+        rc = sqlite3_prepare_v2(cursor->side, sql_deliveries_recorded, -1, &cursor->recorded, NULL);
     }
-    cursor->open = rc == SQLITE_OK;
-    return fail(cursor, rc, cursor->side, NULL);
+    return fail(cursor, rc, cursor->side);
 }
 
 /* ---- the rows ---- */
@@ -237,7 +235,7 @@ static int start(struct cursor *cursor, int which, sqlite3 *db, const char *sql,
         rc = sqlite3_bind_int64(*statement, 3, third);
     }
     sqlite3_free(text);
-    return fail(cursor, rc, db, NULL);
+    return fail(cursor, rc, db);
 }
 
 /* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown. */
@@ -269,7 +267,7 @@ static int next_row(sqlite3_vtab_cursor *base) {
             }
         }
         if (rc != SQLITE_DONE) {
-            return fail(cursor, rc, sqlite3_db_handle(rows), NULL);
+            return fail(cursor, rc, sqlite3_db_handle(rows));
         }
     }
     return SQLITE_OK;
@@ -285,13 +283,57 @@ static int time_now(sqlite3 *db, sqlite3_int64 *now) {
     return rc == SQLITE_OK ? sqlite3_finalize(read) : rc;
 }
 
+/* Both files' rows, or one's. */
+static int start_both(struct cursor *cursor, const struct table *table,
+                      const struct narrowing *narrowing) {
+    const struct kind *kind = table->kind;
+    sqlite3_int64 now = 0;
+    int rc = time_now(table->db, &now);
+
+    if (rc == SQLITE_OK && cursor->side != NULL) {
+        rc = start(cursor, ROWS_SIDE, cursor->side, kind->side_sql, kind->side_event, narrowing,
+                   now);
+    }
+    if (rc == SQLITE_OK && kind->app_sql != NULL) {
+        rc = start(cursor, ROWS_APP, table->db, kind->app_sql, "o.id", narrowing, cursor->passed);
+    }
+    return rc;
+}
+
+/* What resthook_status says when there is no side file, or can't say without it. */
+static int start_status(struct cursor *cursor, const struct table *table) {
+    sqlite3_stmt *pending = NULL;
+    sqlite3_stmt **why = &cursor->rows[ROWS_WHY];
+    int rc = SQLITE_OK;
+
+    if (cursor->why != NULL) {
+        rc = sqlite3_prepare_v2(table->db, sql_status_none, -1, why, NULL);
+        if (rc == SQLITE_OK) {
+            rc = sqlite3_bind_text(*why, 1, cursor->why, -1, SQLITE_STATIC);
+        }
+        if (rc == SQLITE_OK) {
+            rc = sqlite3_bind_text(*why, 2, cursor->unreadable ? "not known" : "never ran", -1,
+                                   SQLITE_STATIC);
+        }
+    }
+    if (rc == SQLITE_OK && cursor->side != NULL && cursor->rows[ROWS_APP] != NULL) {
+        rc = sqlite3_prepare_v2(cursor->side, sql_status_pending, -1, &pending, NULL);
+        if (rc == SQLITE_OK && sqlite3_step(pending) == SQLITE_ROW) {
+            rc = sqlite3_bind_value(cursor->rows[ROWS_APP], 4, sqlite3_column_value(pending, 0));
+        }
+        if (rc == SQLITE_OK) {
+            rc = sqlite3_bind_value(cursor->rows[ROWS_APP], 5, sqlite3_column_value(pending, 1));
+        }
+        (void)sqlite3_finalize(pending);
+    }
+    return fail(cursor, rc, table->db);
+}
+
 static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
                   sqlite3_value **argv) {
     struct cursor *cursor = (struct cursor *)base;
     const struct table *table = (const struct table *)base->pVtab;
-    const struct kind *kind = table->kind;
     struct narrowing narrowing;
-    sqlite3_int64 now = 0;
     int rc = SQLITE_OK;
 
     (void)text;
@@ -300,28 +342,15 @@ static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
     cursor->rowid = 0;
     cursor->at = ROWS_END;
     narrowing_read(&narrowing, by, argv);
-    if (narrowing.none) {
-        return SQLITE_OK;
-    }
-    if (!cursor->open) {
+    if (!cursor->open && cursor->why == NULL) {
         rc = take_snapshots(cursor, table);
     }
-    if (rc == SQLITE_OK) {
-        rc = time_now(table->db, &now);
+    if (rc == SQLITE_OK && cursor->open && !narrowing.none &&
+        (!cursor->unreadable || table->kind == &status)) {
+        rc = start_both(cursor, table, &narrowing);
     }
-    if (rc == SQLITE_OK && kind == &status && cursor->why != NULL) {
-        rc = sqlite3_prepare_v2(table->db, "SELECT 'journal', ?1", -1, &cursor->rows[ROWS_WHY],
-                                NULL);
-        if (rc == SQLITE_OK) {
-            rc = sqlite3_bind_text(cursor->rows[ROWS_WHY], 1, cursor->why, -1, SQLITE_STATIC);
-        }
-    }
-    if (rc == SQLITE_OK && cursor->side != NULL) {
-        rc = start(cursor, ROWS_SIDE, cursor->side, kind->side_sql, kind->side_event, &narrowing,
-                   now);
-    }
-    if (rc == SQLITE_OK && kind->app_sql != NULL) {
-        rc = start(cursor, ROWS_APP, table->db, kind->app_sql, "o.id", &narrowing, cursor->passed);
+    if (rc == SQLITE_OK && table->kind == &status) {
+        rc = start_status(cursor, table);
     }
     if (rc != SQLITE_OK) {
         return rc;

@@ -313,15 +313,20 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
 static void set_status(sqlite3_context *context, sqlite3_value **argv, const char *function,
                        const char *status) {
     struct call call;
+    sqlite3_int64 other;
 
     call_begin(&call, context, function, true);
     const char *id = subscription_argument(&call, argv, false);
 
-    call_exec(&call,
-              "UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1",
-              "tt", id, status);
-    touch(&call, id);
-    sqlite3_result_value(context, argv[0]);
+    other = call_int(&call, 0, "SELECT status <> ?2 FROM main.resthook_subscription WHERE id = ?1",
+                     "tt", id, status);
+    if (other != 0) {
+        call_exec(&call,
+                  "UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1",
+                  "tt", id, status);
+        touch(&call, id);
+    }
+    sqlite3_result_int(context, other != 0);
     call_end(&call);
 }
 

@@ -29,6 +29,9 @@ SELECT s.id || '-' || o.id, o.id, coalesce(o.event, w.event), s.id, s.target, 'p
                      AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
                          = substr(s.event, 1, length(s.event) - 1)) END
 
+-- name: deliveries_recorded
+SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n WHERE s.id = ?1 AND d.event = ?2
+
 -- name: attempts_side
 SELECT s.id || '-' || a.event, a.attempt, strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5),
        a.duration, a.status, a.error, a.response
@@ -39,7 +42,16 @@ SELECT s.id || '-' || a.event, a.attempts, strftime('%Y-%m-%dT%H:%M:%fZ', a.star
   FROM subscription AS s CROSS JOIN delivery AS a ON a.sub = s.n
  WHERE a.started_at IS NOT NULL AND (SUB) AND (EVENT)
 
--- Counts stop at 50,000, so that looking costs little however much there is.
+-- What is pending among the rows: how much, since when. Counts stop at 50,000, so that looking costs little however
+-- much there is.
+-- name: status_pending
+SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state < 3 AND state = 0 LIMIT 50000)),
+       (SELECT created_at FROM delivery INDEXED BY delivery_open WHERE state < 3 ORDER BY event LIMIT 1)
+
+-- name: status_none
+SELECT 'journal', ?1 UNION ALL SELECT 'dispatcher', ?2 UNION ALL
+SELECT 'retrying', 0 UNION ALL SELECT 'held', 0 UNION ALL SELECT 'dead', 0
+
 -- name: status_side
 SELECT 'dispatcher', CASE WHEN (SELECT value FROM meta WHERE name = 'heartbeat_at') IS NULL THEN 'never ran'
    WHEN ?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at') < 10000
@@ -47,15 +59,11 @@ SELECT 'dispatcher', CASE WHEN (SELECT value FROM meta WHERE name = 'heartbeat_a
    ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
         max((SELECT value FROM meta WHERE name = 'heartbeat_at'),
             ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0)) / 86400000.0 + 2440587.5) END
-UNION ALL SELECT 'pending', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
-                                            WHERE state < 3 AND state = 0 LIMIT 50000)
 UNION ALL SELECT 'retrying', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
                                              WHERE state < 3 AND state = 1 LIMIT 50000)
 UNION ALL SELECT 'held', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
                                          WHERE state < 3 AND state = 2 LIMIT 50000)
 UNION ALL SELECT 'dead', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_dead WHERE state = 4 LIMIT 50000)
-UNION ALL SELECT 'oldest_pending_age', (SELECT (?3 - d.created_at) / 1000 FROM delivery AS d INDEXED BY delivery_open
-                                         WHERE d.state < 3 ORDER BY d.event LIMIT 1)
 UNION ALL SELECT 'held_reason', (SELECT d.reason FROM delivery AS d INDEXED BY delivery_open
                                   WHERE d.state < 3 AND d.state = 2 ORDER BY d.event LIMIT 1)
 UNION ALL SELECT 'gap', strftime('%Y-%m-%dT%H:%M:%fZ', from_at / 86400000.0 + 2440587.5) || ' to '
@@ -68,13 +76,36 @@ UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' 
   FROM meta WHERE name IN ('version', 'started_at', 'stopped_at', 'heartbeat_at', 'journal_mode', 'in_flight', 'held',
                            'cursor', 'filtered', 'wakes_hint', 'wakes_recheck', 'wakes_poll')
 
+-- ?4 and ?5 are what status_pending said, NULL without a side file.
 -- name: status_app
+SELECT 'pending', ifnull(?4, 0) + (SELECT count(*) FROM (
+  SELECT 1 FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+       CROSS JOIN main.resthook_subscription AS s
+   WHERE o.id > ?3 AND o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
+     AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
+              ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+                   OR (substr(s.event, -2) = '.*'
+                       AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
+                           = substr(s.event, 1, length(s.event) - 1)) END
+   LIMIT 50000))
+UNION ALL
+SELECT 'oldest_pending_age', CAST((julianday('now') - 2440587.5) * 86400 - (
+  SELECT min(created_at) FROM (
+    SELECT ?5 AS created_at WHERE ?5 IS NOT NULL
+    UNION ALL SELECT * FROM (
+      SELECT o.created_at FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+       WHERE o.id > ?3
+         AND EXISTS (SELECT 1 FROM main.resthook_subscription AS s
+                      WHERE o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
+                        AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
+                                 ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+                                      OR (substr(s.event, -2) = '.*'
+                                          AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
+                                              = substr(s.event, 1, length(s.event) - 1)) END)
+       ORDER BY o.id LIMIT 1))) / 1000.0 AS INTEGER)
+UNION ALL
 SELECT 'unread', max(0, max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
                             ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0)) - ?3)
-UNION ALL
-SELECT 'oldest_unread_age',
-       (SELECT CAST((julianday('now') - 2440587.5) * 86400 - created_at / 1000.0 AS INTEGER)
-          FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 1)
 UNION ALL
 SELECT 'watch ' || name, wrong FROM (
   SELECT 'resthook_watch_' || w.id AS name,

@@ -137,8 +137,9 @@ def test_every_option_can_be_changed_and_taken_back(db):
 @pytest.mark.parametrize("function, status", [("pause", "inactive"), ("resume", "active")])
 def test_pause_and_resume(db, function, status):
     sub = subscribe(db, status={"active": "inactive", "inactive": "active"}[status])
-    assert one(db, f"SELECT resthook_{function}(?)", sub) == sub
+    assert one(db, f"SELECT resthook_{function}(?)", sub) == 1
     assert one(db, "SELECT status FROM resthook_subscriptions") == status
+    assert one(db, f"SELECT resthook_{function}(?)", sub) == 0, "it was so already"
 
 
 def test_unsubscribe_ends_it_at_the_newest_event(db):
@@ -257,8 +258,8 @@ def test_emit_within_triggers_and_statements(db):
 
 def test_functions_over_our_own_views(db):
     subs = {subscribe(db, target=f"{TARGET}/{i}") for i in range(20)}
-    paused = db.execute("SELECT resthook_pause(id) FROM resthook_subscriptions WHERE status = 'active'").fetchall()
-    assert {row[0] for row in paused} == subs
+    paused = db.execute("SELECT id, resthook_pause(id) FROM resthook_subscriptions WHERE status = 'active'").fetchall()
+    assert set(paused) == {(sub, 1) for sub in subs}
     assert db.execute("SELECT DISTINCT status FROM resthook_subscriptions").fetchall() == [("inactive",)]
 
 

@@ -96,7 +96,9 @@ def test_before_any_dispatcher_everything_is_pending(app):
         (f"{sub}-1", 1, "a.b", sub, "https://example.org/", "pending", None, 0, None, None, None, None)]
     assert app.all("SELECT * FROM resthook_attempts") == []
     assert app.status()["journal"] == "none: no dispatcher has run for this database yet"
-    assert app.status()["unread"] == 1 and app.status()["oldest_unread_age"] in (0, 1)
+    assert app.status()["unread"] == 1 and app.status()["pending"] == 1
+    assert app.status()["oldest_pending_age"] in (0, 1) and app.status()["dispatcher"] == "never ran"
+    assert [app.status()[name] for name in ("retrying", "held", "dead")] == [0, 0, 0]
     assert not app.side_path.exists(), "looking makes no file"
 
 
@@ -128,6 +130,8 @@ def test_what_a_dispatcher_recorded(app, receiver):
     assert status["dispatcher"].startswith("not running since 2")
     assert re.fullmatch(TIME, status["heartbeat"]) and status["journal_mode"] == "wal"
     assert "token" not in status
+    app.emit()
+    assert app.status()["pending"] == 5 and app.status()["unread"] == 1
 
 
 def test_a_row_is_shown_once_while_its_event_is_above_the_cursor(app):
@@ -282,24 +286,23 @@ def test_nothing_can_be_written(many):
     (lambda app: app.side().execute("UPDATE meta SET value = 7 WHERE name = 'schema'"),
      "its schema is version 7, this program knows 1"),
 ])
-def test_an_unreadable_side_file_is_an_error_and_a_line_of_status(many, spoil, message):
+def test_an_unreadable_side_file_gives_no_rows_and_a_line_of_status(many, spoil, message):
     for name in ("-wal", "-shm"):
         Path(str(many.side_path) + name).unlink(missing_ok=True)
     kept = spoil(many)  # a connection, perhaps
     for table in ("resthook_deliveries", "resthook_attempts"):
-        with pytest.raises(sqlite3.Error, match=f"{table}: .*app.db-resthook can't be read: .*{message}"):
-            many.all(f"SELECT * FROM {table}")
+        assert many.all(f"SELECT * FROM {table}") == []
     assert re.search(f"app.db-resthook can't be read: .*{message}", many.status()["journal"])
     assert many.status()["unread"] == 110, "the rest of it is there"
     del kept
 
 
-def test_a_locked_side_file_is_an_error_soon(many):
+def test_a_locked_side_file_is_waited_for_shortly(many):
     lock = sqlite3.connect(many.side_path, isolation_level=None)
     lock.execute("PRAGMA journal_mode=DELETE")
     lock.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(sqlite3.Error, match="can't be read: database is locked"):
-        many.states()
+    assert many.states() == {}
+    assert "can't be read: database is locked" in many.status()["journal"]
     lock.close()
     assert many.states()["dead"] == 30
 
@@ -314,9 +317,9 @@ def test_it_is_deleted_while_a_query_reads_it(many):
 
 def test_without_a_schema(tmp_path):
     db = opened(tmp_path / "plain.db")
-    for table in ("resthook_deliveries", "resthook_attempts", "resthook_status"):
-        with pytest.raises(sqlite3.Error, match=rf"{table}: .*SELECT resthook_init\(\) first"):
-            db.execute(f"SELECT * FROM {table}")
+    for table in ("resthook_deliveries", "resthook_attempts"):
+        assert db.execute(f"SELECT * FROM {table}").fetchall() == []
+    assert dict(db.execute("SELECT * FROM resthook_status"))["journal"].endswith("SELECT resthook_init() first")
 
 
 def test_in_memory_by_symlink_and_by_uri(many, tmp_path):
