@@ -290,7 +290,7 @@ void fanout_read(struct outbox *outbox, int64_t now) {
     if (count > 0) {
         retention_disturbed(outbox->retention, now);
         if (outbox->cause != WAKE_NONE) {
-            outbox->wakes[outbox->cause]++;
+            outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
             outbox->counts_moved = true;
             log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count,
                      "cause#", (long long)outbox->cause, NULL);

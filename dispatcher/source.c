@@ -246,6 +246,8 @@ static void look(struct outbox *outbox, int64_t now) {
     if (changed && !outbox->unread) {
         outbox->unread = true;
         outbox->cause = cause;
+    } else if (cause == WAKE_HINT && outbox->cause == WAKE_POLL) {
+        outbox->cause = cause; /* the poll came upon a lock, before the commit */
     }
     if (!outbox->unread || outbox->stalled || now < outbox->read_at) {
         return;

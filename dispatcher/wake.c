@@ -117,13 +117,15 @@ void wake_descriptors(const struct wake *wake, int descriptors[2]) {
     descriptors[1] = wake->timer;
 }
 
-/* Is a transaction's journal over: empty, or its header zeroed (journal_mode PERSIST)? It is no
-** file that SQLite locks, so opening and closing it here drops nobody's locks. */
+/* Is a transaction's journal over: empty, or its header zeroed (journal_mode PERSIST)? All 28 bytes
+** of it: the magic and the count before the rest are zero, too, until a journal that is being
+** written is synced. It is no file that SQLite locks, so opening and closing it here drops nobody's
+** locks. */
 static bool journal_over(const struct slot *slot) {
     char *path = xprintf("%s%s-journal", slot->directory, slot->name);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char header[8] = {0};
-    static const char zeros[8] = {0};
+    char header[28] = {0};
+    static const char zeros[sizeof header] = {0};
 
     free(path);
     if (fd < 0) {
@@ -148,6 +150,8 @@ static void hint(struct slot *slot, const struct inotify_event *event, int64_t n
         slot->hint_at = now;
     } else if (strcmp(suffix, "-journal") == 0 && journal_over(slot)) {
         slot->due = WAKE_HINT;
+    } else if (*suffix == '\0' && (event->mask & IN_MODIFY) == 0) {
+        slot->due = WAKE_HINT; /* another file stands there now, or none */
     }
 }
 
@@ -197,6 +201,14 @@ void wake_turn(struct wake *wake) {
     }
     read_hints(wake, now);
     arm(wake);
+}
+
+enum wake_cause wake_found(struct wake *wake, int at, enum wake_cause cause) {
+    if (cause == WAKE_POLL) {
+        read_hints(wake, monotonic());
+        cause = wake->slots[at].due == WAKE_HINT ? WAKE_HINT : WAKE_POLL;
+    }
+    return cause;
 }
 
 enum wake_cause wake_take(struct wake *wake, int slot) {

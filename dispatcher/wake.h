@@ -35,4 +35,11 @@ void wake_turn(struct wake *wake);
 /* Why this database is to be looked into now; WAKE_NONE: it isn't. Consumed by the call. */
 enum wake_cause wake_take(struct wake *wake, int slot);
 
+/*
+** A look for this cause found something: what was it that found it? A commit may fall between the
+** last reading of notices and a poll's look; its notice is there by now (it precedes the commit),
+** and would have found it a moment later. What the poll alone found is a notice that never came.
+*/
+enum wake_cause wake_found(struct wake *wake, int slot, enum wake_cause cause);
+
 #endif

@@ -40,14 +40,22 @@ void call_check(struct call *call, int rc) {
     }
 }
 
+/* Has SQLite just said that a table is missing? */
+static bool is_missing(struct call *call, int rc) {
+    return rc == SQLITE_ERROR && strncmp(sqlite3_errmsg(call->db), "no such table", 13) == 0;
+}
+
 static void check_schema(struct call *call, bool needed) {
     sqlite3_stmt *statement = NULL;
     int version = 0;
-    int rc = sqlite3_prepare_v2(call->db, sql_schema_version, -1, &statement, NULL);
+    int rc;
 
-    if (rc != SQLITE_ERROR || strncmp(sqlite3_errmsg(call->db), "no such table", 13) != 0) {
+    if (call->rc != SQLITE_OK) {
+        return;
+    }
+    rc = sqlite3_prepare_v2(call->db, sql_schema_version, -1, &statement, NULL);
+    if (!is_missing(call, rc)) {
         call_check(call, rc);
-        call->has_schema = call->rc == SQLITE_OK;
         version = call_step(call, statement) ? sqlite3_column_int(statement, 0) : 0;
     }
     (void)sqlite3_finalize(statement); /* its error was kept by the step */
@@ -59,31 +67,41 @@ static void check_schema(struct call *call, bool needed) {
     }
 }
 
-void call_open(struct call *call, sqlite3_context *context, const char *function,
-               bool needs_schema) {
+static void set_up(struct call *call, sqlite3_context *context, const char *function) {
     memset(call, 0, sizeof *call);
     call->function = function;
     call->context = context;
     call->db = sqlite3_context_db_handle(context);
     call->last_rowid = sqlite3_last_insert_rowid(call->db);
-    check_schema(call, needs_schema);
+}
+
+void call_open(struct call *call, sqlite3_context *context, const char *function) {
+    set_up(call, context, function);
+    check_schema(call, true);
+}
+
+/* A file without a schema has no table to lock by; what creates one takes the lock itself. */
+static void take_lock(struct call *call) {
+    int rc = sqlite3_exec(call->db, sql_schema_lock, NULL, NULL, NULL);
+
+    if (!is_missing(call, rc)) {
+        call_check(call, rc);
+    }
 }
 
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
                 bool needs_schema) {
-    call_open(call, context, function, needs_schema);
-    if (call->rc != SQLITE_OK) {
-        return;
-    }
+    set_up(call, context, function);
     int rc = sqlite3_exec(call->db, "SAVEPOINT resthook_call", NULL, NULL, NULL);
 
     call->savepoint = rc == SQLITE_OK;
     if (rc != SQLITE_BUSY) { /* BUSY: a statement that writes is under way */
         call_check(call, rc);
     }
-    if (call->has_schema) {
-        call_exec(call, sql_schema_lock, "");
+    if (call->rc == SQLITE_OK) {
+        take_lock(call);
     }
+    check_schema(call, needs_schema);
 }
 
 bool call_end(struct call *call) {
@@ -228,7 +246,7 @@ sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *s
 }
 
 /* The text of a value, mended and cut for an error message. */
-static char *shown_text(const unsigned char *bytes, int length, bool quoted) {
+static char *show(const unsigned char *bytes, int length, bool quoted) {
     struct buffer text = {0};
     char *result = NULL;
     int end = length;
@@ -255,6 +273,10 @@ static char *shown_text(const unsigned char *bytes, int length, bool quoted) {
     return result;
 }
 
+char *shown_text(const char *text) {
+    return text != NULL ? show((const unsigned char *)text, (int)strlen(text), true) : NULL;
+}
+
 char *shown(sqlite3_value *value) {
     int type = sqlite3_value_type(value);
 
@@ -266,8 +288,7 @@ char *shown(sqlite3_value *value) {
     }
     const unsigned char *bytes = sqlite3_value_text(value);
 
-    return bytes != NULL ? shown_text(bytes, sqlite3_value_bytes(value), type == SQLITE_TEXT)
-                         : NULL;
+    return bytes != NULL ? show(bytes, sqlite3_value_bytes(value), type == SQLITE_TEXT) : NULL;
 }
 
 const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what,

@@ -57,9 +57,9 @@ static sqlite3_int64 read_deliver_at(struct call *call, const struct option *opt
     }
     if (at < 0) {
         call_fail(call,
-                  "option deliver_at is '%.80s', expected a time such as '2026-01-31T12:00:00Z' or "
+                  "option deliver_at is %z, expected a time such as '2026-01-31T12:00:00Z' or "
                   "seconds since 1970",
-                  option->text);
+                  shown_text(option->text));
     }
     return at;
 }
@@ -103,7 +103,7 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
     bool number;
 
-    call_open(&call, context, "resthook_emit", true);
+    call_begin(&call, context, "resthook_emit", true);
     const char *event = call_text_argument(&call, argv, 0, "event", EVENT_MAX);
 
     check_emitted(&call, argv, event);

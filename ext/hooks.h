@@ -28,24 +28,19 @@ struct call {
     sqlite3 *db;
     int rc;                   /* SQLITE_OK, or the first error */
     char *error;              /* its message, sqlite3_malloc'ed; NULL: there was no memory for it */
-    bool has_schema;          /* the tables are there */
     bool savepoint;           /* opened here, and to be released or rolled back */
     sqlite3_int64 last_rowid; /* the host's last_insert_rowid(), put back at the end */
 };
 
+/* Starts a call that only reads. There must be a schema, and not a newer one. */
+void call_open(struct call *call, sqlite3_context *context, const char *function);
 /*
-** Starts a call that only reads, or that changes something by one statement. A newer schema fails
-** it; no schema does unless needs_schema is false.
-*/
-void call_open(struct call *call, sqlite3_context *context, const char *function,
-               bool needs_schema);
-/*
-** Starts a call that changes something by several statements, or after it has read: opens a
-** savepoint and takes the write lock while nothing has been read in it. SQLite asks the host's busy
+** Starts a call that changes something: opens a savepoint and takes the write lock before anything
+** is read. SQLite asks the host's busy
 ** handler only then; a transaction that has read and then wants to write gets SQLITE_BUSY at once.
 ** Inside a statement that writes (INSERT ... SELECT f(...), a trigger) SQLite lets no savepoint be
 ** opened: then what several statements did is undone by that statement's own rollback, so check
-** everything before writing anything.
+** everything before writing anything. needs_schema: fails where there is none.
 */
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
                 bool needs_schema);
@@ -76,9 +71,10 @@ const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, c
                                int most);
 /* ms since 1970-01-01, from SQLite's own clock (constant within a statement). */
 sqlite3_int64 call_now(struct call *call);
-/* A value for an error message: at most 80 bytes of it, control characters and invalid UTF-8
-** replaced, sqlite3_malloc'ed; NULL without memory. */
+/* A value, or a text, for an error message: at most 80 bytes of it, control characters and invalid
+** UTF-8 replaced, sqlite3_malloc'ed; NULL without memory. */
 char *shown(sqlite3_value *value);
+char *shown_text(const char *text);
 
 /* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
 sqlite3_int64 newest_event(struct call *call);
@@ -108,13 +104,13 @@ int install_register(sqlite3 *db);   /* resthook_init, _uninstall, _version */
 int settings_register(sqlite3 *db);  /* resthook_set, _get */
 int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_rotate_secret */
 int emit_register(sqlite3 *db);      /* resthook_emit, _ping, _replay */
-int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair, _payload */
-int payload_register(sqlite3 *db);
-int history_register(sqlite3 *db);
+int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair */
+int payload_register(sqlite3 *db);   /* resthook_payload */
+int history_register(sqlite3 *db);   /* the virtual tables */
 
 /* How many watches resthook_repair() would look into: reads only, on any connection that has the
 ** functions. SQLITE_OK, or the code. */
-int watch_count_stale(sqlite3 *db, int *stale); /* the virtual tables */
+int watch_count_stale(sqlite3 *db, int *stale);
 
 /* Fills resthook_setting from the table in settings.c, keeping values. Called by resthook_init. */
 void settings_install(struct call *call);

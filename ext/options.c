@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "render.h"
 
 #define DOCUMENT_MAX (1 << 20)
 
@@ -55,6 +56,20 @@ static void fail_type(struct call *call, const struct option_rule *rule, sqlite3
               secret ? sqlite3_mprintf("something else") : shown(value), type_names[rule->type]);
 }
 
+/* A column's text, invalid UTF-8 replaced; sqlite3_malloc'ed, NULL without memory. */
+static char *mended(sqlite3_stmt *row, int column) {
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    struct buffer buffer = {0};
+    char *copy = NULL;
+
+    if (text != NULL) {
+        render_json(&buffer, text, strlen(text));
+        copy = buffer.failed ? NULL : sqlite3_mprintf("%s", buffer.data != NULL ? buffer.data : "");
+        buffer_free(&buffer);
+    }
+    return copy;
+}
+
 static void take_value(struct call *call, sqlite3_stmt *row, const struct option_rule *rule,
                        struct option *option) {
     const char *json_type = (const char *)sqlite3_column_text(row, 1);
@@ -74,10 +89,11 @@ static void take_value(struct call *call, sqlite3_stmt *row, const struct option
     }
     option->integer = sqlite3_column_int64(row, 2);
     option->number = sqlite3_column_double(row, 2);
-    option->text = sqlite3_mprintf("%s", sqlite3_column_text(row, 2));
+    option->text = mended(row, 2);
     if (option->text == NULL) {
-        call->rc = SQLITE_NOMEM;
-    } else if (strlen(option->text) != (size_t)sqlite3_column_bytes(row, 2)) {
+        call_check(call, SQLITE_NOMEM);
+    } else if (strlen((const char *)sqlite3_column_text(row, 2)) !=
+               (size_t)sqlite3_column_bytes(row, 2)) {
         call_fail(call, "option %s contains a NUL character", rule->key);
     }
 }
@@ -125,15 +141,17 @@ void options_read(struct call *call, sqlite3_value *document, const struct optio
         return;
     }
     sqlite3_stmt *rows = NULL;
+    int rc =
+        sqlite3_prepare_v2(call->db, "SELECT key, type, value FROM json_each(?1)", -1, &rows, NULL);
 
-    if (sqlite3_prepare_v2(call->db, "SELECT key, type, value FROM json_each(?1)", -1, &rows,
-                           NULL) == SQLITE_ERROR) {
-        call_fail(call, "this SQLite (%s) has no JSON functions, which options need",
-                  sqlite3_libversion());
+    if (rc == SQLITE_ERROR) {
+        call_fail(call, "options are read by SQLite's json_each(), which can't be used here: %s",
+                  sqlite3_errmsg(call->db));
         return;
     }
-    if (rows == NULL || sqlite3_bind_value(rows, 1, document) != SQLITE_OK) {
-        call->rc = call->rc == SQLITE_OK ? sqlite3_errcode(call->db) : call->rc;
+    call_check(call, rc);
+    if (rc == SQLITE_OK) {
+        call_check(call, sqlite3_bind_value(rows, 1, document));
     }
     while (call_step(call, rows)) {
         take(call, rows, rules, count, values);

@@ -40,7 +40,11 @@ static void expand(struct call *call, sqlite3_stmt *row) {
         sqlite3_result_null(call->context);
         break;
     case UNEXPANDABLE:
-        call_fail(call, "%s", wrong);
+        if (strstr(wrong, sqlite3_errstr(SQLITE_NOMEM)) != NULL) { /* the host's, not the watch's */
+            call_check(call, SQLITE_NOMEM);
+        } else {
+            call_fail(call, "%s", wrong);
+        }
         break;
     }
     expander_free(expander);
@@ -51,7 +55,7 @@ static void payload(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3_stmt *row;
 
     (void)argc;
-    call_open(&call, context, "resthook_payload", true);
+    call_open(&call, context, "resthook_payload");
     if (sqlite3_value_type(argv[0]) != SQLITE_INTEGER) {
         call_fail(&call, "%z is not the id of an event", shown(argv[0]));
     }

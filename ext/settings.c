@@ -98,7 +98,7 @@ static const struct setting *find(struct call *call, const char *name) {
         known = longer;
     }
     if (name != NULL) {
-        call_fail(call, "there is no setting '%.80s'; known are %s", name,
+        call_fail(call, "there is no setting %z; known are %s", shown_text(name),
                   known != NULL ? known : "others");
     }
     sqlite3_free(known);
@@ -203,7 +203,7 @@ static void get(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_open(&call, context, "resthook_get", true);
+    call_open(&call, context, "resthook_get");
     const struct setting *s = find(&call, call_text_argument(&call, argv, 0, "name", 100));
 
     if (s != NULL) {

@@ -76,7 +76,7 @@ static void check_one_of(struct call *call, const char *key, const char *value,
             return;
         }
     }
-    call_fail(call, "option %s is '%.80s', expected one of %s", key, value, list);
+    call_fail(call, "option %s is %z, expected one of %s", key, shown_text(value), list);
 }
 
 static void check_headers(struct call *call, const char *object) {
@@ -92,7 +92,7 @@ static void check_headers(struct call *call, const char *object) {
         if (name == NULL || type == NULL) {
             call->rc = SQLITE_NOMEM;
         } else if (strcmp(type, "text") != 0 || value == NULL) {
-            call_fail(call, "header '%.80s' is not a text", name);
+            call_fail(call, "header %z is not a text", shown_text(name));
         } else if (++count > HEADERS_MOST) {
             call_fail(call, "there are more than %d headers", HEADERS_MOST);
         } else {
@@ -116,7 +116,10 @@ static void check_options(struct call *call, const struct option *options) {
     if (call->rc != SQLITE_OK) {
         return;
     }
-    if ((o = &options[OPT_SECRET])->text != NULL) {
+    o = &options[OPT_SECRET];
+    if (o->given && o->null) {
+        call_fail(call, "option secret can't be null; resthook_rotate_secret() makes a new one");
+    } else if (o->text != NULL) {
         unsigned char key[SECRET_BYTES_MAX];
 
         if (secret_parse(o->text, strlen(o->text), key, &wrong) == 0) {
@@ -148,8 +151,8 @@ static void check_options(struct call *call, const struct option *options) {
 
         wrong = retry_parse(o->text, strlen(o->text), &schedule);
         if (wrong != NULL) {
-            call_fail(call, "option retry_schedule '%.80s' %s, expected delays such as '0,5s,5m'",
-                      o->text, wrong);
+            call_fail(call, "option retry_schedule %z %s, expected delays such as '0,5s,5m'",
+                      shown_text(o->text), wrong);
         }
     }
     o = &options[OPT_DESCRIPTION];
@@ -169,9 +172,6 @@ static void put(struct call *call, const char *id, const struct option *option, 
 }
 
 static void write_options(struct call *call, const char *id, const struct option *options) {
-    if (options[OPT_SECRET].given && options[OPT_SECRET].null) {
-        call_fail(call, "option secret can't be null; resthook_rotate_secret() makes a new one");
-    }
     put(call, id, &options[OPT_SECRET],
         "UPDATE main.resthook_subscription SET secret = ?2, old_secret = NULL, old_secret_until = "
         "NULL WHERE id = ?1");
@@ -191,6 +191,15 @@ static void write_options(struct call *call, const char *id, const struct option
         "UPDATE main.resthook_subscription SET retry_schedule = ?2 WHERE id = ?1");
     put(call, id, &options[OPT_DESCRIPTION],
         "UPDATE main.resthook_subscription SET description = ?2 WHERE id = ?1");
+}
+
+static bool any_given(const struct option *options) {
+    for (int i = 0; i < OPT_COUNT; i++) {
+        if (options[i].given) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void touch(struct call *call, const char *id) {
@@ -219,7 +228,7 @@ static void add(struct call *call, const char *id, const char *event, const char
 static char *shown_target(sqlite3_value *value) {
     const char *text = (const char *)sqlite3_value_text(value);
 
-    return text != NULL && strchr(text, '@') != NULL
+    return text != NULL && (strchr(text, '@') != NULL || strstr(text, "%40") != NULL)
                ? sqlite3_mprintf("(not shown, there is an @ in it)")
                : shown(value);
 }
@@ -267,7 +276,7 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
         id[sizeof id - 1] = '\0';
     }
     write_options(&call, id, options);
-    if (known != NULL && argc > 2 && sqlite3_value_type(argv[2]) != SQLITE_NULL) {
+    if (known != NULL && any_given(options)) {
         touch(&call, id);
     }
     sqlite3_result_text(context, id, -1, SQLITE_TRANSIENT);
@@ -304,7 +313,9 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
     options_read(&call, argv[1], rules, OPT_COUNT, options);
     check_options(&call, options);
     write_options(&call, id, options);
-    touch(&call, id);
+    if (any_given(options)) {
+        touch(&call, id);
+    }
     sqlite3_result_value(context, argv[0]);
     options_free(options, OPT_COUNT);
     call_end(&call);
@@ -365,7 +376,7 @@ static void secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_open(&call, context, "resthook_secret", true);
+    call_open(&call, context, "resthook_secret");
     const char *id = subscription_argument(&call, argv, true);
     char *text =
         call_text(&call, "SELECT secret FROM main.resthook_subscription WHERE id = ?1", "t", id);

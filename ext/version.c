@@ -50,7 +50,9 @@ void versions_read(struct call *call, struct versions *list) {
 }
 
 void version_fail(struct call *call, int rc, char *error) {
-    if (rc != SQLITE_OK && error != NULL) {
+    if (rc == SQLITE_NOMEM) {
+        call_check(call, rc);
+    } else if (rc != SQLITE_OK && error != NULL) {
         call_fail(call, "%s", error);
     } else if (rc != SQLITE_OK && call->rc == SQLITE_OK) {
         call->rc = rc;

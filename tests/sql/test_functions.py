@@ -131,6 +131,9 @@ def test_every_option_can_be_changed_and_taken_back(db):
     one(db, "SELECT resthook_update(?, ?)", sub, json.dumps(dict.fromkeys(COLUMNS[1:])))
     assert stored(db, sub, *COLUMNS) == (SECRET, "active", None, "bare", None, None, None, None)
     revision = stored(db, sub, "revision")
+    one(db, "SELECT resthook_update(?, NULL)", sub)
+    one(db, "SELECT resthook_update(?, '{}')", sub)
+    assert stored(db, sub, "revision") == revision, "nothing was changed"
     assert subscribe(db, timeout=3) == sub and stored(db, sub, "timeout", "revision") == (3000, revision[0] + 1)
 
 
@@ -292,7 +295,10 @@ def test_temporary_tables_and_other_files_do_not_get_in_the_way(db, tmp_path):
 # Who waits for whom.
 
 
-def test_a_function_waits_for_the_write_lock(db, path):
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_function_waits_for_the_write_lock(db, path, journal, inside):
+    db.execute(f"PRAGMA journal_mode={journal}")
     sub = subscribe(db, event="*")
     writer = sqlite3.connect(path, isolation_level=None)
     for call, *values in [("resthook_subscribe('b.c', ?)", TARGET), ("resthook_pause(?)", sub),
@@ -302,6 +308,8 @@ def test_a_function_waits_for_the_write_lock(db, path):
                           ("resthook_repair()",), ("resthook_unwatch('item')",), ("resthook_unsubscribe(?)", sub),
                           ("resthook_uninstall()",)]:
         db.execute("PRAGMA busy_timeout = 30000")
+        if inside:
+            db.execute("BEGIN")  # deferred: it has read nothing yet
         writer.execute("BEGIN IMMEDIATE")
         result = []
         thread = threading.Thread(target=lambda: result.append(one(db, f"SELECT {call}", *values)))
@@ -311,6 +319,8 @@ def test_a_function_waits_for_the_write_lock(db, path):
         writer.execute("COMMIT")
         thread.join(20)
         assert not thread.is_alive() and len(result) == 1, call
+        if inside:
+            db.execute("COMMIT")
 
 
 def test_reading_functions_take_no_lock(db, path):
@@ -492,6 +502,7 @@ SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!
     ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"headers": {"Authorization": "hunter2\r\n"}})),
     ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"headers": {"Authorization": ["hunter2"]}})),
     ("resthook_subscribe('a.b', ?)", "https://user:hunter2@a.b/"),
+    ("resthook_subscribe('a.b', ?)", "https://user:hunter2%40a.b/"),
 ])
 def test_no_error_shows_a_secret(bad_db, call, value):
     before = dump(bad_db)
@@ -499,6 +510,27 @@ def test_no_error_shows_a_secret(bad_db, call, value):
         bad_db.execute(f"SELECT {call}", (value,))
     assert "hunter2" not in str(error.value) and "c2hvcnQ" not in str(error.value)
     assert dump(bad_db) == before
+
+
+@pytest.mark.parametrize("call, value", [
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"status": "a\n\x1b[31m" + "é" * 100})),
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"retry_schedule": "a\n\x1b[31m" + "é" * 100})),
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"headers": {"é\n" * 100: 1}})),
+    ("resthook_subscribe(?, 'https://a.b/')", "a\n\x1b[31m" + "é" * 20),
+    ("resthook_subscribe('a.b', CAST(? AS TEXT))", b"https://\xff\xfe/"),
+    ("resthook_emit('a.b', '1', ?)", json.dumps({"deliver_at": "a\n\x1b[31m" + "é" * 100})),
+    ("resthook_emit('a.b', CAST(? AS TEXT))", b"\xff\xfe\x00"),
+    ("resthook_set(?, 1)", "a\n\x1b[31m" + "é" * 40),
+])
+def test_an_error_is_clean_text(bad_db, call, value):
+    with pytest.raises(sqlite3.Error) as error:  # python decodes it as UTF-8, strictly
+        bad_db.execute(f"SELECT {call}", (value,))
+    assert not re.search(r"[\x00-\x1f\x7f]", str(error.value))
+
+
+def test_text_that_is_not_utf8_is_mended(db):
+    sub = one(db, "SELECT resthook_subscribe('a.b', 'https://a.b/', CAST(? AS TEXT))", b'{"description":"a\xff"}')
+    assert stored(db, sub, "description") == ("a\ufffd",)
 
 
 def test_without_a_schema_or_with_a_newer_one(path):

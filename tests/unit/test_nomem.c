@@ -1,0 +1,212 @@
+/*
+** test_nomem.c: the extension is a guest: when memory ends in the host, a function of ours returns
+** SQLITE_NOMEM (or does without), the host's transaction can be rolled back, and nothing leaks (the
+** sanitized build looks).
+** SPDX-License-Identifier: MIT
+*/
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "sqlite.h"
+
+int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
+
+/* Thousands in some statements, most of them SQLite's parser's: of those every so many. The
+** sanitized build takes 5 times as long. */
+enum { EVERY_ONE = 300, STRIDE = 17 };
+
+static sqlite3_mem_methods plain;
+static long countdown = -1; /* allocations until one fails; -1: none does */
+static bool failed;
+
+static bool may_allocate(void) {
+    if (countdown >= 0 && countdown-- == 0) {
+        failed = true;
+        return false;
+    }
+    return true;
+}
+
+static void *allocate(int size) {
+    return may_allocate() ? plain.xMalloc(size) : NULL;
+}
+
+static void *reallocate(void *old, int size) {
+    return may_allocate() ? plain.xRealloc(old, size) : NULL;
+}
+
+static sqlite3 *opened(void) {
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    /* Allocations that lookaside serves would not be seen. */
+    assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0), SQLITE_OK);
+    assert_int_equal(sqlite3_resthook_init(db, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+static void run(sqlite3 *db, const char *sql) {
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        fail_msg("%.60s: %s", sql, sqlite3_errmsg(db));
+    }
+}
+
+static const char prepared[] =
+    "CREATE TABLE item(id INTEGER PRIMARY KEY, name, twice AS (name || name));"
+    "SELECT resthook_init();"
+    "SELECT resthook_watch('item', 'insert', 'item.create', '{\"record\":\"always\"}');"
+    "SELECT resthook_subscribe('live', 'https://example.org/');"
+    "SELECT resthook_unsubscribe(resthook_subscribe('ended', 'https://example.org/'));"
+    "SELECT resthook_emit('live', '{}');"
+    "INSERT INTO item(name) VALUES ('x');";
+
+#define LIVE "(SELECT id FROM resthook_subscription WHERE event = 'live')"
+#define OPTIONS                                                                                    \
+    "'{\"secret\":\"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\",\"status\":\"inactive\"," \
+    "\"headers\":{\"a\":\"b\"},\"format\":\"change\",\"max_in_flight\":2,\"timeout\":2.5,"         \
+    "\"retry_schedule\":\"0,1s\",\"description\":\"d\"}'"
+
+static const char *const statements[] = {
+    "SELECT resthook_init()",
+    "SELECT resthook_uninstall()",
+    "SELECT resthook_version()",
+    "SELECT resthook_subscribe('a.*', 'https://example.org/', " OPTIONS ")",
+    "SELECT resthook_subscribe('live', 'https://example.org/', " OPTIONS ")",
+    "SELECT resthook_subscribe('a b', 'https://example.org/')",
+    "SELECT resthook_subscribe('a.b', 'https://u:p@example.org/')",
+    "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"nothing\":1}')",
+    "SELECT resthook_update(" LIVE ", " OPTIONS ")",
+    "SELECT resthook_pause(" LIVE ")",
+    "SELECT resthook_unsubscribe(" LIVE ")",
+    "SELECT resthook_secret(" LIVE ")",
+    "SELECT resthook_rotate_secret(" LIVE ", 5)",
+    "SELECT resthook_emit('a.b', '{\"a\":[1]}', '{\"key\":\"k\",\"deliver_at\":1893456000}')",
+    "INSERT INTO item(name) SELECT resthook_emit('a.b', value) FROM json_each('[1,2]')",
+    "SELECT resthook_ping(" LIVE ")",
+    "SELECT resthook_replay(" LIVE " || '-1')",
+    "SELECT resthook_replay('sub_x-1')",
+    "SELECT resthook_payload(2)",
+    "SELECT resthook_watch('item', 'update of name', 'item.update',"
+    " '{\"fields\":{\"n\":\"NEW.twice\"},\"when\":\"NEW.id > 0\",\"key\":\"OLD.name\","
+    "\"changed\":[\"name\"],\"old\":true}')",
+    "SELECT resthook_watch('nothing', 'insert', 'item.create')",
+    "SELECT resthook_unwatch('item')",
+    "SELECT resthook_repair() FROM (SELECT 1)",
+    "SELECT resthook_set('timeout', '1m')",
+    "SELECT resthook_set('nothing', '1m')",
+    "SELECT resthook_get('retry_schedule')",
+    "SELECT count(*) FROM resthook_deliveries WHERE id = " LIVE " || '-1'",
+    "SELECT count(*) FROM resthook_attempts",
+    "SELECT count(*), group_concat(value) FROM resthook_status",
+};
+
+/* What must be as it was. */
+static int64_t state_of(sqlite3 *db) {
+    sqlite3_stmt *statement;
+    int64_t state;
+
+    assert_int_equal(
+        sqlite3_prepare_v2(
+            db,
+            "SELECT (SELECT count(*) FROM sqlite_master) + 1000 * (SELECT count(*) FROM"
+            " resthook_outbox) + 100000 * (SELECT sum(revision) FROM resthook_subscription)"
+            " + 10000000 * (SELECT count(*) FROM resthook_watch WHERE retired_at IS NULL)"
+            " + 100000000 * (SELECT count(*) FROM resthook_setting WHERE value IS NOT NULL)"
+            " + 1000000000 * (SELECT count(*) FROM resthook_request) + total(id) * 0"
+            " FROM item",
+            -1, &statement, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    state = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return state;
+}
+
+static void survives_without_memory(void **state) {
+    sqlite3 *db = opened();
+    int64_t before;
+
+    (void)state;
+    run(db, prepared);
+    before = state_of(db);
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        int expected;
+
+        run(db, "BEGIN");
+        expected = sqlite3_exec(db, statements[i], NULL, NULL, NULL);
+        run(db, "ROLLBACK");
+        for (long n = 0;; n += n < EVERY_ONE ? 1 : STRIDE) {
+            int rc;
+
+            run(db, "BEGIN");
+            failed = false;
+            countdown = n;
+            rc = sqlite3_exec(db, statements[i], NULL, NULL, NULL);
+            countdown = -1;
+            if (rc != expected && !(failed && rc == SQLITE_NOMEM)) {
+                print_error("%s\nallocation %ld fails: %s\n", statements[i], n, sqlite3_errmsg(db));
+            }
+            assert_true(rc == expected || (failed && rc == SQLITE_NOMEM));
+            if (!sqlite3_get_autocommit(db)) { /* SQLite may have rolled back by itself */
+                run(db, "ROLLBACK");
+            }
+            assert_int_equal(state_of(db), before);
+            if (!failed) {
+                assert_int_equal(rc, expected);
+                break;
+            }
+        }
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void registers_without_memory(void **state) {
+    (void)state;
+    for (long n = 0;; n++) {
+        sqlite3 *db;
+        char *error = NULL;
+        int rc;
+
+        assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+        failed = false;
+        countdown = n;
+        rc = sqlite3_resthook_init(db, &error, NULL);
+        countdown = -1;
+        assert_true(rc == SQLITE_OK || (failed && rc == SQLITE_NOMEM));
+        sqlite3_free(error);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        if (!failed) {
+            assert_int_equal(rc, SQLITE_OK);
+            return;
+        }
+    }
+}
+
+static int replace_allocator(void **state) {
+    sqlite3_mem_methods failing;
+
+    (void)state;
+    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain) != SQLITE_OK) {
+        return -1;
+    }
+    failing = plain;
+    failing.xMalloc = allocate;
+    failing.xRealloc = reallocate;
+    return sqlite3_config(SQLITE_CONFIG_MALLOC, &failing);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(registers_without_memory),
+        cmocka_unit_test(survives_without_memory),
+    };
+
+    return cmocka_run_group_tests(tests, replace_allocator, NULL);
+}
