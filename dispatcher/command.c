@@ -19,7 +19,9 @@ enum option_id {
     OPT_MAX_IN_FLIGHT,
     OPT_CA,
     OPT_PROXY,
+    OPT_DIR,
     OPT_ONCE,
+    OPT_STANDBY,
     OPT_ADOPT,
     OPT_LOG_FORMAT,
     OPT_LOG_LEVEL,
@@ -44,7 +46,11 @@ static const struct {
      required_argument},
     {"proxy", "--proxy URL", "send through this proxy; it decides which addresses are reached",
      OPT_PROXY, required_argument},
+    {"dir", "--dir DIR", "deliver for every database in DIR that has resthook in it", OPT_DIR,
+     required_argument},
     {"once", "--once", "deliver what is due, then exit", OPT_ONCE, no_argument},
+    {"standby", "--standby", "wait for a database that another resthookd delivers for", OPT_STANDBY,
+     no_argument},
     {"adopt", "--adopt[=skip]",
      "take over a copied or restored database: send what is pending, or skip it", OPT_ADOPT,
      optional_argument},
@@ -114,6 +120,12 @@ static int take(struct options *options, int id, const char *value) {
         break;
     case OPT_PROXY:
         options->proxy = value;
+        break;
+    case OPT_DIR:
+        options->directory = value;
+        break;
+    case OPT_STANDBY:
+        options->standby = true;
         break;
     case OPT_ONCE:
         options->once = true;
@@ -187,7 +199,7 @@ int command_read(struct options *options, int argc, char **argv) {
             break;
         }
     }
-    if (options->count == 0) {
+    if (options->count == 0 && (options->directory == NULL || options->command != COMMAND_RUN)) {
         return usage("name a database%s", "");
     }
     if (options->command == COMMAND_SQL && options->count > 2) {

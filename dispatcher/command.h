@@ -26,6 +26,8 @@ struct options {
     struct guard *guard;
     bool allow_http;
     bool once;
+    bool standby;
+    const char *directory; /* --dir; NULL: none */
     enum adopt adopt;
     int max_in_flight;
     const char *ca_file;

@@ -47,6 +47,15 @@ void engine_add(struct engine *engine, struct source *source) {
     engine->sources[engine->count++] = source;
 }
 
+void engine_remove(struct engine *engine, struct source *source) {
+    for (int i = 0; i < engine->count; i++) {
+        if (engine->sources[i] == source) {
+            engine->sources[i] = engine->sources[--engine->count];
+            return;
+        }
+    }
+}
+
 /* Jitter needs no better randomness than this (xorshift32). */
 static uint32_t next_random(struct engine *engine, int64_t now) {
     uint32_t x = engine->random ^ (uint32_t)now;

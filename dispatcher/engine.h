@@ -17,6 +17,7 @@ struct engine *engine_new(struct http *http, struct endpoints *endpoints);
 void engine_free(struct engine *engine); /* nothing may be in flight */
 
 void engine_add(struct engine *engine, struct source *source);
+void engine_remove(struct engine *engine, struct source *source); /* nothing of it is in flight */
 
 /*
 ** One turn at time now: hands back what ended, lets the sources work, starts what may be started.

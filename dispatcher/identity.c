@@ -26,6 +26,8 @@
 /* SQLite locks bytes 0x40000000 to 0x400001ff; ours is where no file has a byte. */
 #define LOCK_BYTE 0x7265737468000000LL
 
+#define PATIENCE 500 /* ms for another program's lock; other databases wait meanwhile */
+
 void identity_boot(char *out) {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, out, 36) : 0;
@@ -104,7 +106,7 @@ char *identity_inspect(const char *path, int *status) {
     struct db app;
     char *wrong;
 
-    db_open(&app, path, true, 2000);
+    db_open(&app, path, true, PATIENCE);
     wrong = inspect(&app, path, status);
     db_close(&app);
     return wrong;
@@ -235,7 +237,7 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
     const char *wrong;
 
     *status = EXIT_IO;
-    db_open(&app, path, true, 5000);
+    db_open(&app, path, true, PATIENCE);
     app_token = read_token(&app);
     side_token = journal_get_text(journal, "token");
     side_path = journal_get_text(journal, "path");

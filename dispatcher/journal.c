@@ -18,6 +18,10 @@
 
 #define JOURNAL_SCHEMA 1
 
+/* ms for the lock of somebody else, who has no business here; the outcomes of all other databases
+** wait meanwhile, and a commit that failed is tried again soon. */
+#define PATIENCE 200
+
 struct journal {
     struct db db;
     bool is_new;
@@ -94,7 +98,7 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         free(journal);
         return NULL;
     }
-    db_open(db, path, false, 5000);
+    db_open(db, path, false, PATIENCE);
     statement = db_prepare(db, "PRAGMA journal_mode=WAL");
     db_run(db, statement);
     db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");

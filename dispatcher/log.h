@@ -2,7 +2,8 @@
 ** log.h: what the dispatcher says, on standard error: one line an occasion, key=value or JSON.
 **
 ** A line begins with time and level, then the message, then pairs. No value can forge a line:
-** control characters are escaped. Nothing secret is ever given to it.
+** control characters are escaped, what is not UTF-8 becomes U+FFFD. Nothing secret is ever given to
+** it.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_LOG_H

@@ -10,17 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "engine.h"
+#include "files.h"
 #include "hooks.h"
 #include "http.h"
 #include "line.h"
-#include "memory.h"
-#include "outbox.h"
 #include "shell.h"
 #include "wake.h"
 
@@ -33,8 +33,7 @@ struct daemon {
     struct endpoints *endpoints;
     struct engine *engine;
     struct wake *wake;
-    struct outbox **outboxes;
-    int count;
+    struct files *files;
     int signals;
     int stops; /* signals to stop that have come */
     int64_t started_at, progress_at;
@@ -71,33 +70,22 @@ static void take_signals(struct daemon *daemon) {
 }
 
 static void show_progress(struct daemon *daemon, int64_t now, bool last) {
-    long long delivered = engine_counts(daemon->engine)->delivered, left = 0;
+    long long delivered = engine_counts(daemon->engine)->delivered;
+    long long left = files_left(daemon->files);
     double seconds = (double)(now - daemon->started_at) / 1000.0;
 
     if (!daemon->terminal || (now < daemon->progress_at && !last)) {
         return;
     }
     daemon->progress_at = now + PROGRESS_EVERY;
-    for (int i = 0; i < daemon->count; i++) {
-        left += outbox_left(daemon->outboxes[i]);
-    }
     double rate = seconds > 0 ? (double)delivered / seconds : 0;
 
     fprintf(stderr, "\r%lld of %lld delivered, %.0f/s, %.0f s left   %s", delivered,
             delivered + left, rate, rate > 0 ? (double)left / rate : 0.0, last ? "\n" : "");
 }
 
-static bool all_held(const struct daemon *daemon) {
-    for (int i = 0; i < daemon->count; i++) {
-        if (outbox_held(daemon->outboxes[i]) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool over(struct daemon *daemon, int64_t now) {
-    if (daemon->stops > 1 || all_held(daemon)) {
+    if (daemon->stops > 1 || files_all_held(daemon->files)) {
         return true;
     }
     if (daemon->stops == 1) {
@@ -118,6 +106,9 @@ static void loop(struct daemon *daemon) {
     for (;;) {
         int64_t now = clock_now();
         int64_t due = engine_turn(daemon->engine, now);
+        int64_t look = files_turn(daemon->files, now);
+
+        due = look < due ? look : due;
 
         if (daemon->options->once) {
             show_progress(daemon, now, false);
@@ -134,46 +125,14 @@ static void loop(struct daemon *daemon) {
     }
 }
 
-/* Opens every database; the first that can't be taken ends the start. Returns -1, or the exit
-** status. */
-static int open_all(struct daemon *daemon) {
-    const struct options *options = daemon->options;
-    struct outbox_options outbox_options = {.adopt = options->adopt, .once = options->once};
+/* An open database takes up to nine descriptors: as many as we may have. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
 
-    daemon->outboxes = xcalloc((size_t)options->count, sizeof(struct outbox *));
-    for (int i = 0; i < options->count; i++) {
-        char *error = NULL;
-        int status = EXIT_IO;
-        struct outbox *outbox = outbox_open(options->names[i], &outbox_options, daemon->endpoints,
-                                            daemon->wake, clock_now(), &error, &status);
-
-        if (outbox == NULL) {
-            fprintf(stderr, "resthookd: %s\n", error);
-            free(error);
-            return status;
-        }
-        daemon->outboxes[daemon->count++] = outbox;
-        engine_add(daemon->engine, outbox_source(outbox));
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* what there is serves else */
     }
-    for (int i = 0; i < daemon->count; i++) {
-        if (outbox_held(daemon->outboxes[i]) == NULL) {
-            log_line(LOG_INFO, "ready", "database", outbox_path(daemon->outboxes[i]), "version",
-                     RESTHOOK_VERSION, NULL);
-        }
-    }
-    return -1;
-}
-
-static int result(struct daemon *daemon) {
-    bool undelivered = engine_counts(daemon->engine)->dead > 0;
-
-    for (int i = 0; i < daemon->count; i++) {
-        if (outbox_held(daemon->outboxes[i]) != NULL) {
-            return EXIT_HELD;
-        }
-        undelivered = undelivered || outbox_unfinished(daemon->outboxes[i]);
-    }
-    return daemon->options->once && undelivered ? EXIT_UNDELIVERED : 0;
 }
 
 static int run(const struct options *options) {
@@ -186,6 +145,7 @@ static int run(const struct options *options) {
                                         .connections = options->max_in_flight * 2};
     int status;
 
+    raise_descriptors();
     daemon.signals = watch_signals();
     daemon.wake = wake_new();
     daemon.http = http_new(&http_options);
@@ -196,18 +156,17 @@ static int run(const struct options *options) {
     daemon.endpoints = endpoints_new(options->max_in_flight, ENDPOINT_MOST);
     daemon.engine = engine_new(daemon.http, daemon.endpoints);
     daemon.started_at = clock_now();
-    status = open_all(&daemon);
+    daemon.files = files_new(options, daemon.engine, daemon.endpoints, daemon.wake);
+    status = files_open(daemon.files, clock_now());
     if (status < 0) {
         loop(&daemon);
         if (options->once) {
             show_progress(&daemon, clock_now(), true);
         }
         engine_cancel(daemon.engine, clock_now());
-        status = result(&daemon);
+        status = files_status(daemon.files, options->once);
     }
-    for (int i = 0; i < daemon.count; i++) {
-        outbox_close(daemon.outboxes[i], clock_now());
-    }
+    files_close(daemon.files, clock_now());
     if (status == 0) {
         log_line(LOG_INFO, "stopped", "delivered#",
                  (long long)engine_counts(daemon.engine)->delivered, NULL);
@@ -216,7 +175,6 @@ static int run(const struct options *options) {
     endpoints_free(daemon.endpoints);
     http_free(daemon.http);
     wake_free(daemon.wake);
-    free(daemon.outboxes);
     close(daemon.signals);
     return status;
 }

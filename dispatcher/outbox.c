@@ -138,6 +138,14 @@ struct source *outbox_source(struct outbox *outbox) {
     return &outbox->source;
 }
 
+void outbox_stop(struct outbox *outbox) {
+    outbox->stopped = true;
+}
+
+int outbox_in_flight(const struct outbox *outbox) {
+    return outbox->in_flight;
+}
+
 const char *outbox_path(const struct outbox *outbox) {
     return outbox->path;
 }

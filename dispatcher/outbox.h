@@ -28,6 +28,8 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
 void outbox_close(struct outbox *outbox, int64_t now);
 
 struct source *outbox_source(struct outbox *outbox);
+void outbox_stop(struct outbox *outbox); /* starts nothing new; what is in flight is finished */
+int outbox_in_flight(const struct outbox *outbox);
 const char *outbox_path(const struct outbox *outbox); /* real path */
 const char *outbox_held(const struct outbox *outbox); /* why nothing is sent; NULL: it isn't held */
 bool outbox_unfinished(struct outbox *outbox);        /* is anything recorded that isn't final? */

@@ -276,6 +276,12 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     if (outbox->held != NULL) {
         return NEVER;
     }
+    if (outbox->stopped) {
+        if (outbox->done_count > 0) {
+            source_flush(outbox, now);
+        }
+        return NEVER;
+    }
     look(outbox, now);
     repair_turn(outbox, now);
     load_due(outbox, now);
@@ -321,7 +327,7 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
     struct sub *sub = (struct sub *)(void *)((char *)line - offsetof(struct sub, line));
     struct pair *pair;
 
-    if (outbox->held != NULL || sub->status != SUB_SENDS ||
+    if (outbox->held != NULL || outbox->stopped || sub->status != SUB_SENDS ||
         (outbox->stalled && outbox->done_count >= STALL)) {
         line_done(line);
         return NULL;

@@ -73,6 +73,7 @@ struct outbox {
     int done_count;
     int64_t done_since; /* when the first of them came */
     int in_flight;
+    bool stopped; /* starts nothing new */
     bool stalled; /* the last commit failed */
     int64_t commit_at, synced_at, beat_at;
     int64_t cursor, anchored;              /* as written */

@@ -99,6 +99,14 @@ int wake_add(struct wake *wake, const char *path) {
     const char *slash = strrchr(path, '/');
     struct slot *slot;
 
+    for (int i = 0; i < wake->count; i++) {
+        if (strncmp(wake->slots[i].directory, path, (size_t)(slash + 1 - path)) == 0 &&
+            wake->slots[i].directory[slash + 1 - path] == '\0' &&
+            strcmp(wake->slots[i].name, slash + 1) == 0) {
+            wake->slots[i].due = WAKE_HINT;
+            return i;
+        }
+    }
     wake->slots = xrealloc(wake->slots, (size_t)(wake->count + 1) * sizeof *wake->slots);
     slot = &wake->slots[wake->count];
     *slot = (struct slot){.due = WAKE_HINT, .stage = BURST};

@@ -24,7 +24,7 @@ struct wake;
 struct wake *wake_new(void); /* NULL: no descriptors left; errno says why */
 void wake_free(struct wake *wake);
 
-/* Watches the database at a real path; returns its slot. Where the directory can't be watched, the
+/* Watches the database at a real path; returns its slot, the same one for the same path. Where the directory can't be watched, the
 ** poll remains. */
 int wake_add(struct wake *wake, const char *path);
 
