@@ -22,13 +22,18 @@ bool format_named(const char *name, enum format *format) {
     return false;
 }
 
+/* RFC 3339 has years of four digits. An emitted row may claim any time: one that can't be is written
+** as the nearest that can. */
+#define LAST_MS INT64_C(253402300799999)
+
 void format_time(int64_t ms, char *out) {
-    time_t seconds = (time_t)(ms / 1000);
+    int64_t bounded = ms < 0 ? 0 : ms > LAST_MS ? LAST_MS : ms;
+    time_t seconds = (time_t)(bounded / 1000);
     struct tm parts;
 
     gmtime_r(&seconds, &parts);
     size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(out + n, 32 - n, ".%03dZ", (int)(ms % 1000));
+    snprintf(out + n, 32 - n, ".%03dZ", (int)(bounded % 1000));
 }
 
 void format_standard(struct buffer *out, const char *event, int64_t created_at, const char *payload,

@@ -19,7 +19,7 @@ enum format { FORMAT_BARE, FORMAT_STANDARD, FORMAT_CLOUDEVENTS, FORMAT_CHANGE, F
 
 bool format_named(const char *name, enum format *format);
 
-/* A moment as "2026-01-02T03:04:05.678Z"; out has 32 bytes. */
+/* A moment as "2026-01-02T03:04:05.678Z" (RFC 3339, years 1970 to 9999); out has 32 bytes. */
 void format_time(int64_t ms, char *out);
 
 /* The standard envelope around a payload. */
@@ -31,7 +31,8 @@ void format_emitted_change(struct buffer *out, const char *payload, size_t lengt
 
 #define FORMAT_HEADERS 6
 /* The ce-* headers of an event as "name: value" texts and a NULL; they are the caller's (free
-** each). */
+** each). The texts stand as they are: event names (event_check), tokens and ids have nothing that
+** CloudEvents' HTTP binding (3.1.3.2) wants percent-encoded. */
 void format_cloudevents_headers(const char *headers[FORMAT_HEADERS], const char *event,
                                 const char *id, const char *source, int64_t created_at);
 

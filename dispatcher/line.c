@@ -246,6 +246,12 @@ static void set_health(struct line *line, bool healthy) {
     }
 }
 
+void line_bound(struct line *line, int most) {
+    unplace(line);
+    line->most = most;
+    place(line);
+}
+
 void line_doubt(struct line *line) {
     unplace(line);
     set_health(line, false);
@@ -343,7 +349,7 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     unplace(line);
     give_back(taken);
     line->proven = healthy;
-    set_health(line, healthy);
+    set_health(line, healthy && line->slow == 0); /* fast answers hide no slow ones */
     if (healthy) {
         line->window = line->window < most ? line->window + 1 : most;
     } else {

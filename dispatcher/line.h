@@ -58,8 +58,9 @@ void endpoints_free(struct endpoints *set); /* every line is closed */
 /* Opens a line at the endpoint named by text ("https://host:443"); it has nothing to send yet. */
 void line_open(struct endpoints *set, struct line *line, struct source *source,
                const char *endpoint, int most);
-void line_close(struct line *line); /* nothing of it is in flight */
-void line_doubt(struct line *line); /* its target is known to have failed last */
+void line_close(struct line *line);           /* nothing of it is in flight */
+void line_bound(struct line *line, int most); /* another bound of its own */
+void line_doubt(struct line *line);           /* its target is known to have failed last */
 
 void line_ready(struct line *line); /* it has something to send */
 void line_done(struct line *line);  /* it has nothing (more) to send now */

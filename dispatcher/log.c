@@ -1,6 +1,6 @@
 /*
 ** log.c: see log.h. A line is built whole and written at once, so that lines of several processes
-** do not mix.
+** do not mix. One that finds no memory is lost.
 ** SPDX-License-Identifier: MIT
 */
 #include "log.h"
@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 4096
+#include "render.h"
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
 static enum log_level threshold = LOG_INFO;
@@ -48,68 +48,60 @@ static void now_text(char *out, size_t room) {
     snprintf(out + n, room - n, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
-struct text {
-    char bytes[LINE_MAX_BYTES];
-    size_t length;
-};
+/* The length of the control character at c, in valid UTF-8; 0: it is none. C1 as well: U+009B does
+** to a terminal what ESC [ does. */
+static size_t control_at(const char *c) {
+    const unsigned char *u = (const unsigned char *)c;
 
-static void put(struct text *line, char c) {
-    if (line->length < sizeof line->bytes - 1) {
-        line->bytes[line->length++] = c;
+    if (u[0] == 0xc2 && u[1] >= 0x80 && u[1] < 0xa0) {
+        return 2;
     }
-}
-
-static void put_text(struct text *line, const char *text) {
-    while (*text != '\0') {
-        put(line, *text++);
-    }
+    return u[0] < ' ' || u[0] == 127 ? 1 : 0;
 }
 
 /* A value is quoted when it has a space, a quote, an equals sign or anything that could end the
 ** line. */
-static void put_value(struct text *line, const char *value) {
+static void put_value(struct buffer *line, const char *value) {
     bool plain = *value != '\0';
 
     for (const char *c = value; *c != '\0'; c++) {
-        plain =
-            plain && (unsigned char)*c > ' ' && *c != '"' && *c != '=' && *c != '\\' && *c != 127;
+        plain = plain && strchr(" \"=\\", *c) == NULL && control_at(c) == 0;
     }
     if (plain) {
-        put_text(line, value);
+        buffer_text(line, value);
         return;
     }
-    put(line, '"');
+    buffer_text(line, "\"");
+    size_t control = 0; /* bytes of a control character that are still to come */
+
     for (const char *c = value; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            put(line, '\\');
-            put(line, *c);
-        } else if ((unsigned char)*c < ' ' || *c == 127) {
-            char escaped[8];
+        char text[5] = {*c};
 
-            snprintf(escaped, sizeof escaped, "\\x%02x", (unsigned char)*c);
-            put_text(line, escaped);
-        } else {
-            put(line, *c);
+        control = control > 0 ? control : control_at(c);
+        if (control > 0) {
+            snprintf(text, sizeof text, "\\x%02x", (unsigned char)*c);
+            control--;
+        } else if (*c == '"' || *c == '\\') {
+            snprintf(text, sizeof text, "\\%c", *c);
         }
+        buffer_text(line, text);
     }
-    put(line, '"');
+    buffer_text(line, "\"");
 }
 
-static void emit(struct text *line) {
-    line->bytes[line->length++] = '\n';
-    if (write(STDERR_FILENO, line->bytes, line->length) < 0) {
-        return; /* there is nowhere left to complain */
-    }
-}
+static void put_json(struct buffer *line, cJSON *object) {
+    char *text = cJSON_PrintUnformatted(object);
 
-static void emit_json(cJSON *object) {
-    char *text = object != NULL ? cJSON_PrintUnformatted(object) : NULL;
-
-    if (text != NULL) {
-        dprintf(STDERR_FILENO, "%s\n", text);
-    }
+    buffer_text(line, text != NULL ? text : "{}");
     cJSON_free(text);
     cJSON_Delete(object);
+}
+
+static void emit(struct buffer *line) {
+    buffer_text(line, "\n");
+    if (!line->failed && write(STDERR_FILENO, line->data, line->length) < 0) {
+        return; /* there is nowhere left to complain */
+    }
 }
 
 void log_line(enum log_level level, const char *message, ...) {
@@ -117,7 +109,7 @@ void log_line(enum log_level level, const char *message, ...) {
         return;
     }
     char time[32], name[40], number[24];
-    struct text line = {.length = 0};
+    struct buffer line = {0}, text = {0};
     cJSON *object = as_json ? cJSON_CreateObject() : NULL;
     const char *key;
     va_list pairs;
@@ -128,11 +120,11 @@ void log_line(enum log_level level, const char *message, ...) {
         cJSON_AddStringToObject(object, "level", names[level]);
         cJSON_AddStringToObject(object, "message", message);
     } else {
-        put_text(&line, time);
-        put(&line, ' ');
-        put_text(&line, names[level]);
-        put(&line, ' ');
-        put_text(&line, message);
+        buffer_text(&line, time);
+        buffer_text(&line, " ");
+        buffer_text(&line, names[level]);
+        buffer_text(&line, " ");
+        buffer_text(&line, message);
     }
     va_start(pairs, message);
     while ((key = va_arg(pairs, const char *)) != NULL) {
@@ -146,21 +138,25 @@ void log_line(enum log_level level, const char *message, ...) {
         if (value == NULL) {
             continue;
         }
+        buffer_clear(&text);
+        render_json(&text, value, strlen(value)); /* mends UTF-8, nothing else */
+        value = text.data != NULL ? text.data : "";
         if (as_json && is_number) {
             cJSON_AddRawToObject(object, name, value);
         } else if (as_json) {
             cJSON_AddStringToObject(object, name, value);
         } else {
-            put(&line, ' ');
-            put_text(&line, name);
-            put(&line, '=');
+            buffer_text(&line, " ");
+            buffer_text(&line, name);
+            buffer_text(&line, "=");
             put_value(&line, value);
         }
     }
     va_end(pairs);
     if (as_json) {
-        emit_json(object);
-    } else {
-        emit(&line);
+        put_json(&line, object);
     }
+    emit(&line);
+    buffer_free(&text);
+    buffer_free(&line);
 }

@@ -128,7 +128,9 @@ static void write_effects(struct retention *r, struct outbox *outbox, int64_t no
     int count = 0;
 
     db_clear(side);
-    if (!begin(r)) {
+    outbox->effects_wait = db_row(side, r->effects);
+    db_reset(r->effects);
+    if (!outbox->effects_wait || !begin(r)) {
         return;
     }
     while (db_row(side, r->effects)) {
@@ -357,14 +359,8 @@ void retention_turn(struct retention *r, struct outbox *outbox, int64_t now) {
     }
     r->next_at = now + EVERY;
     if (quiet) {
-        struct db *side = journal_db(outbox->journal);
-
         r->last_step_at = now;
-        db_clear(side);
-        bool effects = db_row(side, r->effects);
-
-        db_reset(r->effects);
-        if (effects) {
+        if (outbox->effects_wait) {
             write_effects(r, outbox, now);
         } else if (outbox->request_cursor > outbox->requests_deleted) {
             delete_requests(r, outbox, now);

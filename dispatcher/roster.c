@@ -179,6 +179,7 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
     db_run(db, put);
     journal_commit(
         outbox->journal); /* if it fails, the target says 410 once more after a restart */
+    outbox->effects_wait = true;
     end(outbox, sub, now);
     outbox->generation++;
 }
@@ -195,6 +196,7 @@ void roster_open(struct outbox *outbox) {
     outbox->next_known = db_prepare(db, sql_subscription_next);
     outbox->revision = -1;
     outbox->any_held = true;
+    outbox->effects_wait = true;
 }
 
 static void forget(struct outbox *outbox, struct sub *sub) {

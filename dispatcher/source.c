@@ -22,7 +22,8 @@
 #define DUE_AT_ONCE 32   /* rows of one subscription claimed in one turn */
 #define RETRY_COMMIT 500 /* ms before a commit that failed is tried again */
 #define SYNC_EVERY 1000  /* ms between commits that reach the disk */
-#define BEAT_EVERY 1000
+#define BEAT_EVERY 1000  /* ms between signs of life in the side file … */
+#define IDLE_BEAT 5000 /* … while nothing happens: a hundred idle databases cost nothing to see */
 
 static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
@@ -30,7 +31,13 @@ static struct outbox *of(const struct source *source) {
 
 /* ---- recording ---- */
 
-static void write_state(struct outbox *outbox, int64_t now) {
+static int64_t next_beat(const struct outbox *outbox) {
+    bool idle = !outbox->unsynced && outbox->in_flight == 0 && outbox->done_count == 0;
+
+    return outbox->beat_at + (idle ? IDLE_BEAT : BEAT_EVERY);
+}
+
+static void write_state(struct outbox *outbox, bool beat, int64_t now) {
     struct journal *journal = outbox->journal;
     int64_t cursor = window_cursor(&outbox->window);
 
@@ -49,7 +56,7 @@ static void write_state(struct outbox *outbox, int64_t now) {
         journal_set(journal, "wakes_recheck", outbox->wakes[WAKE_RECHECK]);
         journal_set(journal, "wakes_poll", outbox->wakes[WAKE_POLL]);
     }
-    if (now - outbox->beat_at >= BEAT_EVERY) {
+    if (beat) {
         journal_set(journal, "heartbeat_at", now);
         journal_set(journal, "in_flight", outbox->in_flight);
         journal_set(journal, "intact_schema", outbox->intact_schema);
@@ -57,16 +64,15 @@ static void write_state(struct outbox *outbox, int64_t now) {
     }
 }
 
-static void wrote_state(struct outbox *outbox, int64_t now) {
+static void wrote_state(struct outbox *outbox, bool beat, int64_t now) {
     outbox->cursor = window_cursor(&outbox->window);
     outbox->anchored = outbox->check_id;
     outbox->counts_moved = false;
-    if (now - outbox->beat_at >= BEAT_EVERY) {
-        outbox->beat_at = now;
-    }
+    outbox->beat_at = beat ? now : outbox->beat_at;
 }
 
-static bool commit(struct outbox *outbox, int64_t now, bool durable) {
+/* news: it holds more than a sign of life. */
+static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) {
     if (journal_commit(outbox->journal)) {
         if (outbox->stalled) {
             log_line(LOG_INFO, "outcomes are written again", "database", outbox->path, NULL);
@@ -74,6 +80,7 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable) {
         outbox->stalled = false;
         outbox->commit_at = 0;
         outbox->synced_at = durable ? now : outbox->synced_at;
+        outbox->unsynced = !durable && (news || outbox->unsynced);
         return true;
     }
     if (!outbox->stalled) {
@@ -86,18 +93,21 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable) {
 }
 
 void source_flush(struct outbox *outbox, int64_t now) {
-    bool durable = now - outbox->synced_at >= SYNC_EVERY;
+    bool news = outbox->done_count > 0 || outbox->counts_moved ||
+                window_cursor(&outbox->window) != outbox->cursor;
+    bool durable = (news || outbox->unsynced) && now - outbox->synced_at >= SYNC_EVERY;
+    bool beat = now >= next_beat(outbox);
     struct pair *pair;
 
     journal_begin(outbox->journal, durable);
     TAILQ_FOREACH(pair, &outbox->done, done) {
         journal_put(outbox->journal, &pair->outcome);
     }
-    write_state(outbox, now);
-    if (!commit(outbox, now, durable)) {
+    write_state(outbox, beat, now);
+    if (!commit(outbox, now, durable, news)) {
         return;
     }
-    wrote_state(outbox, now);
+    wrote_state(outbox, beat, now);
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
         struct sub *sub = pair->sub;
 
@@ -208,7 +218,7 @@ static void spill(struct outbox *outbox, int64_t now) {
             }
         }
     }
-    if (!commit(outbox, now, false)) {
+    if (!commit(outbox, now, false, true)) {
         return;
     }
     for (event = TAILQ_FIRST(&outbox->window.events); event != NULL;) {
@@ -289,7 +299,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     if (outbox->done_count > 0 && now >= outbox->commit_at &&
         (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE || idle)) {
         source_flush(outbox, now);
-    } else if (now - outbox->beat_at >= BEAT_EVERY && now >= outbox->commit_at) {
+    } else if (now >= next_beat(outbox) && now >= outbox->commit_at) {
         source_flush(outbox, now);
     }
     retention_turn(outbox->retention, outbox, now);
@@ -309,7 +319,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     if (repair_pending(outbox)) {
         due = earliest(due, outbox->repair_at);
     }
-    return earliest(due, outbox->beat_at + BEAT_EVERY);
+    return earliest(due, next_beat(outbox));
 }
 
 static struct pair *next_pair(struct sub *sub) {

@@ -48,6 +48,7 @@ struct outbox {
     int ended;          /* subscriptions that have ended and are not forgotten */
     bool any_held;      /* there may be held rows */
     int64_t stranger; /* up to here the journal has no rows of subscriptions that are not loaded */
+    bool effects_wait;  /* there may be changes to write to app.db */
     sqlite3_stmt *effects, *effect_put, *requests, *requests_taken, *next_known;
     struct agenda agenda;
     struct event_name *names[NAME_BUCKETS];
@@ -75,6 +76,7 @@ struct outbox {
     int in_flight;
     bool stopped; /* starts nothing new */
     bool stalled; /* the last commit failed */
+    bool unsynced; /* the last commit is not yet on the disk */
     int64_t commit_at, synced_at, beat_at;
     int64_t cursor, anchored;              /* as written */
     int64_t request_cursor, request_filed; /* the last request carried out, and its created_at */

@@ -257,7 +257,7 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     sub->updated_at = sqlite3_column_int64(row, COL_UPDATED_AT);
     sub->status = read_status(row);
     sub->to_id = column_or(row, COL_TO_ID, NEVER);
-    sub->line.most = (int)column_or(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most);
+    line_bound(&sub->line, (int)column_or(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
     if (format == NULL || !format_named(format, &sub->format)) {
         wrong = "its format is not known";
     }

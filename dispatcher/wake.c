@@ -95,29 +95,38 @@ static void arm(struct wake *wake) {
     }
 }
 
-int wake_add(struct wake *wake, const char *path) {
-    const char *slash = strrchr(path, '/');
+/* The slot of a path; a new one if there is none. */
+static int slot_of(struct wake *wake, const char *path) {
+    const char *name = strrchr(path, '/') + 1;
+    size_t length = (size_t)(name - path);
     struct slot *slot;
 
     for (int i = 0; i < wake->count; i++) {
-        if (strncmp(wake->slots[i].directory, path, (size_t)(slash + 1 - path)) == 0 &&
-            wake->slots[i].directory[slash + 1 - path] == '\0' &&
-            strcmp(wake->slots[i].name, slash + 1) == 0) {
-            wake->slots[i].due = WAKE_HINT;
+        slot = &wake->slots[i];
+        if (strncmp(slot->directory, path, length) == 0 && slot->directory[length] == '\0' &&
+            strcmp(slot->name, name) == 0) {
             return i;
         }
     }
     wake->slots = xrealloc(wake->slots, (size_t)(wake->count + 1) * sizeof *wake->slots);
     slot = &wake->slots[wake->count];
-    *slot = (struct slot){.due = WAKE_HINT, .stage = BURST};
-    slot->directory = xprintf("%.*s/", (int)(slash - path), path);
-    slot->name = xstrdup(slash + 1);
+    *slot = (struct slot){.stage = BURST, .poll_at = monotonic() + POLL_EVERY};
+    slot->directory = xprintf("%.*s", (int)length, path);
+    slot->name = xstrdup(name);
+    return wake->count++;
+}
+
+int wake_add(struct wake *wake, const char *path) {
+    int number = slot_of(wake, path);
+    struct slot *slot = &wake->slots[number];
+
+    slot->due = WAKE_HINT;
+    /* Of a directory that is watched already this is the same watch; one that was removed and made
+    ** again has none. */
     slot->watch = inotify_add_watch(wake->notify, slot->directory,
                                     IN_MODIFY | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
-    slot->poll_at = monotonic() + POLL_EVERY;
-    wake->count++;
     arm(wake);
-    return wake->count - 1;
+    return number;
 }
 
 void wake_descriptors(const struct wake *wake, int descriptors[2]) {
@@ -203,7 +212,7 @@ void wake_turn(struct wake *wake) {
             slot->due = slot->due == WAKE_NONE ? WAKE_RECHECK : slot->due;
         }
         if (slot->poll_at <= now) {
-            slot->poll_at = now + POLL_EVERY;
+            slot->poll_at = (now / POLL_EVERY + 1) * POLL_EVERY; /* all at once: one wake-up */
             slot->due = slot->due == WAKE_NONE ? WAKE_POLL : slot->due;
         }
     }

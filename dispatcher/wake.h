@@ -24,8 +24,8 @@ struct wake;
 struct wake *wake_new(void); /* NULL: no descriptors left; errno says why */
 void wake_free(struct wake *wake);
 
-/* Watches the database at a real path; returns its slot, the same one for the same path. Where the directory can't be watched, the
-** poll remains. */
+/* Watches the database at a real path; returns its slot, the same one for the same path. Where the
+** directory can't be watched, the poll remains. */
 int wake_add(struct wake *wake, const char *path);
 
 /* Descriptors to wait for: readable when wake_turn has something to do. */

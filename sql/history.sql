@@ -54,7 +54,7 @@ SELECT 'retrying', 0 UNION ALL SELECT 'held', 0 UNION ALL SELECT 'dead', 0
 
 -- name: status_side
 SELECT 'dispatcher', CASE WHEN (SELECT value FROM meta WHERE name = 'heartbeat_at') IS NULL THEN 'never ran'
-   WHEN ?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at') < 10000
+   WHEN ?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at') < 15000
         AND ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) = 0 THEN 'running'
    ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
         max((SELECT value FROM meta WHERE name = 'heartbeat_at'),

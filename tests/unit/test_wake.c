@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -71,7 +72,7 @@ static int remove_folder(void **state) {
 static int begin(void **state) {
     (void)state;
     frozen = 0;
-    frozen = monotonic() + 3600000 * MS; /* no timer goes off while a test runs */
+    frozen = (monotonic() / POLL_EVERY + 3600) * POLL_EVERY; /* no timer goes off meanwhile */
     snprintf(file, sizeof file, "%s/app.db", folder);
     assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
     sql("CREATE TABLE t(a)");
@@ -192,7 +193,7 @@ static void looks_once_when_the_journal_has_gone(void **state) {
             frozen += 90 * MS;
             expect(WAKE_NONE);
         }
-        frozen += 1000 * MS;
+        frozen += 190 * MS;
         expect(WAKE_POLL);
     }
 }
@@ -243,6 +244,7 @@ static void knows_databases_apart(void **state) {
     assert_non_null(mkdtemp(other_folder));
     snprintf(elsewhere, sizeof elsewhere, "%s/app.db", other_folder);
     third = wake_add(wake, elsewhere);
+    assert_int_not_equal(wake_add(wake, "/tmp/app.db"), slot); /* in the directory above */
     assert_int_equal(wake_take(wake, second), WAKE_HINT);
     assert_int_equal(wake_take(wake, third), WAKE_HINT);
     write_file(beside("2-wal"));
@@ -315,6 +317,50 @@ static void polls_what_it_can_not_watch(void **state) {
         wake_turn(wake);
         assert_int_equal(wake_take(wake, unwatched), WAKE_POLL);
     }
+}
+
+static void polls_all_of_them_at_once(void **state) {
+    int second;
+
+    (void)state;
+    frozen += 300 * MS;
+    second = wake_add(wake, beside("2"));
+    wake_take(wake, second);
+    frozen += 1000 * MS; /* the first time a second after it came */
+    expect(WAKE_POLL);
+    assert_int_equal(wake_take(wake, second), WAKE_POLL);
+    frozen += 699 * MS;
+    expect(WAKE_NONE);
+    assert_int_equal(wake_take(wake, second), WAKE_NONE);
+    frozen += 1 * MS;
+    expect(WAKE_POLL);
+    assert_int_equal(wake_take(wake, second), WAKE_POLL);
+    expect_timer(frozen + 1000 * MS);
+}
+
+static void takes_a_database_in_again(void **state) {
+    char again[] = "/tmp/resthook-wake-XXXXXX";
+    char path[64];
+    int number;
+
+    (void)state;
+    assert_non_null(mkdtemp(again));
+    snprintf(path, sizeof path, "%s/app.db", again);
+    number = wake_add(wake, path);
+    assert_int_not_equal(number, slot);
+    assert_int_equal(wake_take(wake, number), WAKE_HINT);
+    assert_int_equal(rmdir(again), 0);
+    wake_turn(wake);
+    assert_int_equal(mkdir(again, 0700), 0); /* another directory of the same name */
+    assert_int_equal(wake_add(wake, path), number);
+    assert_int_equal(wake_take(wake, number), WAKE_HINT);
+    write_file(path);
+    unlink(path);
+    wake_turn(wake);
+    assert_int_equal(wake_take(wake, number), WAKE_HINT);
+    assert_int_equal(wake_add(wake, file), slot);
+    expect(WAKE_HINT);
+    rmdir(again);
 }
 
 /* Sleeps until a descriptor is readable, not longer than ten seconds. */
@@ -396,6 +442,8 @@ int main(void) {
         TEST(keeps_the_first_cause),
         TEST(looks_everywhere_when_hints_were_lost),
         TEST(polls_what_it_can_not_watch),
+        TEST(polls_all_of_them_at_once),
+        TEST(takes_a_database_in_again),
         TEST(wakes_a_sleeper),
         TEST(says_that_no_descriptor_is_left),
     };

@@ -103,6 +103,7 @@ static void is_full_of_events_pairs_or_bytes(void **state) {
     (void)state;
     window_open(&window, 0);
     for (count = 0; !window_full(&window); count++) {
+        assert_in_range(count, 0, 4095);
         pairs[count] = add_pair(add_event(count + 1, 0));
     }
     assert_int_equal(count, 4096);
@@ -113,6 +114,7 @@ static void is_full_of_events_pairs_or_bytes(void **state) {
     }
     event = add_event(5000, 0);
     for (; !window_full(&window); count++) {
+        assert_in_range(count, 0, 16383);
         pairs[count] = add_pair(event);
     }
     assert_int_equal(count, 16384);

@@ -1,0 +1,553 @@
+/*
+** test_line.c: each rule of line.h by itself, and at the end all of them at random, where whoever
+** is served is compared with whoever may be, found by looking at every line.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "line.h"
+#include "source.h"
+
+#define LINES 30
+#define T0 INT64_C(1000000)
+
+static struct endpoints *set;
+static struct line lines[LINES];
+static int opened;
+static struct place places[200];
+static int taken;
+
+static void begin(int most_of_all, int most_of_one) {
+    set = endpoints_new(most_of_all, most_of_one);
+    opened = taken = 0;
+}
+
+/* Opens one that has something to send. */
+static struct line *open_line(const char *endpoint) {
+    struct line *line = &lines[opened++];
+
+    line_open(set, line, NULL, endpoint, 0);
+    line_ready(line);
+    return line;
+}
+
+/* As many, each at an endpoint of its own. */
+static void open_lines(int count) {
+    for (int i = 0; i < count; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "http://h%d:80", opened);
+        open_line(name);
+    }
+}
+
+/* The number of the line that is served, which takes a place; -1: none. */
+static int serve(int64_t now) {
+    struct line *line = endpoints_next(set, now);
+
+    if (line == NULL) {
+        return -1;
+    }
+    place_take(&places[taken++], line, now);
+    return (int)(line - lines);
+}
+
+/* Serves until none may send. Returns how many were served. */
+static int fill(int64_t now) {
+    int count = 0;
+
+    while (serve(now) >= 0) {
+        count++;
+    }
+    return count;
+}
+
+static void finish_all(bool healthy) {
+    for (int i = 0; i < taken; i++) {
+        if (places[i].line != NULL) {
+            place_finish(&places[i], healthy, 0);
+        }
+    }
+    taken = 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    for (int i = 0; i < taken; i++) {
+        if (places[i].line != NULL) {
+            place_drop(&places[i]);
+        }
+    }
+    for (int i = 0; i < opened; i++) {
+        line_close(&lines[i]);
+    }
+    endpoints_free(set);
+    return 0;
+}
+
+static void has_no_more_in_flight_than_places(void **state) {
+    (void)state;
+    begin(5, 100);
+    open_lines(3);
+    assert_int_equal(fill(T0), 5);
+    place_drop(&places[2]);
+    assert_int_equal(fill(T0), 1);
+    finish_all(true);
+    assert_int_equal(fill(T0), 5);
+}
+
+static void has_no_more_at_one_endpoint(void **state) {
+    (void)state;
+    begin(100, 6);
+    for (int i = 0; i < 3; i++) {
+        open_line("http://a:80");
+    }
+    open_line("http://a:81"); /* another one */
+    assert_ptr_equal(lines[0].endpoint, lines[2].endpoint);
+    assert_ptr_not_equal(lines[0].endpoint, lines[3].endpoint);
+    assert_int_equal(fill(T0), 6 + 4);
+    assert_int_equal(lines[3].in_flight, 4);
+    assert_false(line_has_room(&lines[0], T0));
+}
+
+static void opens_with_success_and_shuts_with_failure(void **state) {
+    static const int windows[] = {10, 5, 2, 1, 1};
+    struct line *line;
+
+    (void)state;
+    begin(100, 10);
+    line = open_line("http://a:80");
+    assert_int_equal(fill(T0), 4);
+    finish_all(true); /* each opens it by one */
+    assert_int_equal(fill(T0), 8);
+    finish_all(true);
+    assert_int_equal(fill(T0), 10); /* as many as an endpoint may have */
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(line->window, windows[i]);
+        place_finish(&places[i], false, 0);
+        assert_int_equal(line->window, windows[i + 1]);
+    }
+    for (int i = 4; i < 9; i++) {
+        place_drop(&places[i]); /* unused: it says nothing */
+    }
+    assert_int_equal(line->window, 1);
+    assert_int_equal(fill(T0), 0);
+    place_drop(&places[9]);
+    assert_int_equal(fill(T0), 1);
+}
+
+static void keeps_the_bound_of_a_line(void **state) {
+    (void)state;
+    begin(100, 10);
+    line_open(set, &lines[opened++], NULL, "http://a:80", 2);
+    line_ready(&lines[0]);
+    assert_int_equal(fill(T0), 2);
+    assert_false(line_has_room(&lines[0], T0));
+    line_bound(&lines[0], 3);
+    assert_true(line_has_room(&lines[0], T0));
+    assert_int_equal(fill(T0), 1);
+    place_drop(&places[0]);
+    line_bound(&lines[0], 1); /* while it stands in the queue */
+    assert_int_equal(fill(T0), 0);
+    line_bound(&lines[0], 0);
+    assert_int_equal(fill(T0), 2);
+}
+
+static void leaves_half_of_all_to_the_healthy(void **state) {
+    (void)state;
+    for (int most = 1; most <= 8; most++) {
+        begin(most, 100);
+        open_lines(10);
+        for (int i = 0; i < 9; i++) {
+            line_doubt(&lines[i]);
+        }
+        line_done(&lines[9]);
+        assert_int_equal(fill(T0), (most + 1) / 2);
+        line_ready(&lines[9]);
+        assert_int_equal(fill(T0), most / 2);
+        if (most < 8) {
+            end(NULL);
+        }
+    }
+}
+
+static void leaves_half_of_an_endpoint_to_the_healthy(void **state) {
+    (void)state;
+    begin(100, 8);
+    for (int i = 0; i < 10; i++) {
+        line_doubt(open_line("http://a:80"));
+    }
+    assert_int_equal(fill(T0), 4);
+    assert_false(line_has_room(&lines[9], T0));
+    open_line("http://a:80");
+    assert_true(line_has_room(&lines[10], T0));
+    assert_int_equal(fill(T0), 4);
+    assert_int_equal(lines[10].in_flight, 4);
+}
+
+static void doubts_whose_target_failed_last(void **state) {
+    struct line *line;
+
+    (void)state;
+    begin(100, 10);
+    line = open_line("http://a:80");
+    assert_true(line->healthy); /* it is new */
+    assert_int_equal(fill(T0), 4);
+    place_finish(&places[0], false, 0);
+    assert_false(line->healthy);
+    place_finish(&places[1], true, 0);
+    assert_true(line->healthy);
+    line_doubt(line);
+    assert_false(line->healthy);
+    assert_int_equal(line->window, 1);
+    place_drop(&places[2]);
+    assert_false(line->healthy);
+}
+
+static void gives_back_the_places_of_the_slow(void **state) {
+    (void)state;
+    begin(2, 2);
+    open_lines(3);
+    for (int i = 0; i < 3; i++) {
+        line_bound(&lines[i], 1);
+    }
+    assert_int_equal(serve(T0), 0);
+    assert_int_equal(serve(T0 + 100), 1);
+    assert_int_equal(fill(T0 + SLOW_AFTER - 1), 0);
+    assert_true(lines[0].healthy);
+    assert_int_equal(endpoints_due(set), T0 + SLOW_AFTER);
+    assert_int_equal(serve(T0 + SLOW_AFTER), 2);
+    assert_false(lines[0].healthy); /* it has not answered for a second */
+    assert_int_equal(lines[0].in_flight, 1);
+    assert_true(lines[1].healthy);
+    assert_int_equal(endpoints_due(set), T0 + SLOW_AFTER + 100);
+    place_finish(&places[0], true, 0); /* gives nothing back again */
+    assert_true(lines[0].healthy);
+    assert_int_equal(fill(T0 + SLOW_AFTER), 0);
+}
+
+static void has_so_many_slow_ones_and_no_more(void **state) {
+    (void)state;
+    begin(2, 100);
+    open_lines(20);
+    for (int i = 0; i < 20; i++) {
+        line_bound(&lines[i], 1);
+    }
+    for (int second = 0; second <= SLOW_TIMES; second++) {
+        assert_int_equal(fill(T0 + second * SLOW_AFTER), 2);
+    }
+    assert_int_equal(endpoints_due(set), NEVER); /* nothing to come of waiting */
+    assert_int_equal(fill(T0 + 100 * SLOW_AFTER), 0);
+    place_finish(&places[0], false, 0); /* a slow one ends: the oldest of the others is slow now */
+    assert_int_equal(endpoints_due(set), T0 + (SLOW_TIMES + 1) * SLOW_AFTER);
+    assert_int_equal(fill(T0 + 100 * SLOW_AFTER), 1);
+}
+
+static void asks_an_unknown_target_that_is_slow_no_further(void **state) {
+    struct line *line;
+
+    (void)state;
+    begin(100, 100);
+    line = open_line("http://a:80");
+    assert_int_equal(fill(T0), 4);
+    assert_int_equal(fill(T0 + SLOW_AFTER), 0);
+    assert_int_equal(line->window, 1);
+    finish_all(true);
+    assert_int_equal(line->window, 5);
+    assert_int_equal(fill(T0), 5);
+    place_drop(&places[0]);
+    place_drop(&places[1]);
+    assert_int_equal(fill(T0 + SLOW_AFTER), 2); /* one that has answered is asked on */
+    assert_int_equal(line->window, 5);
+}
+
+static void hides_no_slow_ones_behind_fast_ones(void **state) {
+    struct line *line;
+
+    (void)state;
+    begin(100, 100);
+    line = open_line("http://a:80");
+    assert_int_equal(fill(T0), 4);
+    line_done(line);
+    assert_int_equal(fill(T0 + SLOW_AFTER), 0);
+    place_finish(&places[0], true, 0);
+    assert_false(line->healthy);
+    place_finish(&places[1], true, 0);
+    place_drop(&places[2]);
+    assert_false(line->healthy);
+    place_finish(&places[3], true, 0); /* the last of them */
+    assert_true(line->healthy);
+}
+
+static void expect_turns(const int *turns, int count) {
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(serve(T0), turns[i]);
+    }
+}
+
+static void lines_at_one_endpoint_take_turns(void **state) {
+    static const int turns[] = {0, 1, 2, 0, 1, 2, 0};
+
+    (void)state;
+    begin(100, 100);
+    for (int i = 0; i < 3; i++) {
+        open_line("http://a:80");
+    }
+    expect_turns(turns, 7);
+}
+
+static void endpoints_take_turns(void **state) {
+    static const int turns[] = {0, 3, 1, 3, 2, 3, 0, 3, 1, 2};
+
+    (void)state;
+    begin(100, 100);
+    for (int i = 0; i < 3; i++) {
+        open_line("http://a:80");
+    }
+    open_line("http://b:80"); /* sends as much as the three together, while it may */
+    expect_turns(turns, 10);
+}
+
+static void doubtful_and_healthy_lines_take_turns(void **state) {
+    int doubtful = 0;
+
+    (void)state;
+    begin(100, 100);
+    open_lines(6);
+    for (int i = 0; i < 3; i++) {
+        line_doubt(&lines[i]);
+    }
+    for (int i = 0; i < 6; i++) {
+        doubtful += serve(T0) < 3;
+        assert_in_range(doubtful, (i + 1) / 2, i / 2 + 1);
+    }
+    assert_int_equal(doubtful, 3);
+    assert_in_range(serve(T0), 3, 5); /* the doubtful ones may not, so it is the others' turn */
+    assert_in_range(serve(T0), 3, 5);
+}
+
+static void sends_nothing_before_the_throttle_ends(void **state) {
+    (void)state;
+    begin(100, 100);
+    open_line("http://a:80");
+    open_line("http://a:80");
+    assert_int_equal(serve(T0), 0);
+    assert_int_equal(serve(T0), 1);
+    assert_int_equal(serve(T0), 0);
+    place_finish(&places[0], false, T0 + 500);
+    place_finish(&places[2], false, T0 + 300); /* a shorter one takes nothing back */
+    assert_int_equal(fill(T0 + 499), 3);       /* the other line at the endpoint goes on */
+    assert_int_equal(lines[0].in_flight, 0);
+    assert_false(line_has_room(&lines[0], T0 + 499));
+    assert_int_equal(endpoints_due(set), T0 + 500);
+    line_done(&lines[0]);
+    line_ready(&lines[0]);
+    line_done(&lines[1]);
+    assert_int_equal(fill(T0 + 499), 0);
+    assert_true(line_has_room(&lines[0], T0 + 500));
+    assert_int_equal(serve(T0 + 500), 0);
+    place_finish(&places[taken - 1], true, T0 + 900);
+    assert_int_equal(endpoints_due(set), T0 + 900);
+    assert_int_equal(fill(T0 + 899), 0);
+    assert_true(fill(T0 + 900) > 0);
+}
+
+static void serves_who_has_something_to_send(void **state) {
+    (void)state;
+    begin(100, 100);
+    assert_null(endpoints_next(set, T0));
+    assert_int_equal(endpoints_due(set), NEVER);
+    line_open(set, &lines[opened++], NULL, "http://a:80", 0);
+    assert_int_equal(fill(T0), 0);
+    line_ready(&lines[0]);
+    line_ready(&lines[0]);
+    assert_int_equal(serve(T0), 0);
+    line_done(&lines[0]);
+    line_done(&lines[0]);
+    assert_int_equal(fill(T0), 0);
+    assert_true(line_has_room(&lines[0], T0));
+    line_doubt(&lines[0]); /* changes nothing of that */
+    assert_int_equal(fill(T0), 0);
+}
+
+/* ---- all at random ---- */
+
+#define PLACES 9
+#define MOST 5
+#define ENDPOINTS 7
+#define STEPS 500000
+
+static uint32_t random_below(uint32_t bound) {
+    static uint32_t x = 2463534242U; /* xorshift32: the same each time */
+
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return x % bound;
+}
+
+static void reopen(struct line *line) {
+    char name[32];
+
+    snprintf(name, sizeof name, "http://h%u:80", random_below(ENDPOINTS));
+    line_open(set, line, NULL, name, (int)random_below(4));
+}
+
+/* Places held, at an endpoint or (NULL) in all, by doubtful lines or by every line. */
+static int held(const struct endpoint *endpoint, bool doubtful) {
+    int count = 0;
+
+    for (int i = 0; i < LINES; i++) {
+        if ((endpoint == NULL || lines[i].endpoint == endpoint) &&
+            (!doubtful || !lines[i].healthy)) {
+            count += lines[i].in_flight - lines[i].slow;
+        }
+    }
+    return count;
+}
+
+static bool may_send(const struct line *line, int64_t now) {
+    bool half = held(line->endpoint, true) < (MOST + 1) / 2 && held(NULL, true) < (PLACES + 1) / 2;
+
+    return line->waiting && line->throttle_until <= now && line->in_flight < line->window &&
+           (line->most == 0 || line->in_flight < line->most) &&
+           held(line->endpoint, false) < MOST && held(NULL, false) < PLACES &&
+           (line->healthy || half);
+}
+
+/* What lines and places say of each other, and who is slow. */
+static void compare(int64_t now) {
+    int in_flight[LINES] = {0};
+    int slow[LINES] = {0};
+    int all_slow = 0;
+
+    for (int i = 0; i < taken; i++) {
+        if (places[i].line != NULL) {
+            in_flight[places[i].line - lines]++;
+            slow[places[i].line - lines] += places[i].slow;
+            all_slow += places[i].slow;
+        }
+    }
+    for (int i = 0; i < taken; i++) {
+        if (places[i].line != NULL && !places[i].slow && places[i].taken_at + SLOW_AFTER <= now) {
+            assert_int_equal(all_slow, PLACES * SLOW_TIMES);
+        }
+    }
+    for (int i = 0; i < LINES; i++) {
+        assert_int_equal(lines[i].in_flight, in_flight[i]);
+        assert_int_equal(lines[i].slow, slow[i]);
+        assert_true(lines[i].slow == 0 || !lines[i].healthy);
+        assert_in_range(lines[i].window, 1, MOST);
+    }
+}
+
+static void serve_or_not(int64_t now) {
+    struct line *line = endpoints_next(set, now);
+
+    compare(now);
+    for (int i = 0; line == NULL && i < LINES; i++) {
+        assert_false(may_send(&lines[i], now));
+    }
+    if (line != NULL) {
+        int place = 0;
+
+        assert_true(may_send(line, now));
+        while (place < taken && places[place].line != NULL) {
+            place++;
+        }
+        taken += place == taken;
+        place_take(&places[place], line, now);
+    }
+}
+
+static void end_one(int64_t now) {
+    struct place *place = &places[random_below((uint32_t)taken)];
+
+    if (place->line == NULL) {
+        return;
+    }
+    if (random_below(8) == 0) {
+        place_drop(place);
+    } else {
+        place_finish(place, random_below(3) != 0,
+                     random_below(6) == 0 ? now + random_below(3000) : 0);
+    }
+}
+
+static void obeys_at_random(void **state) {
+    int64_t now = T0;
+
+    (void)state;
+    begin(PLACES, MOST);
+    for (opened = 0; opened < LINES; opened++) {
+        reopen(&lines[opened]);
+    }
+    for (int step = 0; step < STEPS; step++) {
+        struct line *line = &lines[random_below(LINES)];
+
+        switch (random_below(12)) {
+        case 0:
+            now += random_below(400);
+            break;
+        case 1:
+            line_done(line);
+            break;
+        case 2:
+            line_doubt(line);
+            break;
+        case 3:
+            line_bound(line, (int)random_below(4));
+            break;
+        case 4:
+            if (line->in_flight == 0) {
+                line_close(line);
+                reopen(line);
+            }
+            break;
+        case 5:
+        case 6:
+            line_ready(line);
+            break;
+        case 7:
+        case 8:
+            if (taken > 0) {
+                end_one(now);
+            }
+            break;
+        default:
+            serve_or_not(now);
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(has_no_more_in_flight_than_places),
+        TEST(has_no_more_at_one_endpoint),
+        TEST(opens_with_success_and_shuts_with_failure),
+        TEST(keeps_the_bound_of_a_line),
+        TEST(leaves_half_of_all_to_the_healthy),
+        TEST(leaves_half_of_an_endpoint_to_the_healthy),
+        TEST(doubts_whose_target_failed_last),
+        TEST(gives_back_the_places_of_the_slow),
+        TEST(has_so_many_slow_ones_and_no_more),
+        TEST(asks_an_unknown_target_that_is_slow_no_further),
+        TEST(hides_no_slow_ones_behind_fast_ones),
+        TEST(lines_at_one_endpoint_take_turns),
+        TEST(endpoints_take_turns),
+        TEST(doubtful_and_healthy_lines_take_turns),
+        TEST(sends_nothing_before_the_throttle_ends),
+        TEST(serves_who_has_something_to_send),
+        TEST(obeys_at_random),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
