@@ -1,0 +1,147 @@
+"""The catalogue of pitfalls (tests/catalogue/pitfalls.py), run by a writer in C over all settings, and by the stock
+sqlite3 shell. The writer sees exactly what it sees without hooks; the events are those that the row says.
+
+RESTHOOK_WRITER names another writer than the one built here: make matrix runs the catalogue with other SQLites.
+"""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / os.environ.get("RESTHOOK_BUILD", "build")
+sys.path.insert(0, str(ROOT / "tests/catalogue"))
+from pitfalls import PITFALLS  # noqa: E402
+
+SETTINGS = ("trusted_schema", "defensive", "recursive_triggers", "foreign_keys")
+ALL = [dict(zip(SETTINGS, values)) for values in itertools.product((0, 1), repeat=len(SETTINGS))]
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'resthook%' AND name NOT LIKE 'sqlite%'"
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory):
+    """The program, and the version of SQLite that it has."""
+    program = os.environ.get("RESTHOOK_WRITER")
+    if program is None:
+        program = tmp_path_factory.mktemp("writer") / "writer"
+        subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", program, ROOT / "tests/catalogue/writer.c", "-lsqlite3"],
+                       check=True)
+    version = subprocess.run([program, ":memory:"], input="SELECT sqlite_version();", capture_output=True, text=True,
+                             check=True).stdout.split()[2]
+    numbers = [int(part) for part in version.split(".")]
+    return program, numbers[0] * 1000000 + numbers[1] * 1000 + numbers[2]
+
+
+def opened(path):
+    db = sqlite3.connect(path, isolation_level=None)
+    db.enable_load_extension(True)
+    db.load_extension(str(BUILD / "resthook"))
+    return db
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """made(row, journal): the directory with a plain and a hooked database of a row, made once."""
+    cache = {}
+
+    def make(row, journal):
+        if (row["name"], journal) not in cache:
+            directory = tmp_path_factory.mktemp("made")
+            for name in ("plain", "hooked"):
+                db = opened(directory / f"{name}.db")
+                db.execute(f"PRAGMA journal_mode={journal}")
+                db.executescript(row["schema"])
+                if name == "hooked":
+                    db.execute("SELECT resthook_init()")
+                    for table, operation, event, options in row["watches"]:
+                        db.execute("SELECT resthook_watch(?, ?, ?, ?)",
+                                   (table, operation, event, json.dumps({"record": "always", **options})))
+                db.close()
+            cache[row["name"], journal] = directory
+        return cache[row["name"], journal]
+
+    return make
+
+
+def events_of(path):
+    db = opened(path)
+    rows = db.execute("SELECT e.event, resthook_payload(e.id) FROM resthook_events AS e ORDER BY e.id").fetchall()
+    # By their text: 1 and 1.0 are two things.
+    return [[event, json.loads(payload, parse_float=lambda text: float(text))] for event, payload in rows]
+
+
+def text_of(events, unordered=False):
+    texts = [json.dumps(event, sort_keys=True) for event in events]
+    return sorted(texts) if unordered else texts
+
+
+def content(path):
+    """Every table of the application's, with its SQL and its rows."""
+    db = sqlite3.connect(path)
+    db.text_factory = bytes
+    tables = {}
+    for (name,) in db.execute(TABLES).fetchall():
+        quoted = name.decode().replace('"', '""')
+        tables[name] = db.execute(f'SELECT * FROM "{quoted}"').fetchall()
+    return tables
+
+
+def expected(row, settings):
+    return row["events"](settings) if callable(row["events"]) else row["events"]
+
+
+def check(row, directory, tmp_path, settings, run):
+    """run(database) writes, and returns what the writer saw."""
+    seen = {}
+    for name in ("plain", "hooked"):
+        for path in directory.glob(f"{name}.db*"):
+            shutil.copy(path, tmp_path / path.name)
+        seen[name] = run(tmp_path / f"{name}.db")
+    if row.get("loose"):
+        seen = {name: re.sub(r"last_insert_rowid \d+", "", str(text)) for name, text in seen.items()}
+    assert seen["hooked"] == seen["plain"], f"what the writer sees, with {settings}"
+    assert content(tmp_path / "hooked.db") == content(tmp_path / "plain.db")
+    unordered = row.get("unordered", False)
+    assert text_of(events_of(tmp_path / "hooked.db"), unordered) == text_of(expected(row, settings), unordered), settings
+
+
+@pytest.mark.parametrize("row", PITFALLS, ids=[row["name"] for row in PITFALLS])
+def test_in_c(row, writer, made, tmp_path):
+    program, version = writer
+    if version < row.get("since", 0) or sqlite3.sqlite_version_info < (3, row.get("since", 0) // 1000 % 1000):
+        pytest.skip("newer syntax than this SQLite has")
+    # One row of ten thousand is enough under one setting.
+    many = len(row["write"]) and row["name"].startswith("many")
+    for number, settings in enumerate(ALL[:1] if many else ALL):
+        journal = ("WAL", "DELETE")[number % 2 ^ (number // 2) % 2]
+        options = [f"{name}={value}" for name, value in settings.items()] + row.get("attached", False) * ["attached=1"]
+
+        def run(path):
+            return subprocess.run([program, path, *options], input=row["write"], capture_output=True, text=True,
+                                  check=True).stdout
+
+        check(row, made(row, journal), tmp_path, settings, run)
+
+
+@pytest.mark.parametrize("row", [row for row in PITFALLS if not row.get("attached")], ids=lambda row: row["name"])
+def test_in_the_shell(row, made, tmp_path):
+    settings = {"trusted_schema": 0, "defensive": 1, "recursive_triggers": 0, "foreign_keys": 1}
+    version = subprocess.run(["sqlite3", "--version"], capture_output=True, text=True).stdout.split()[0].split(".")
+    if int(version[1]) < row.get("since", 0) // 1000 % 1000:
+        pytest.skip("newer syntax than this SQLite has")
+    before = ".dbconfig trusted_schema off\n.dbconfig defensive on\nPRAGMA foreign_keys = ON;\n.limit length 10000000\n"
+
+    def run(path):
+        done = subprocess.run(["sqlite3", str(path)], input=before + row["write"] + "\n", capture_output=True,
+                              errors="replace", text=True)
+        return done.stdout, done.stderr.replace(str(path), "")
+
+    check(row, made(row, "WAL"), tmp_path, settings, run)
