@@ -96,6 +96,9 @@ model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/mod
 test: ## build and run every test; with SAN=1 or CI=true a second time under the sanitizers
 	@SAN=$(SAN) BUILD=$(BUILD) $(PYTHON) tests/run
 
+matrix: all ## the catalogue of pitfalls with other versions of SQLite (needs npm and the network)
+	$(PYTHON) tests/matrix $(BUILD)
+
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint
 
@@ -115,6 +118,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test lint format install clean help
+.PHONY: all deps demo unit model test matrix lint format install clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)

@@ -26,7 +26,8 @@
 /* One virtual table: its columns and the SQL behind it. */
 struct kind {
     const char *name, *declaration;
-    int delivery_column, event_column, subscription_column; /* to be narrowed by; -1: none */
+    /* To be narrowed by; -1: none. */
+    int delivery_column, event_column, subscription_column, state_column;
     const char *side_sql, *side_event; /* the column of the event's id, for (EVENT) */
     const char *app_sql;               /* NULL: none */
 };
@@ -39,6 +40,7 @@ static const struct kind deliveries = {
     .delivery_column = 0,
     .event_column = 1,
     .subscription_column = 3,
+    .state_column = 5,
     .side_sql = sql_deliveries_side,
     .side_event = "d.event",
     .app_sql = sql_deliveries_app,
@@ -50,6 +52,7 @@ static const struct kind attempts = {
     .delivery_column = 0,
     .event_column = -1,
     .subscription_column = -1,
+    .state_column = -1,
     .side_sql = sql_attempts_side,
     .side_event = "a.event",
 };
@@ -59,6 +62,7 @@ static const struct kind status = {
     .delivery_column = -1,
     .event_column = -1,
     .subscription_column = -1,
+    .state_column = -1,
     .side_sql = sql_status_side,
     .side_event = "",
     .app_sql = sql_status_app,
@@ -125,11 +129,12 @@ static bool can_narrow(sqlite3_index_info *info, int i, int column) {
 ** everything. */
 static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     const struct kind *kind = ((struct table *)base)->kind;
-    const int columns[] = {kind->subscription_column, kind->event_column, kind->delivery_column};
+    const int columns[] = {kind->subscription_column, kind->event_column, kind->delivery_column,
+                           kind->state_column};
     int arguments = 0;
 
     info->idxNum = 0;
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < 4; which++) {
         for (int i = 0; i < info->nConstraint && columns[which] >= 0; i++) {
             if (can_narrow(info, i, columns[which])) {
                 info->idxNum |= 1 << which;
@@ -140,6 +145,7 @@ static int best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     }
     info->estimatedCost = (info->idxNum & BY_DELIVERY) != 0       ? 10
                           : (info->idxNum & BY_EVENT) != 0        ? 1000
+                          : (info->idxNum & BY_STATE) != 0        ? 10000
                           : (info->idxNum & BY_SUBSCRIPTION) != 0 ? 100000
                                                                   : 10000000;
     info->estimatedRows =
@@ -190,10 +196,21 @@ static int fail(struct cursor *cursor, int rc, sqlite3 *from) {
     return rc;
 }
 
+/* Keeps in words what can't be read, which is no error; others are. */
+static int unreadable(struct cursor *cursor, int rc, sqlite3 *from, const char *which) {
+    if (rc == SQLITE_OK || rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT) {
+        return rc;
+    }
+    cursor->unreadable = true;
+    if (cursor->why == NULL) {
+        cursor->why = sqlite3_mprintf("%s can't be read: %s", which, sqlite3_errmsg(from));
+    }
+    return cursor->why != NULL ? SQLITE_OK : SQLITE_NOMEM;
+}
+
 /* Takes both snapshots, app.db's first. What is not there is said in why, and open stays false. */
 static int take_snapshots(struct cursor *cursor, const struct table *table) {
-    int rc =
-        sqlite3_prepare_v2(table->db, "SELECT 1 FROM main.resthook_meta", -1, &cursor->hold, NULL);
+    int rc = sqlite3_prepare_v2(table->db, sql_schema_version, -1, &cursor->hold, NULL);
 
     if (rc == SQLITE_ERROR) { /* no such table */
         cursor->why =
@@ -206,6 +223,11 @@ static int take_snapshots(struct cursor *cursor, const struct table *table) {
     if (rc != SQLITE_OK) {
         return fail(cursor, rc, table->db);
     }
+    if (sqlite3_column_int(cursor->hold, 0) > SCHEMA_VERSION) {
+        cursor->why = sqlite3_mprintf("the schema of this file is newer than this program's %d",
+                                      SCHEMA_VERSION);
+        return cursor->why != NULL ? SQLITE_OK : SQLITE_NOMEM;
+    }
     rc = side_open(table->db, &cursor->side, &cursor->passed, &cursor->why);
     if (rc == SQLITE_NOMEM || (rc != SQLITE_OK && cursor->why == NULL)) {
         return SQLITE_NOMEM;
@@ -216,7 +238,7 @@ static int take_snapshots(struct cursor *cursor, const struct table *table) {
     if (cursor->side != NULL && table->kind == &deliveries) {
         rc = sqlite3_prepare_v2(cursor->side, sql_deliveries_recorded, -1, &cursor->recorded, NULL);
     }
-    return fail(cursor, rc, cursor->side);
+    return unreadable(cursor, rc, cursor->side, "the side file");
 }
 
 /* ---- the rows ---- */
@@ -235,7 +257,7 @@ static int start(struct cursor *cursor, int which, sqlite3 *db, const char *sql,
         rc = sqlite3_bind_int64(*statement, 3, third);
     }
     sqlite3_free(text);
-    return fail(cursor, rc, db);
+    return unreadable(cursor, rc, db, which == ROWS_SIDE ? "the side file" : "the outbox");
 }
 
 /* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown. */
@@ -291,10 +313,13 @@ static int start_both(struct cursor *cursor, const struct table *table,
     int rc = time_now(table->db, &now);
 
     if (rc == SQLITE_OK && cursor->side != NULL) {
-        rc = start(cursor, ROWS_SIDE, cursor->side, kind->side_sql, kind->side_event, narrowing,
-                   now);
+        rc = start(cursor, ROWS_SIDE, cursor->side,
+                   kind == &deliveries && narrowing->state != STATE_ANY ? sql_deliveries_state
+                                                                        : kind->side_sql,
+                   kind->side_event, narrowing, now);
     }
-    if (rc == SQLITE_OK && kind->app_sql != NULL) {
+    if (rc == SQLITE_OK && kind->app_sql != NULL && !narrowing->recorded_only &&
+        (!cursor->unreadable || kind == &status)) {
         rc = start(cursor, ROWS_APP, table->db, kind->app_sql, "o.id", narrowing, cursor->passed);
     }
     return rc;
@@ -316,7 +341,7 @@ static int start_status(struct cursor *cursor, const struct table *table) {
                                    SQLITE_STATIC);
         }
     }
-    if (rc == SQLITE_OK && cursor->side != NULL && cursor->rows[ROWS_APP] != NULL) {
+    if (rc == SQLITE_OK && cursor->rows[ROWS_SIDE] != NULL && cursor->rows[ROWS_APP] != NULL) {
         rc = sqlite3_prepare_v2(cursor->side, sql_status_pending, -1, &pending, NULL);
         if (rc == SQLITE_OK && sqlite3_step(pending) == SQLITE_ROW) {
             rc = sqlite3_bind_value(cursor->rows[ROWS_APP], 4, sqlite3_column_value(pending, 0));

@@ -9,7 +9,10 @@
 #include <string.h>
 
 static void narrow_subscription(struct narrowing *narrowing, const char *id, size_t length) {
-    if (id == NULL || length >= sizeof narrowing->subscription ||
+    if (id != NULL && length >= sizeof narrowing->subscription) {
+        return; /* none of ours is as long: SQLite looks through all there are */
+    }
+    if (id == NULL ||
         (narrowing->by_subscription && (strncmp(narrowing->subscription, id, length) != 0 ||
                                         narrowing->subscription[length] != '\0'))) {
         narrowing->none = true;
@@ -20,6 +23,18 @@ static void narrow_subscription(struct narrowing *narrowing, const char *id, siz
     narrowing->by_subscription = true;
 }
 
+static void narrow_state(struct narrowing *narrowing, const char *state) {
+    static const char *const open_ones[] = {"pending", "retrying", "held"};
+
+    for (int i = 0; state != NULL && i < 3; i++) {
+        if (strcmp(state, open_ones[i]) == 0) {
+            narrowing->state = i;
+        }
+    }
+    narrowing->state = state != NULL && strcmp(state, "dead") == 0 ? STATE_DEAD : narrowing->state;
+    narrowing->recorded_only = state != NULL && strcmp(state, "pending") != 0;
+}
+
 static void narrow_event(struct narrowing *narrowing, sqlite3_int64 event) {
     narrowing->none = narrowing->none || (narrowing->by_event && narrowing->event != event);
     narrowing->event = event;
@@ -28,6 +43,7 @@ static void narrow_event(struct narrowing *narrowing, sqlite3_int64 event) {
 
 void narrowing_read(struct narrowing *narrowing, int by, sqlite3_value **argv) {
     memset(narrowing, 0, sizeof *narrowing);
+    narrowing->state = STATE_ANY;
     if ((by & BY_SUBSCRIPTION) != 0) {
         const char *id = (const char *)sqlite3_value_text(*argv);
 
@@ -42,36 +58,59 @@ void narrowing_read(struct narrowing *narrowing, int by, sqlite3_value **argv) {
         const char *id = (const char *)sqlite3_value_text(*argv);
         const char *dash = id != NULL ? strrchr(id, '-') : NULL;
 
-        narrow_subscription(narrowing, id,
-                            dash != NULL ? (size_t)(dash - id) : sizeof narrowing->subscription);
-        narrow_event(narrowing, dash != NULL ? strtoll(dash + 1, NULL, 10) : 0);
+        argv++;
+        if (dash == NULL) { /* no delivery has such an id */
+            narrowing->none = true;
+            return;
+        }
+        narrow_subscription(narrowing, id, (size_t)(dash - id));
+        narrow_event(narrowing, strtoll(dash + 1, NULL, 10));
+    }
+    if ((by & BY_STATE) != 0) {
+        narrow_state(narrowing, (const char *)sqlite3_value_text(*argv));
     }
 }
 
+/* What stands in the place of a mark. sqlite3_malloc'ed. */
+static char *condition(const struct narrowing *narrowing, const char *mark,
+                       const char *event_column) {
+    if (strcmp(mark, "(SUB)") == 0) {
+        return sqlite3_mprintf(narrowing->by_subscription ? "s.id = ?1" : "1");
+    }
+    if (strcmp(mark, "(EVENT)") == 0) {
+        return narrowing->by_event ? sqlite3_mprintf("%s = ?2", event_column)
+                                   : sqlite3_mprintf("1");
+    }
+    /* The index's own condition first: by it SQLite knows that it may use it. */
+    return sqlite3_mprintf(narrowing->state == STATE_DEAD ? "d.state = 4"
+                                                          : "d.state < 3 AND d.state = %d",
+                           narrowing->state);
+}
+
 char *narrowing_sql(const struct narrowing *narrowing, const char *sql, const char *event_column) {
-    static const char sub_mark[] = "(SUB)", event_mark[] = "(EVENT)";
+    static const char *const marks[] = {"(SUB)", "(EVENT)", "(STATE)"};
     char *text = sqlite3_mprintf("%s", "");
 
     while (text != NULL && *sql != '\0') {
-        const char *sub = strstr(sql, sub_mark), *event = strstr(sql, event_mark);
-        const char *next = sub != NULL && (event == NULL || sub < event) ? sub : event;
-        char *longer;
+        const char *next = NULL, *mark = NULL;
 
-        if (next == NULL) {
-            longer = sqlite3_mprintf("%s%s", text, sql);
-            sql += strlen(sql);
-        } else if (next == sub) {
-            longer = sqlite3_mprintf("%s%.*s%s", text, (int)(next - sql), sql,
-                                     narrowing->by_subscription ? "s.id = ?1" : "1");
-            sql = next + sizeof sub_mark - 1;
-        } else {
-            longer = sqlite3_mprintf("%s%.*s%s%s", text, (int)(next - sql), sql,
-                                     narrowing->by_event ? event_column : "1",
-                                     narrowing->by_event ? " = ?2" : "");
-            sql = next + sizeof event_mark - 1;
+        for (int i = 0; i < 3; i++) {
+            const char *at = strstr(sql, marks[i]);
+
+            if (at != NULL && (next == NULL || at < next)) {
+                next = at;
+                mark = marks[i];
+            }
         }
-        sqlite3_free(text);
-        text = longer;
+        if (next == NULL) {
+            return sqlite3_mprintf("%z%s", text, sql);
+        }
+        char *instead = condition(narrowing, mark, event_column);
+
+        text = instead != NULL ? sqlite3_mprintf("%z%.*s%s", text, (int)(next - sql), sql, instead)
+                               : (sqlite3_free(text), NULL);
+        sqlite3_free(instead);
+        sql = next + strlen(mark);
     }
     return text;
 }

@@ -8,28 +8,48 @@
 */
 #include "side.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #define SIDE_SCHEMA 1
 #define PATIENCE 100 /* ms: the dispatcher's own locks are shorter */
 
+struct head {
+    int schema;
+    sqlite3_int64 cursor;
+    bool foreign; /* has another token than the database */
+};
+
 /* Reads what has to be known before anything else. */
-static int read_head(sqlite3 *side, int *schema, sqlite3_int64 *cursor) {
-    sqlite3_stmt *read = NULL;
+static int read_head(sqlite3 *db, sqlite3 *side, struct head *head) {
+    sqlite3_stmt *read = NULL, *own = NULL;
     int rc = sqlite3_prepare_v2(side,
                                 "SELECT (SELECT value FROM meta WHERE name = 'schema'),"
-                                " (SELECT value FROM meta WHERE name = 'cursor')",
+                                " (SELECT value FROM meta WHERE name = 'cursor'),"
+                                " (SELECT value FROM meta WHERE name = 'token')",
                                 -1, &read, NULL);
 
-    if (rc == SQLITE_OK && sqlite3_step(read) == SQLITE_ROW) {
-        *schema = sqlite3_column_int(read, 0);
-        *cursor = sqlite3_column_int64(read, 1);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_prepare_v2(db, "SELECT value FROM main.resthook_meta WHERE name = 'token'", -1,
+                                &own, NULL);
     }
-    return rc == SQLITE_OK ? sqlite3_finalize(read) : rc;
+    if (rc == SQLITE_OK && sqlite3_step(read) == SQLITE_ROW) {
+        head->schema = sqlite3_column_int(read, 0);
+        head->cursor = sqlite3_column_int64(read, 1);
+        if (sqlite3_step(own) == SQLITE_ROW) {
+            const char *ours = (const char *)sqlite3_column_text(own, 0);
+            const char *its = (const char *)sqlite3_column_text(read, 2);
+
+            head->foreign = ours != NULL && its != NULL && strcmp(ours, its) != 0;
+        }
+    }
+    (void)sqlite3_finalize(own);
+    return sqlite3_finalize(read) != SQLITE_OK && rc == SQLITE_OK ? sqlite3_errcode(side) : rc;
 }
 
-static int open_and_read(const char *path, sqlite3 **side, int *schema, sqlite3_int64 *cursor) {
+static int open_and_read(sqlite3 *db, const char *path, sqlite3 **side, struct head *head) {
     int rc = sqlite3_open_v2(path, side, SQLITE_OPEN_READONLY, NULL);
 
     if (rc == SQLITE_OK) {
@@ -38,14 +58,25 @@ static int open_and_read(const char *path, sqlite3 **side, int *schema, sqlite3_
     if (rc == SQLITE_OK) {
         rc = sqlite3_exec(*side, "BEGIN", NULL, NULL, NULL);
     }
-    return rc == SQLITE_OK ? read_head(*side, schema, cursor) : rc;
+    return rc == SQLITE_OK ? read_head(db, *side, head) : rc;
+}
+
+/* Opening what is no file, a pipe say, could wait for ever. */
+static const char *what_it_is(const char *path) {
+    struct stat info;
+
+    if (lstat(path, &info) != 0) {
+        return "none: no dispatcher has run for this database yet";
+    }
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? NULL : "it is not a file";
 }
 
 int side_open(sqlite3 *db, sqlite3 **side, sqlite3_int64 *cursor, char **why) {
     const char *file = sqlite3_db_filename(db, "main");
     char *real = file != NULL && *file != '\0' ? realpath(file, NULL) : NULL;
     char *path = real != NULL ? sqlite3_mprintf("%s-resthook", real) : NULL;
-    int schema = 0;
+    struct head head = {0};
+    const char *what = NULL;
     int rc = SQLITE_NOTFOUND;
 
     *side = NULL;
@@ -55,19 +86,28 @@ int side_open(sqlite3 *db, sqlite3 **side, sqlite3_int64 *cursor, char **why) {
         *why = sqlite3_mprintf("none: the database has no file of its own");
     } else if (path == NULL) {
         rc = SQLITE_NOMEM;
-    } else if (access(path, F_OK) != 0) {
-        *why = sqlite3_mprintf("none: no dispatcher has run for this database yet");
+    } else if ((what = what_it_is(path)) != NULL && strncmp(what, "none", 4) == 0) {
+        *why = sqlite3_mprintf("%s", what);
+    } else if (what != NULL) {
+        rc = SQLITE_ERROR;
+        *why = sqlite3_mprintf("%s can't be read: %s", path, what);
     } else {
-        rc = open_and_read(path, side, &schema, cursor);
+        rc = open_and_read(db, path, side, &head);
         if (rc != SQLITE_OK) {
             *why = sqlite3_mprintf("%s can't be read: %s", path,
                                    *side != NULL ? sqlite3_errmsg(*side) : sqlite3_errstr(rc));
-        } else if (schema != SIDE_SCHEMA) {
+        } else if (head.schema != SIDE_SCHEMA) {
             rc = SQLITE_ERROR;
             *why =
                 sqlite3_mprintf("%s can't be read: its schema is version %d, this program knows %d",
-                                path, schema, SIDE_SCHEMA);
+                                path, head.schema, SIDE_SCHEMA);
+        } else if (head.foreign) {
+            rc = SQLITE_ERROR;
+            *why = sqlite3_mprintf("%s belongs to another database: a copy or a restore that waits "
+                                   "for resthookd --adopt",
+                                   path);
         }
+        *cursor = head.cursor;
     }
     if (rc != SQLITE_OK) {
         (void)sqlite3_close(*side); /* NULL is fine */

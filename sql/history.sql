@@ -14,6 +14,17 @@ SELECT s.id || '-' || d.event, d.event, e.text, s.id, s.target,
   FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n LEFT JOIN event_name AS e ON e.n = d.name
  WHERE (SUB) AND (EVENT)
 
+-- The same, of one state that has an index. (STATE) is the condition that names it.
+-- name: deliveries_state
+SELECT s.id || '-' || d.event, d.event, e.text, s.id, s.target,
+       CASE d.state WHEN 0 THEN 'pending' WHEN 1 THEN 'retrying' WHEN 2 THEN 'held'
+                    WHEN 3 THEN 'delivered' WHEN 4 THEN 'dead' ELSE 'cancelled' END,
+       d.reason, d.attempts,
+       strftime('%Y-%m-%dT%H:%M:%fZ', d.next_at / 86400000.0 + 2440587.5),
+       d.status, d.error, NULL
+  FROM delivery AS d CROSS JOIN subscription AS s ON s.n = d.sub LEFT JOIN event_name AS e ON e.n = d.name
+ WHERE (STATE) AND (SUB) AND (EVENT)
+
 -- Pairs above the cursor: they have no row yet, or one that deliveries_side shows (recorded says which). A watch's
 -- `when` may still leave some of them out.
 -- name: deliveries_app
@@ -54,7 +65,7 @@ SELECT 'retrying', 0 UNION ALL SELECT 'held', 0 UNION ALL SELECT 'dead', 0
 
 -- name: status_side
 SELECT 'dispatcher', CASE WHEN (SELECT value FROM meta WHERE name = 'heartbeat_at') IS NULL THEN 'never ran'
-   WHEN ?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at') < 15000
+   WHEN abs(?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at')) < 15000
         AND ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) = 0 THEN 'running'
    ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
         max((SELECT value FROM meta WHERE name = 'heartbeat_at'),
@@ -79,7 +90,8 @@ UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' 
 -- ?4 and ?5 are what status_pending said, NULL without a side file.
 -- name: status_app
 SELECT 'pending', ifnull(?4, 0) + (SELECT count(*) FROM (
-  SELECT 1 FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+  SELECT 1 FROM (SELECT id, event, only, watch, created_at FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 50000) AS o
+       LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
        CROSS JOIN main.resthook_subscription AS s
    WHERE o.id > ?3 AND o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
      AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
@@ -93,7 +105,8 @@ SELECT 'oldest_pending_age', CAST((julianday('now') - 2440587.5) * 86400 - (
   SELECT min(created_at) FROM (
     SELECT ?5 AS created_at WHERE ?5 IS NOT NULL
     UNION ALL SELECT * FROM (
-      SELECT o.created_at FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+      SELECT o.created_at FROM (SELECT id, event, only, watch, created_at FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 50000) AS o
+             LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
        WHERE o.id > ?3
          AND EXISTS (SELECT 1 FROM main.resthook_subscription AS s
                       WHERE o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)

@@ -127,8 +127,9 @@ PITFALLS = [
         INSERT INTO item VALUES (1, 2, 3, 4, 5, 6);
     """, [["i", {"new": 1, "old": 2, "v0": 3, "event": 4, "rowid": 5, "payload": 6}]],
         schema='CREATE TABLE item(new, old, v0, event, "rowid", payload);', watches=[("item", "insert", "i", {})]),
+    # Before 3.36 SQLite counts no changes when all of a WITHOUT ROWID table is deleted that has no trigger.
     row("without rowid", "WITHOUT ROWID, composite key", """
-        INSERT INTO pair VALUES (1, 'x', 'n'); UPDATE pair SET name = 'm'; DELETE FROM pair;
+        INSERT INTO pair VALUES (1, 'x', 'n'); UPDATE pair SET name = 'm'; DELETE FROM pair WHERE a = 1;
     """, [["i", {"a": 1, "b": "x", "name": "n"}], ["u", {"a": 1, "b": "x", "name": "m"}], ["d", {"a": 1, "b": "x", "name": "m"}]],
         schema="CREATE TABLE pair(a, b, name, PRIMARY KEY(a, b)) WITHOUT ROWID;",
         watches=[("pair", "insert", "i", {}), ("pair", "update", "u", {}), ("pair", "delete", "d", {})]),
@@ -197,7 +198,7 @@ PITFALLS = [
     row("drop table", "DROP TABLE: no event, no failure", "INSERT INTO item VALUES (1, 'a'); DROP TABLE item;", [i(1, "a")]),
     row("vacuum and reindex", "VACUUM, REINDEX, ANALYZE, integrity_check", """
         INSERT INTO item VALUES (1, 'a'); VACUUM; REINDEX; ANALYZE; PRAGMA integrity_check; PRAGMA foreign_key_check;
-    """, [i(1, "a")], loose=True),  # VACUUM's own last_insert_rowid is a count of tables
+    """, [i(1, "a")], loose=True),  # VACUUM's and REINDEX's own counts are those of the schema
     row("update from", "UPDATE … FROM", """
         INSERT INTO item VALUES (1, 'a'), (2, 'b'); UPDATE item SET name = n.name FROM (SELECT 2 AS id, 'z' AS name) AS n WHERE n.id = item.id;
     """, [i(1, "a"), i(2, "b"), u(2, "z")], since=3033000),
