@@ -125,7 +125,7 @@ def test_options_that_are_not_there_are_refused(connection):
         with pytest.raises(sqlite3.Error, match=key):
             connection.execute("SELECT resthook_subscribe('a.b', 'https://example.com/', ?)", (f'{{"{key}": null}}',))
     for option in re.findall(r"`(--[a-z]+)`", missing):
-        done = subprocess.run([BUILD / "resthookd", option, "x", "y"], stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([BUILD / "resthookd", option, "x", "y"], stderr=subprocess.PIPE, text=True, timeout=10)
         assert done.returncode == 64 and option in done.stderr
 
 
