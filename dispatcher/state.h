@@ -47,8 +47,8 @@ struct outbox {
     int64_t generation; /* counts changes of the roster */
     int ended;          /* subscriptions that have ended and are not forgotten */
     bool any_held;      /* there may be held rows */
-    int64_t stranger; /* up to here the journal has no rows of subscriptions that are not loaded */
-    bool effects_wait;  /* there may be changes to write to app.db */
+    int64_t stranger;  /* up to here the journal has no rows of subscriptions that are not loaded */
+    bool effects_wait; /* there may be changes to write to app.db */
     sqlite3_stmt *effects, *effect_put, *requests, *requests_taken, *next_known;
     struct agenda agenda;
     struct event_name *names[NAME_BUCKETS];
@@ -74,8 +74,8 @@ struct outbox {
     int done_count;
     int64_t done_since; /* when the first of them came */
     int in_flight;
-    bool stopped; /* starts nothing new */
-    bool stalled; /* the last commit failed */
+    bool stopped;  /* starts nothing new */
+    bool stalled;  /* the last commit failed */
     bool unsynced; /* the last commit is not yet on the disk */
     int64_t commit_at, synced_at, beat_at;
     int64_t cursor, anchored;              /* as written */
