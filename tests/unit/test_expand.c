@@ -13,6 +13,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "scarce.h"
+
 #include "expand.h"
 #include "fence.h"
 #include "hooks.h"
@@ -317,26 +319,6 @@ static void guards_functions(void **state) {
 
 /* ---- no memory ---- */
 
-static sqlite3_mem_methods plain;
-static long countdown = -1; /* allocations until one fails; -1: none does */
-static bool failed;
-
-static bool may_allocate(void) {
-    if (countdown >= 0 && countdown-- == 0) {
-        failed = true;
-        return false;
-    }
-    return true;
-}
-
-static void *allocate(int size) {
-    return may_allocate() ? plain.xMalloc(size) : NULL;
-}
-
-static void *reallocate(void *old, int size) {
-    return may_allocate() ? plain.xRealloc(old, size) : NULL;
-}
-
 static int64_t number(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement;
     int64_t value;
@@ -409,16 +391,11 @@ static void expand_without_memory(sqlite3 *db, long n) {
 ** fails says so, nothing leaks (the sanitizer's word), and what was there goes on. */
 static void survives_without_memory(void **state) {
     static void (*const stages[])(sqlite3 *, long) = {watch_without_memory, expand_without_memory};
-    sqlite3_mem_methods methods;
     sqlite3 *db;
 
     (void)state;
     sqlite3_shutdown();
-    assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain), SQLITE_OK);
-    methods = plain;
-    methods.xMalloc = allocate;
-    methods.xRealloc = reallocate;
-    assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &methods), SQLITE_OK);
+    assert_int_equal(make_memory_scarce(), 0);
     db = open_with("insert", "{}");
     run(db,
         "ALTER TABLE t ADD COLUMN g AS (a || '!'); INSERT INTO t(id, a, b) VALUES (1, 'a', 'b')");

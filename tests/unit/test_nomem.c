@@ -14,33 +14,13 @@
 
 #include <cmocka.h>
 
-#include "sqlite.h"
+#include "scarce.h"
 
 int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
 /* Thousands in some statements, most of them SQLite's parser's: of those every so many. The
 ** sanitized build takes 5 times as long. */
 enum { EVERY_ONE = 300, STRIDE = 17 };
-
-static sqlite3_mem_methods plain;
-static long countdown = -1; /* allocations until one fails; -1: none does */
-static bool failed;
-
-static bool may_allocate(void) {
-    if (countdown >= 0 && countdown-- == 0) {
-        failed = true;
-        return false;
-    }
-    return true;
-}
-
-static void *allocate(int size) {
-    return may_allocate() ? plain.xMalloc(size) : NULL;
-}
-
-static void *reallocate(void *old, int size) {
-    return may_allocate() ? plain.xRealloc(old, size) : NULL;
-}
 
 static sqlite3 *opened(void) {
     sqlite3 *db;
@@ -190,16 +170,8 @@ static void registers_without_memory(void **state) {
 }
 
 static int replace_allocator(void **state) {
-    sqlite3_mem_methods failing;
-
     (void)state;
-    if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain) != SQLITE_OK) {
-        return -1;
-    }
-    failing = plain;
-    failing.xMalloc = allocate;
-    failing.xRealloc = reallocate;
-    return sqlite3_config(SQLITE_CONFIG_MALLOC, &failing);
+    return make_memory_scarce();
 }
 
 int main(void) {
