@@ -20,7 +20,7 @@ static sqlite3 *db;
 
 static int setting(const char *option) {
     const char *equals = strchr(option, '=');
-    int value = equals != NULL ? atoi(equals + 1) : 0;
+    int value = equals != NULL ? (int)strtol(equals + 1, NULL, 10) : 0;
     char sql[100];
 
     if (equals == NULL) {
@@ -50,8 +50,12 @@ static char *all_of(FILE *file) {
     while (text != NULL && (got = fread(text + length, 1, room - length, file)) > 0) {
         length += got;
         if (length == room) {
-            room *= 2;
-            text = realloc(text, room + 1);
+            char *longer = realloc(text, (room *= 2) + 1);
+
+            if (longer == NULL) {
+                free(text);
+            }
+            text = longer;
         }
     }
     if (text != NULL) {

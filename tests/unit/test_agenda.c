@@ -88,7 +88,7 @@ static int compare_times(const void *a, const void *b) {
 
 /* Everything that is there comes out once, in order. Returns how much it was. */
 static int drain(void) {
-    int64_t due[SUBS];
+    int64_t due[SUBS] = {0};
     int count = 0;
 
     for (int i = 0; i < SUBS; i++) {

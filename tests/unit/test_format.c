@@ -132,7 +132,7 @@ static void shows_an_emitted_event_as_a_change(void **state) {
 static void writes_the_headers_of_a_cloudevent(void **state) {
     static const char *const wanted[] = {
         "ce-specversion: 1.0",        "ce-id: 8f_12_1767323045678", "ce-source: /resthook/8f01",
-        "ce-type: enrollment.create", "ce-time: " NOW_TEXT,
+        "ce-type: enrollment.create", ("ce-time: " NOW_TEXT),
     };
     const char *headers[FORMAT_HEADERS] = {[FORMAT_HEADERS - 1] = "x"};
 

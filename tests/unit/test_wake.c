@@ -410,21 +410,22 @@ static void wakes_a_sleeper(void **state) {
 static void says_that_no_descriptor_is_left(void **state) {
     struct rlimit before;
     struct rlimit none;
-    int next = dup(0);
+    int unused = dup(0);
+    rlim_t next = (rlim_t)unused;
 
     (void)state;
-    close(next);
+    close(unused);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    for (int left = 0; left < 2; left++) {
+    for (rlim_t left = 0; left < 2; left++) {
         none = before;
-        none.rlim_cur = (rlim_t)(next + left);
+        none.rlim_cur = next + left;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
         errno = 0;
         assert_null(wake_new());
         assert_int_equal(errno, EMFILE);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-        assert_int_equal(dup(0), next); /* nothing stayed open */
-        close(next);
+        assert_int_equal(dup(0), unused); /* nothing stayed open */
+        close(unused);
     }
 }
 
