@@ -3,9 +3,9 @@
 **
 ** Whatever a call did is undone when it fails: by its savepoint, or, where there is none, because
 ** the one statement that changes something is atomic by itself. Every error has a message that
-** begins with the function's name; SQLite's own texts are passed on behind it. Out of memory is
-** SQLITE_NOMEM. The texts that functions here return are the caller's, to be freed with
-** sqlite3_free.
+** begins with the function's name, is of bounded length and clean UTF-8; SQLite's own texts are
+** passed on behind it. Out of memory is SQLITE_NOMEM. The texts that functions here return are the
+** caller's, to be freed with sqlite3_free.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdarg.h>
@@ -15,7 +15,41 @@
 #include "render.h"
 #include "sql.h"
 
-#define SHOWN_MAX 80
+#define SHOWN_MAX 80    /* bytes of a value in a message */
+#define MESSAGE_MAX 800 /* of all of it */
+
+/* Appends at most `most` bytes of a text, cut between characters, with invalid UTF-8 replaced and
+** control characters too. Returns true when it was all of it. */
+static bool append_clean(struct buffer *out, const char *text, int length, int most) {
+    int end = length;
+
+    if (end > most) {
+        for (end = most; end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80; end--) {
+            /* not in the middle of a character */
+        }
+    }
+    render_json(out, text, (size_t)end);
+    for (size_t i = 0; i < out->length; i++) {
+        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 127) {
+            out->data[i] = '?';
+        }
+    }
+    return end == length;
+}
+
+/* Keeps an error, with its message unless there is no memory for that. */
+static void keep(struct call *call, int rc, const char *text) {
+    struct buffer clean = {0};
+
+    call->rc = rc;
+    if (!append_clean(&clean, text, (int)strlen(text), MESSAGE_MAX)) {
+        buffer_text(&clean, "…");
+    }
+    if (!clean.failed) {
+        call->error = sqlite3_mprintf("%s: %s", call->function, clean.data);
+    }
+    buffer_free(&clean);
+}
 
 void call_fail(struct call *call, const char *format, ...) {
     va_list arguments;
@@ -23,9 +57,10 @@ void call_fail(struct call *call, const char *format, ...) {
     va_start(arguments, format);
     char *text = sqlite3_vmprintf(format, arguments); /* wanted or not: %z frees */
     va_end(arguments);
-    if (call->rc == SQLITE_OK) {
-        call->error = text != NULL ? sqlite3_mprintf("%s: %s", call->function, text) : NULL;
-        call->rc = call->error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
+    if (call->rc == SQLITE_OK && text != NULL) {
+        keep(call, SQLITE_ERROR, text);
+    } else if (call->rc == SQLITE_OK) {
+        call->rc = SQLITE_NOMEM;
     }
     sqlite3_free(text);
 }
@@ -34,9 +69,10 @@ void call_check(struct call *call, int rc) {
     if (call->rc != SQLITE_OK || rc == SQLITE_OK) {
         return;
     }
-    call->rc = rc;
-    if (rc != SQLITE_NOMEM) {
-        call->error = sqlite3_mprintf("%s: %s", call->function, sqlite3_errmsg(call->db));
+    if (rc == SQLITE_NOMEM) {
+        call->rc = rc;
+    } else {
+        keep(call, rc, sqlite3_errmsg(call->db));
     }
 }
 
@@ -89,9 +125,59 @@ static void take_lock(struct call *call) {
     }
 }
 
+static sqlite3_stmt *prepare(struct call *call, const char *sql, const char **rest) {
+    sqlite3_stmt *statement = NULL;
+
+    if (call->rc == SQLITE_OK) {
+        call_check(call, sqlite3_prepare_v2(call->db, sql, -1, &statement, rest));
+    }
+    return statement;
+}
+
+/*
+** What a failed call is ended by must be prepared before it begins: after sqlite3_interrupt(), and
+** without memory, SQLite prepares nothing, and a savepoint that stays open keeps the write lock. A
+** transaction of our own is rolled back as a whole.
+*/
+static void prepare_endings(struct call *call) {
+    call->outermost = sqlite3_get_autocommit(call->db) != 0;
+    call->undo = prepare(call, call->outermost ? "ROLLBACK" : "ROLLBACK TO resthook_call", NULL);
+    call->release = prepare(call, "RELEASE resthook_call", NULL);
+    /* An authorizer may deny it; then an interrupted call stays as it is. */
+    (void)sqlite3_prepare_v2(call->db, "BEGIN IMMEDIATE", -1, &call->abandon, NULL);
+}
+
+static int finish_by(sqlite3_stmt *ending) {
+    int rc = sqlite3_step(ending);
+
+    (void)sqlite3_reset(ending); /* says the same again */
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/*
+** While an interrupt lasts SQLite starts no statement, ROLLBACK neither; but a statement that would
+** write takes the whole transaction back when it is interrupted, the host's too: what SQLite does
+** with any interrupted write (sqlite3_interrupt). Without an interrupt that statement fails, since
+** there is a transaction, and does nothing.
+*/
+static void undo(struct call *call) {
+    int rc = finish_by(call->undo);
+
+    if (!call->outermost && (rc == SQLITE_OK || rc == SQLITE_INTERRUPT)) {
+        rc = finish_by(call->release);
+    }
+    if (rc == SQLITE_INTERRUPT && sqlite3_get_autocommit(call->db) == 0) {
+        (void)finish_by(call->abandon);
+    }
+}
+
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
                 bool needs_schema) {
     set_up(call, context, function);
+    prepare_endings(call);
+    if (call->rc != SQLITE_OK) {
+        return;
+    }
     int rc = sqlite3_exec(call->db, "SAVEPOINT resthook_call", NULL, NULL, NULL);
 
     call->savepoint = rc == SQLITE_OK;
@@ -106,21 +192,24 @@ void call_begin(struct call *call, sqlite3_context *context, const char *functio
 
 bool call_end(struct call *call) {
     if (call->savepoint && call->rc == SQLITE_OK) {
-        call_check(call, sqlite3_exec(call->db, "RELEASE resthook_call", NULL, NULL, NULL));
+        call_check(call, finish_by(call->release));
     }
     if (call->savepoint && call->rc != SQLITE_OK) {
-        /* A second failure has nothing to add to the first, which is what is reported. */
-        (void)sqlite3_exec(call->db, "ROLLBACK TO resthook_call; RELEASE resthook_call", NULL, NULL,
-                           NULL);
+        undo(call); /* if it fails too, that has nothing to add to what is reported */
     }
+    (void)sqlite3_finalize(call->undo);
+    (void)sqlite3_finalize(call->release);
+    (void)sqlite3_finalize(call->abandon);
     sqlite3_set_last_insert_rowid(call->db, call->last_rowid);
     if (call->rc == SQLITE_OK) {
         return true;
     }
-    if (call->error == NULL) {
+    if (call->error != NULL) {
+        sqlite3_result_error(call->context, call->error, -1);
+        sqlite3_result_error_code(call->context, call->rc);
+    } else if (call->rc == SQLITE_NOMEM) {
         sqlite3_result_error_nomem(call->context);
     } else {
-        sqlite3_result_error(call->context, call->error, -1);
         sqlite3_result_error_code(call->context, call->rc);
     }
     sqlite3_free(call->error);
@@ -138,20 +227,13 @@ static void bind_all(struct call *call, sqlite3_stmt *statement, const char *typ
                                    SQLITE_TRANSIENT);
         } else if (types[i] == 'i') {
             rc = sqlite3_bind_int64(statement, i + 1, va_arg(arguments, sqlite3_int64));
+        } else if (types[i] == 'd') {
+            rc = sqlite3_bind_double(statement, i + 1, va_arg(arguments, double));
         } else if (types[i] == 'v') {
             rc = sqlite3_bind_value(statement, i + 1, va_arg(arguments, sqlite3_value *));
         }
         call_check(call, rc);
     }
-}
-
-static sqlite3_stmt *prepare(struct call *call, const char *sql, const char **rest) {
-    sqlite3_stmt *statement = NULL;
-
-    if (call->rc == SQLITE_OK) {
-        call_check(call, sqlite3_prepare_v2(call->db, sql, -1, &statement, rest));
-    }
-    return statement;
 }
 
 static sqlite3_stmt *prepare_bound(struct call *call, const char *sql, const char *types,
@@ -245,36 +327,38 @@ sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *s
     return value;
 }
 
-/* The text of a value, mended and cut for an error message. */
-static char *show(const unsigned char *bytes, int length, bool quoted) {
-    struct buffer text = {0};
-    char *result = NULL;
-    int end = length;
+static bool holds(const char *text, int length, const char *part) {
+    return memmem(text, (size_t)length, part, strlen(part)) != NULL;
+}
 
-    if (end > SHOWN_MAX) {
-        for (end = SHOWN_MAX; end > 0 && (bytes[end] & 0xc0) == 0x80; end--) {
-            /* not in the middle of a character */
-        }
+/* Has it what a secret has, or a URL with a user's name and password? */
+static bool may_be_secret(const char *text, int length) {
+    return holds(text, length, "whsec_") ||
+           (holds(text, length, ":") &&
+            (holds(text, length, "@") || holds(text, length, "%40")));
+}
+
+/* The text of a value, mended and cut for an error message. */
+static char *show(const char *text, int length, bool quoted) {
+    struct buffer clean = {0};
+    char *result = NULL;
+
+    if (may_be_secret(text, length)) {
+        return sqlite3_mprintf("(not shown: it may hold a secret)");
     }
-    render_json(&text, (const char *)bytes, (size_t)end);
-    for (size_t i = 0; i < text.length; i++) {
-        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127) {
-            text.data[i] = '?';
-        }
+    bool whole = append_clean(&clean, text, length, SHOWN_MAX);
+
+    if (!clean.failed && !whole) {
+        result = sqlite3_mprintf("'%s…' (%d bytes)", clean.data, length);
+    } else if (!clean.failed) {
+        result = sqlite3_mprintf(quoted ? "'%s'" : "%s", clean.data);
     }
-    if (text.failed) {
-        result = NULL;
-    } else if (end < length) {
-        result = sqlite3_mprintf("'%s…' (%d bytes)", text.data, length);
-    } else {
-        result = sqlite3_mprintf(quoted ? "'%s'" : "%s", text.data);
-    }
-    buffer_free(&text);
+    buffer_free(&clean);
     return result;
 }
 
 char *shown_text(const char *text) {
-    return text != NULL ? show((const unsigned char *)text, (int)strlen(text), true) : NULL;
+    return text != NULL ? show(text, (int)strlen(text), true) : NULL;
 }
 
 char *shown(sqlite3_value *value) {
@@ -286,9 +370,9 @@ char *shown(sqlite3_value *value) {
     if (type == SQLITE_BLOB) {
         return sqlite3_mprintf("a BLOB of %d bytes", sqlite3_value_bytes(value));
     }
-    const unsigned char *bytes = sqlite3_value_text(value);
+    const char *text = (const char *)sqlite3_value_text(value);
 
-    return bytes != NULL ? show(bytes, sqlite3_value_bytes(value), type == SQLITE_TEXT) : NULL;
+    return text != NULL ? show(text, sqlite3_value_bytes(value), type == SQLITE_TEXT) : NULL;
 }
 
 const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what,

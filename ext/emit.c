@@ -10,9 +10,11 @@
 #include "hooks.h"
 #include "json.h"
 #include "options.h"
+#include "sql.h"
 
 enum { OPT_KEY, OPT_DELIVER_AT, OPT_COUNT };
 
+#define NESTED_MAX 16
 #define LATEST 253402300799LL /* 9999-12-31T23:59:59Z, seconds */
 
 /* deliver_at is ISO 8601 text or seconds since 1970, so its type is looked at here and not by a
@@ -51,9 +53,7 @@ static sqlite3_int64 read_deliver_at(struct call *call, const struct option *opt
         at = (sqlite3_int64)(option->number * 1000.0);
     } else if (!number && option->text[0] >= '0' && option->text[0] <= '9' &&
                strchr(option->text, '-') != NULL) {
-        at = call_int(call, -1,
-                      "SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER)", "t",
-                      option->text);
+        at = call_int(call, -1, sql_time_of, "t", option->text);
     }
     if (at < 0) {
         call_fail(call,
@@ -92,6 +92,24 @@ static void check_emitted(struct call *call, sqlite3_value **argv, const char *e
     }
 }
 
+/*
+** A trigger on the outbox, or on what that one's writes lead to, may call resthook_emit again: each
+** time SQLite runs once more on the C stack, and its own limit on triggers does not count that.
+*/
+static void check_nesting(struct call *call) {
+    int depth = 0;
+
+    for (sqlite3_stmt *s = NULL; (s = sqlite3_next_stmt(call->db, s)) != NULL;) {
+        const char *sql = sqlite3_stmt_busy(s) != 0 ? sqlite3_sql(s) : NULL;
+
+        depth += sql != NULL && strcmp(sql, sql_emit_add) == 0;
+    }
+    if (depth >= NESTED_MAX) {
+        call_fail(call, "a trigger on what it writes calls it again, more than %d deep",
+                  NESTED_MAX);
+    }
+}
+
 /* The id of the row that this call just wrote; call_end puts the host's own last_insert_rowid()
 ** back. */
 static void result_id(struct call *call) {
@@ -112,10 +130,8 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
                  options);
     sqlite3_int64 deliver_at = read_deliver_at(&call, &options[OPT_DELIVER_AT], number);
 
-    call_exec(&call,
-              "INSERT INTO main.resthook_outbox(event, payload, key, deliver_at) VALUES (?1, ?2, "
-              "?3, nullif(?4, 0))",
-              "tvti", event, argv[1], options[OPT_KEY].text, deliver_at);
+    check_nesting(&call);
+    call_exec(&call, sql_emit_add, "tvti", event, argv[1], options[OPT_KEY].text, deliver_at);
     result_id(&call);
     options_free(options, OPT_COUNT);
     call_end(&call);
@@ -127,18 +143,14 @@ static void ping(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     call_begin(&call, context, "resthook_ping", true);
     const char *id = call_text_argument(&call, argv, 0, "id", 100);
-    sqlite3_int64 live = call_int(
-        &call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1", "t", id);
+    sqlite3_int64 live = call_int(&call, -1, sql_subscription_live, "t", id);
 
     if (live < 0) {
         call_fail(&call, "there is no subscription %z", shown(argv[0]));
     } else if (live == 0) {
         call_fail(&call, "subscription %z has ended", shown(argv[0]));
     }
-    call_exec(&call,
-              "INSERT INTO main.resthook_outbox(event, payload, only)"
-              " VALUES ('resthook.ping', '{\"subscription\":\"' || ?1 || '\"}', ?1)",
-              "t", id);
+    call_exec(&call, sql_emit_ping, "t", id);
     result_id(&call);
     call_end(&call);
 }
@@ -172,8 +184,7 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
                   shown(argv[0]));
     }
     sqlite3_int64 live =
-        call_int(&call, -1, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1",
-                 "t", call.rc == SQLITE_OK ? subscription : NULL);
+        call_int(&call, -1, sql_subscription_live, "t", call.rc == SQLITE_OK ? subscription : NULL);
 
     if (live < 0) {
         call_fail(&call, "delivery %z: there is no such subscription", shown(argv[0]));
@@ -183,10 +194,7 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
     if (call_int(&call, 0, "SELECT 1 FROM main.resthook_outbox WHERE id = ?1", "i", event) == 0) {
         call_fail(&call, "delivery %z: its event is no longer in the outbox", shown(argv[0]));
     }
-    call_exec(&call,
-              "INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES "
-              "('replay', ?1, ?2, ?3)",
-              "tii", subscription, event, call_now(&call));
+    call_exec(&call, sql_request_replay, "tii", subscription, event, call_now(&call));
     sqlite3_result_value(context, argv[0]);
     call_end(&call);
 }

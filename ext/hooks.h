@@ -26,9 +26,13 @@ struct call {
     const char *function; /* "resthook_subscribe" */
     sqlite3_context *context;
     sqlite3 *db;
-    int rc;                   /* SQLITE_OK, or the first error */
-    char *error;              /* its message, sqlite3_malloc'ed; NULL: there was no memory for it */
-    bool savepoint;           /* opened here, and to be released or rolled back */
+    int rc;             /* SQLITE_OK, or the first error */
+    char *error;        /* its message, sqlite3_malloc'ed; NULL: there was no memory for it */
+    bool savepoint;     /* opened here, and to be released or rolled back */
+    bool outermost;     /* it is the transaction */
+    sqlite3_stmt *undo; /* what ends it: see call.c */
+    sqlite3_stmt *release;
+    sqlite3_stmt *abandon;
     sqlite3_int64 last_rowid; /* the host's last_insert_rowid(), put back at the end */
 };
 
@@ -36,25 +40,26 @@ struct call {
 void call_open(struct call *call, sqlite3_context *context, const char *function);
 /*
 ** Starts a call that changes something: opens a savepoint and takes the write lock before anything
-** is read. SQLite asks the host's busy
-** handler only then; a transaction that has read and then wants to write gets SQLITE_BUSY at once.
-** Inside a statement that writes (INSERT ... SELECT f(...), a trigger) SQLite lets no savepoint be
-** opened: then what several statements did is undone by that statement's own rollback, so check
-** everything before writing anything. needs_schema: fails where there is none.
+** is read. SQLite asks the host's busy handler only then; a transaction that has read and then
+** wants to write gets SQLITE_BUSY at once. Inside a statement that writes (INSERT ... SELECT
+** f(...), a trigger) SQLite lets no savepoint be opened: then what several statements did is undone
+** by that statement's own rollback, so check everything before writing anything. needs_schema:
+** fails where there is none.
 */
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
                 bool needs_schema);
 /* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the
 ** result was set by the caller before. Returns true on success. */
 bool call_end(struct call *call);
-/* Fails the call: "FUNCTION: message". Never give it a secret. Of sqlite3_mprintf's formats %z
-** frees its text, here too when the call had failed before: "id is %z", shown(argv[0]). */
+/* Fails the call: "FUNCTION: message", cut at 800 bytes, control characters and invalid UTF-8
+** replaced. Never give it a secret. Of sqlite3_mprintf's formats %z frees its text, here too when
+** the call had failed before: "id is %z", shown(argv[0]). */
 void call_fail(struct call *call, const char *format, ...);
 /* Keeps an error code of SQLite's with its text; SQLITE_OK is none. */
 void call_check(struct call *call, int rc);
 /* Runs sql with bound arguments, one letter each: 't' const char* (NULL is NULL), 'i'
-** sqlite3_int64, 'v' sqlite3_value*, 'n' NULL (takes no argument). Of several statements the
-** arguments are the first one's. */
+** sqlite3_int64, 'd' double, 'v' sqlite3_value*. Of several statements the arguments are the first
+** one's. */
 void call_exec(struct call *call, const char *sql, const char *types, ...);
 /* The same, for a query: the first column of the first row as text (sqlite3_free it; NULL: no row
 ** or NULL), or as an integer (otherwise: no row or NULL). */
@@ -72,7 +77,8 @@ const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, c
 /* ms since 1970-01-01, from SQLite's own clock (constant within a statement). */
 sqlite3_int64 call_now(struct call *call);
 /* A value, or a text, for an error message: at most 80 bytes of it, control characters and invalid
-** UTF-8 replaced, sqlite3_malloc'ed; NULL without memory. */
+** UTF-8 replaced, sqlite3_malloc'ed; NULL without memory. What looks like a secret, or has a ':' and
+** an '@' as a URL with a password has, is not shown. */
 char *shown(sqlite3_value *value);
 char *shown_text(const char *text);
 

@@ -27,10 +27,7 @@ static int drop_watch_triggers(struct call *call) {
     int count = 0;
     char *sql;
 
-    while ((sql = call_text(call,
-                            "SELECT 'DROP TRIGGER main.\"' || name || '\"' FROM main.sqlite_master"
-                            " WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' LIMIT 1",
-                            "")) != NULL) {
+    while ((sql = call_text(call, sql_watch_trigger_drop, "")) != NULL) {
         call_exec(call, sql, "");
         sqlite3_free(sql);
         if (call->rc != SQLITE_OK) {
@@ -50,12 +47,6 @@ static void uninstall(sqlite3_context *context, int argc, sqlite3_value **argv) 
     call_begin(&call, context, "resthook_uninstall", false);
     count = drop_watch_triggers(&call);
     call_exec(&call, sql_uninstall, "");
-    if (call_int(&call, 0, "SELECT count(*) FROM main.sqlite_master WHERE name = 'sqlite_sequence'",
-                 "") != 0) {
-        call_exec(&call,
-                  "DELETE FROM main.sqlite_sequence WHERE name LIKE 'resthook\\_%' ESCAPE '\\'",
-                  "");
-    }
     sqlite3_result_int(context, count);
     call_end(&call);
 }

@@ -8,6 +8,7 @@
 
 #include "hooks.h"
 #include "retry.h"
+#include "sql.h"
 
 enum setting_type { SETTING_INTEGER, SETTING_DURATION, SETTING_SCHEDULE };
 
@@ -54,31 +55,9 @@ static const struct setting {
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
 void settings_install(struct call *call) {
-    for (int i = 0; i < SETTINGS; i++) {
-        const struct setting *s = &settings[i];
-        bool bounded = s->type != SETTING_SCHEDULE;
-
-        call_exec(call,
-                  "INSERT OR IGNORE INTO main.resthook_setting(name, type, unit, help) VALUES (?1, "
-                  "'', '', '')",
-                  "t", s->name);
-        call_exec(call,
-                  "UPDATE main.resthook_setting SET type = ?2, unit = ?3, standard = CASE WHEN ?2 "
-                  "= 'schedule' THEN ?4"
-                  " ELSE CAST(?4 AS NUMERIC) END, help = ?5 WHERE name = ?1",
-                  "ttttt", s->name, type_names[s->type], s->unit, s->standard, s->help);
-        if (bounded) {
-            char *least = sqlite3_mprintf("%.15g", s->least),
-                 *most = sqlite3_mprintf("%.15g", s->most);
-
-            call_exec(call,
-                      "UPDATE main.resthook_setting SET least = CAST(?2 AS NUMERIC), most = "
-                      "CAST(?3 AS NUMERIC)"
-                      " WHERE name = ?1",
-                      "ttt", s->name, least, most);
-            sqlite3_free(least);
-            sqlite3_free(most);
-        }
+    for (const struct setting *s = settings; s < settings + SETTINGS; s++) {
+        call_exec(call, sql_setting_install, "ttttddt", s->name, type_names[s->type], s->unit,
+                  s->standard, s->least, s->most, s->help);
     }
 }
 
@@ -98,27 +77,22 @@ static const struct setting *find(struct call *call, const char *name) {
         known = longer;
     }
     if (name != NULL) {
-        call_fail(call, "there is no setting %z; known are %s", shown_text(name),
-                  known != NULL ? known : "others");
+        call_fail(call, "there is no setting %z; known are %z", shown_text(name), known);
+    } else {
+        sqlite3_free(known);
     }
-    sqlite3_free(known);
     return NULL;
 }
 
 char *setting_text(struct call *call, const char *name) {
-    return call_text(call,
-                     "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1",
-                     "t", name);
+    return call_text(call, sql_setting_value, "t", name);
 }
 
 sqlite3_int64 setting_int(struct call *call, const char *name) {
-    return call_int(call, 0,
-                    "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1",
-                    "t", name);
+    return call_int(call, 0, sql_setting_value, "t", name);
 }
 
-static void check_schedule(struct call *call, const struct setting *s, sqlite3_value *value,
-                           const char *given) {
+static void set_schedule(struct call *call, const struct setting *s, sqlite3_value *value) {
     struct retry_schedule schedule;
     const char *wrong = "is not text";
 
@@ -127,14 +101,14 @@ static void check_schedule(struct call *call, const struct setting *s, sqlite3_v
                             (size_t)sqlite3_value_bytes(value), &schedule);
     }
     if (wrong != NULL) {
-        call_fail(call, "%s %s %s, expected delays such as '0, 5s, 5m, 2h'", s->name, given, wrong);
+        call_fail(call, "%s %z %s, expected delays such as '0, 5s, 5m, 2h'", s->name, shown(value),
+                  wrong);
     }
     call_exec(call, "UPDATE main.resthook_setting SET value = ?2 WHERE name = ?1", "tv", s->name,
               value);
 }
 
-static void check_number(struct call *call, const struct setting *s, sqlite3_value *value,
-                         const char *given) {
+static void set_number(struct call *call, const struct setting *s, sqlite3_value *value) {
     int type = sqlite3_value_type(value);
     double number = sqlite3_value_double(value);
     bool ok = type == SQLITE_INTEGER || (type == SQLITE_FLOAT && s->type == SETTING_DURATION);
@@ -147,26 +121,16 @@ static void check_number(struct call *call, const struct setting *s, sqlite3_val
         number = (double)ms / 1000.0;
     }
     if (!ok || number < s->least || number > s->most) {
-        char *range = sqlite3_mprintf("%s is %s, expected a %s of %s from %.15g to %.15g", s->name,
-                                      given, s->type == SETTING_INTEGER ? "whole number" : "number",
-                                      s->unit, s->least, s->most);
-
-        call_fail(call, "%s", range != NULL ? range : s->name);
-        sqlite3_free(range);
-        return;
+        call_fail(call, "%s is %z, expected a %s of %s from %.15g to %.15g", s->name, shown(value),
+                  s->type == SETTING_INTEGER ? "whole number" : "number", s->unit, s->least,
+                  s->most);
     }
-    char *text = sqlite3_mprintf("%.15g", number);
-
-    call_exec(call, "UPDATE main.resthook_setting SET value = CAST(?2 AS NUMERIC) WHERE name = ?1",
-              "tt", s->name, text);
-    sqlite3_free(text);
+    call_exec(call, sql_setting_number, "td", s->name, number);
 }
 
 /* The value in force, with its type. */
 static void result(struct call *call, const char *name) {
-    sqlite3_stmt *row = call_prepare(
-        call, "SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1", "t",
-        name);
+    sqlite3_stmt *row = call_prepare(call, sql_setting_value, "t", name);
 
     if (call_step(call, row)) {
         sqlite3_result_value(call->context, sqlite3_column_value(row, 0));
@@ -180,22 +144,18 @@ static void set(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     call_begin(&call, context, "resthook_set", true);
     const struct setting *s = find(&call, call_text_argument(&call, argv, 0, "name", 100));
-    char *given = shown(argv[1]);
 
-    if (given == NULL) {
-        call.rc = SQLITE_NOMEM;
-    } else if (s != NULL && sqlite3_value_type(argv[1]) == SQLITE_NULL) {
+    if (s != NULL && sqlite3_value_type(argv[1]) == SQLITE_NULL) {
         call_exec(&call, "UPDATE main.resthook_setting SET value = NULL WHERE name = ?1", "t",
                   s->name);
     } else if (s != NULL && s->type == SETTING_SCHEDULE) {
-        check_schedule(&call, s, argv[1], given);
+        set_schedule(&call, s, argv[1]);
     } else if (s != NULL) {
-        check_number(&call, s, argv[1], given);
+        set_number(&call, s, argv[1]);
     }
     if (s != NULL) {
         result(&call, s->name);
     }
-    sqlite3_free(given);
     call_end(&call);
 }
 

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "retry.h"
 #include "secret.h"
+#include "sql.h"
 #include "url.h"
 
 enum {
@@ -164,33 +165,15 @@ static void check_options(struct call *call, const struct option *options) {
 
 /* ---- writing ---- */
 
-/* Sets one column from its key, where it was given; null is the default. */
-static void put(struct call *call, const char *id, const struct option *option, const char *sql) {
-    if (option->given) {
-        call_exec(call, sql, "tt", id, option->text);
-    }
-}
-
+/* Writes what was given; null is the default. */
 static void write_options(struct call *call, const char *id, const struct option *options) {
-    put(call, id, &options[OPT_SECRET],
-        "UPDATE main.resthook_subscription SET secret = ?2, old_secret = NULL, old_secret_until = "
-        "NULL WHERE id = ?1");
-    put(call, id, &options[OPT_STATUS],
-        "UPDATE main.resthook_subscription SET status = ifnull(?2, 'active'), reason = NULL WHERE "
-        "id = ?1");
-    put(call, id, &options[OPT_HEADERS],
-        "UPDATE main.resthook_subscription SET headers = ?2 WHERE id = ?1");
-    put(call, id, &options[OPT_FORMAT],
-        "UPDATE main.resthook_subscription SET format = ifnull(?2, 'bare') WHERE id = ?1");
-    put(call, id, &options[OPT_MAX_IN_FLIGHT],
-        "UPDATE main.resthook_subscription SET max_in_flight = CAST(?2 AS INTEGER) WHERE id = ?1");
-    put(call, id, &options[OPT_TIMEOUT],
-        "UPDATE main.resthook_subscription SET timeout = CAST(round(CAST(?2 AS REAL) * 1000) AS "
-        "INTEGER) WHERE id = ?1");
-    put(call, id, &options[OPT_RETRY_SCHEDULE],
-        "UPDATE main.resthook_subscription SET retry_schedule = ?2 WHERE id = ?1");
-    put(call, id, &options[OPT_DESCRIPTION],
-        "UPDATE main.resthook_subscription SET description = ?2 WHERE id = ?1");
+    const struct option *o = options;
+
+#define GIVEN(at) (sqlite3_int64) o[at].given, o[at].text
+    call_exec(call, sql_subscription_options, "titititititititit", id, GIVEN(OPT_SECRET),
+              GIVEN(OPT_STATUS), GIVEN(OPT_HEADERS), GIVEN(OPT_FORMAT), GIVEN(OPT_MAX_IN_FLIGHT),
+              GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION));
+#undef GIVEN
 }
 
 static bool any_given(const struct option *options) {
@@ -202,36 +185,16 @@ static bool any_given(const struct option *options) {
     return false;
 }
 
-static void touch(struct call *call, const char *id) {
-    call_exec(
-        call,
-        "UPDATE main.resthook_subscription SET revision = revision + 1,"
-        " updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE id = ?1",
-        "t", id);
-}
-
 static void add(struct call *call, const char *id, const char *event, const char *target) {
     char secret[SECRET_TEXT_MAX];
     sqlite3_int64 now = call_now(call);
 
     make_secret(secret);
-    call_exec(call,
-              "INSERT INTO main.resthook_subscription(id, event, target, secret, from_id, "
-              "created_at, updated_at)"
-              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
-              "ttttii", id, event, target, secret, newest_event(call), now);
+    call_exec(call, sql_subscription_add, "ttttii", id, event, target, secret, newest_event(call),
+              now);
 }
 
 /* ---- the functions ---- */
-
-/* A target for an error message; what may be a password is not shown. */
-static char *shown_target(sqlite3_value *value) {
-    const char *text = (const char *)sqlite3_value_text(value);
-
-    return text != NULL && (strchr(text, '@') != NULL || strstr(text, "%40") != NULL)
-               ? sqlite3_mprintf("(not shown, there is an @ in it)")
-               : shown(value);
-}
 
 static void check_event_and_target(struct call *call, sqlite3_value **argv, const char *event,
                                    const char *target) {
@@ -245,39 +208,37 @@ static void check_event_and_target(struct call *call, sqlite3_value **argv, cons
                   shown(argv[0]), wrong);
     } else if ((wrong = url_check(target, strlen(target), NULL)) != NULL) {
         call_fail(call, "target %z %s, expected a URL such as https://example.com/hook",
-                  shown_target(argv[1]), wrong);
+                  shown(argv[1]), wrong);
     }
 }
 
 static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct option options[OPT_COUNT];
-    char id[4 + ID_LENGTH + 1];
+    char new_id[4 + ID_LENGTH + 1];
     struct call call;
 
     call_begin(&call, context, "resthook_subscribe", true);
     const char *event = call_text_argument(&call, argv, 0, "event", EVENT_MAX);
-    const char *target = call_text_argument(&call, argv, 1, "target", URL_MAX - 1);
+    const char *target = call_text_argument(&call, argv, 1, "target", URL_MAX);
 
     check_event_and_target(&call, argv, event, target);
     options_read(&call, argc > 2 ? argv[2] : NULL, rules, OPT_COUNT, options);
     check_options(&call, options);
-    char *known = call_text(&call,
-                            "SELECT id FROM main.resthook_subscription WHERE event = ?1 AND target "
-                            "= ?2 AND to_id IS NULL",
-                            "tt", event, target);
+    char *known = call_text(&call, sql_subscription_find, "tt", event, target);
+    const char *id = known;
 
     if (known == NULL) {
-        make_id(id);
+        make_id(new_id);
+        id = new_id;
         if (call.rc == SQLITE_OK) {
             add(&call, id, event, target);
         }
-    } else {
-        memcpy(id, known, sizeof id);
-        id[sizeof id - 1] = '\0';
     }
-    write_options(&call, id, options);
-    if (known != NULL && any_given(options)) {
-        touch(&call, id);
+    if (any_given(options)) {
+        write_options(&call, id, options);
+        if (known != NULL) {
+            call_exec(&call, sql_subscription_touch, "t", id);
+        }
     }
     sqlite3_result_text(context, id, -1, SQLITE_TRANSIENT);
     options_free(options, OPT_COUNT);
@@ -296,7 +257,8 @@ static const char *subscription_argument(struct call *call, sqlite3_value **argv
     if (call->rc == SQLITE_OK && status == NULL) {
         call_fail(call, "there is no subscription %z", shown(argv[0]));
     } else if (call->rc == SQLITE_OK && !may_be_ended && strcmp(status, "ended") == 0) {
-        call_fail(call, "subscription '%s' has ended; resthook_subscribe() makes a new one", id);
+        call_fail(call, "subscription %z has ended; resthook_subscribe() makes a new one",
+                  shown(argv[0]));
     }
     sqlite3_free(status);
     return id;
@@ -312,9 +274,9 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
     options_read(&call, argv[1], rules, OPT_COUNT, options);
     check_options(&call, options);
-    write_options(&call, id, options);
     if (any_given(options)) {
-        touch(&call, id);
+        write_options(&call, id, options);
+        call_exec(&call, sql_subscription_touch, "t", id);
     }
     sqlite3_result_value(context, argv[0]);
     options_free(options, OPT_COUNT);
@@ -332,10 +294,8 @@ static void set_status(sqlite3_context *context, sqlite3_value **argv, const cha
     other = call_int(&call, 0, "SELECT status <> ?2 FROM main.resthook_subscription WHERE id = ?1",
                      "tt", id, status);
     if (other != 0) {
-        call_exec(&call,
-                  "UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1",
-                  "tt", id, status);
-        touch(&call, id);
+        call_exec(&call, sql_subscription_status, "tt", id, status);
+        call_exec(&call, sql_subscription_touch, "t", id);
     }
     sqlite3_result_int(context, other != 0);
     call_end(&call);
@@ -359,14 +319,10 @@ static void unsubscribe(sqlite3_context *context, int argc, sqlite3_value **argv
     call_begin(&call, context, "resthook_unsubscribe", true);
     const char *id = subscription_argument(&call, argv, true);
 
-    live = call_int(&call, 0, "SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1",
-                    "t", id);
+    live = call_int(&call, 0, sql_subscription_live, "t", id);
     if (live != 0) {
-        call_exec(&call,
-                  "UPDATE main.resthook_subscription SET status = 'ended', reason = "
-                  "'unsubscribed', to_id = ?2 WHERE id = ?1",
-                  "ti", id, newest_event(&call));
-        touch(&call, id);
+        call_exec(&call, sql_subscription_end, "ti", id, newest_event(&call));
+        call_exec(&call, sql_subscription_touch, "t", id);
     }
     sqlite3_result_int(context, live != 0);
     call_end(&call);
@@ -400,11 +356,9 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
         }
     }
     make_secret(new_secret);
-    call_exec(&call,
-              "UPDATE main.resthook_subscription SET old_secret = secret, old_secret_until = ?3, "
-              "secret = ?2 WHERE id = ?1",
-              "tti", id, new_secret, call_now(&call) + overlap * 1000);
-    touch(&call, id);
+    call_exec(&call, sql_subscription_rotate, "tti", id, new_secret,
+              call_now(&call) + overlap * 1000);
+    call_exec(&call, sql_subscription_touch, "t", id);
     sqlite3_result_text(context, new_secret, -1, SQLITE_TRANSIENT);
     call_end(&call);
 }

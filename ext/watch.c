@@ -90,20 +90,6 @@ static const char *read_event(struct call *call, sqlite3_value **argv) {
     return event;
 }
 
-/* Is there a \u0000 in a JSON text? Older JSON functions end a string there without a word. */
-static bool has_nul(const char *json) {
-    for (const char *at = json; (at = strstr(at, "\\u0000")) != NULL; at++) {
-        const char *before = at;
-        while (before > json && before[-1] == '\\') {
-            before--;
-        }
-        if ((at - before) % 2 == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What the options say about each other and about the operation. Returns `record`. */
 static const char *check_options(struct call *call, enum operation operation,
                                  const struct option *options) {
@@ -163,10 +149,6 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
                           : "{}";
     if (call.rc == SQLITE_OK) {
         record = check_options(&call, request.operation, options);
-    }
-    if (call.rc == SQLITE_OK && has_nul(request.options)) {
-        call_fail(&call,
-                  "options: a NUL character (\\u0000) can't be part of a name or an expression");
     }
     request.changed = options[OPTION_CHANGED].text;
     request.old = options[OPTION_OLD].integer != 0 && request.operation == OPERATION_UPDATE;

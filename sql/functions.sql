@@ -18,3 +18,82 @@ SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER);
 -- name: newest_event
 SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
            ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0));
+
+-- Drops one of the triggers that watches have on tables of the application; a trigger of the application's own that
+-- only begins alike is left alone. Nothing but digits: a name in somebody's file could hold SQL.
+-- name: watch_trigger_drop
+SELECT 'DROP TRIGGER main.' || name FROM main.sqlite_master
+ WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' AND substr(name, 16) NOT GLOB '*[^0-9]*'
+ LIMIT 1;
+
+-- Settings. Numbers are kept as they would be written: 15, not 15.0.
+-- name: setting_install
+INSERT INTO main.resthook_setting(name, type, unit, standard, least, most, help)
+  VALUES (?1, ?2, ?3, CASE ?2 WHEN 'schedule' THEN ?4 ELSE CAST(?4 AS NUMERIC) END,
+          CASE WHEN ?2 <> 'schedule' THEN CAST(printf('%.15g', ?5) AS NUMERIC) END,
+          CASE WHEN ?2 <> 'schedule' THEN CAST(printf('%.15g', ?6) AS NUMERIC) END, ?7)
+  ON CONFLICT(name) DO UPDATE
+     SET type = excluded.type, unit = excluded.unit, standard = excluded.standard, least = excluded.least,
+         most = excluded.most, help = excluded.help;
+
+-- name: setting_value
+SELECT coalesce(value, standard) FROM main.resthook_setting WHERE name = ?1;
+
+-- name: setting_number
+UPDATE main.resthook_setting SET value = CAST(printf('%.15g', ?2) AS NUMERIC) WHERE name = ?1;
+
+-- Subscriptions.
+-- name: subscription_find
+SELECT id FROM main.resthook_subscription WHERE event = ?1 AND target = ?2 AND to_id IS NULL;
+
+-- name: subscription_live
+SELECT to_id IS NULL FROM main.resthook_subscription WHERE id = ?1;
+
+-- name: subscription_add
+INSERT INTO main.resthook_subscription(id, event, target, secret, from_id, created_at, updated_at)
+  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6);
+
+-- Every option is two parameters: was it given, and its text (NULL: back to the default).
+-- name: subscription_options
+UPDATE main.resthook_subscription
+   SET secret = CASE WHEN ?2 THEN ?3 ELSE secret END,
+       old_secret = CASE WHEN ?2 THEN NULL ELSE old_secret END,
+       old_secret_until = CASE WHEN ?2 THEN NULL ELSE old_secret_until END,
+       status = CASE WHEN ?4 THEN ifnull(?5, 'active') ELSE status END,
+       reason = CASE WHEN ?4 THEN NULL ELSE reason END,
+       headers = CASE WHEN ?6 THEN ?7 ELSE headers END,
+       format = CASE WHEN ?8 THEN ifnull(?9, 'bare') ELSE format END,
+       max_in_flight = CASE WHEN ?10 THEN CAST(?11 AS INTEGER) ELSE max_in_flight END,
+       timeout = CASE WHEN ?12 THEN CAST(round(CAST(?13 AS REAL) * 1000) AS INTEGER) ELSE timeout END,
+       retry_schedule = CASE WHEN ?14 THEN ?15 ELSE retry_schedule END,
+       description = CASE WHEN ?16 THEN ?17 ELSE description END
+ WHERE id = ?1;
+
+-- name: subscription_touch
+UPDATE main.resthook_subscription
+   SET revision = revision + 1, updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
+ WHERE id = ?1;
+
+-- name: subscription_status
+UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1;
+
+-- name: subscription_end
+UPDATE main.resthook_subscription SET status = 'ended', reason = 'unsubscribed', to_id = ?2 WHERE id = ?1;
+
+-- name: subscription_rotate
+UPDATE main.resthook_subscription SET old_secret = secret, old_secret_until = ?3, secret = ?2 WHERE id = ?1;
+
+-- Events and requests.
+-- name: emit_add
+INSERT INTO main.resthook_outbox(event, payload, key, deliver_at) VALUES (?1, ?2, ?3, nullif(?4, 0))
+
+-- name: emit_ping
+INSERT INTO main.resthook_outbox(event, payload, only)
+  VALUES ('resthook.ping', '{"subscription":"' || ?1 || '"}', ?1);
+
+-- name: request_replay
+INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES ('replay', ?1, ?2, ?3);
+
+-- ISO 8601 text as milliseconds since 1970-01-01; NULL: it is none.
+-- name: time_of
+SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER);

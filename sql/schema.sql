@@ -5,18 +5,19 @@
 -- The DDL is read by every program that opens the file, so it uses nothing newer than SQLite 3.24
 -- (an object in newer syntax would make the whole schema unreadable to an older library).
 -- Times are integers: milliseconds since 1970-01-01 UTC. The views show them as ISO 8601.
--- Run by resthook_init(); every statement can be run again.
+-- Run by resthook_init(); every statement can be run again. "main." keeps a TEMP table of the same name out of the
+-- way; it does not become part of what is stored.
 
 -- Facts about this installation.
 --   schema    version of this schema, an integer; a program refuses a newer one
 --   token     identity of this database, written by the dispatcher once (and again by --adopt)
 --   revision  counts changes to subscriptions, watches, settings and requests: the dispatcher reads
 --             those tables again only when it has moved
-CREATE TABLE IF NOT EXISTS resthook_meta(
+CREATE TABLE IF NOT EXISTS main.resthook_meta(
   name TEXT PRIMARY KEY,
   value
 ) WITHOUT ROWID;
-INSERT OR IGNORE INTO resthook_meta(name, value) VALUES ('schema', 1), ('revision', 1);
+INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 1), ('revision', 1);
 
 -- The outbox: one row an event. No type and no constraint but the key: a constraint could fail (or,
 -- under OR IGNORE, silently drop) an application's write, and a type would convert what was written.
@@ -29,7 +30,7 @@ INSERT OR IGNORE INTO resthook_meta(name, value) VALUES ('schema', 1), ('revisio
 --   created_at  when it was captured (constant within one statement)
 --   watch       version of the watch that captured it (resthook_watch.id); NULL: emitted
 --   v0, v1 …    the captured values as they were written; added by ALTER TABLE to the widest watch
-CREATE TABLE IF NOT EXISTS resthook_outbox(
+CREATE TABLE IF NOT EXISTS main.resthook_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   event,
   payload,
@@ -56,7 +57,7 @@ CREATE TABLE IF NOT EXISTS resthook_outbox(
 --   from_id, to_id  it receives events with from_id < id <= to_id. from_id is the newest id when it was
 --                   made, to_id when it ended (NULL: not ended). Neither is ever overwritten.
 --   revision        counts changes of this row: the dispatcher's own updates say WHERE revision = ?
-CREATE TABLE IF NOT EXISTS resthook_subscription(
+CREATE TABLE IF NOT EXISTS main.resthook_subscription(
   id TEXT PRIMARY KEY NOT NULL,
   event TEXT NOT NULL,
   target TEXT NOT NULL,
@@ -78,10 +79,10 @@ CREATE TABLE IF NOT EXISTS resthook_subscription(
   updated_at INTEGER NOT NULL
 );
 -- One live subscription for an event and a target; found again by resthook_subscribe().
-CREATE UNIQUE INDEX IF NOT EXISTS resthook_subscription_live
+CREATE UNIQUE INDEX IF NOT EXISTS main.resthook_subscription_live
   ON resthook_subscription(event, target) WHERE to_id IS NULL;
 -- The few live patterns, so that the interest of a watch is decided without reading every subscription.
-CREATE INDEX IF NOT EXISTS resthook_subscription_pattern
+CREATE INDEX IF NOT EXISTS main.resthook_subscription_pattern
   ON resthook_subscription(event) WHERE to_id IS NULL AND substr(event, -1) = '*';
 
 -- Watches: which writes to which table are which event. A row is one version and never changes but for
@@ -101,7 +102,7 @@ CREATE INDEX IF NOT EXISTS resthook_subscription_pattern
 --   record       subscribed, always
 --   retired_at   when a newer version or resthook_unwatch() replaced it; NULL: current
 --   retired_id   newest event at that time: no later one is its
-CREATE TABLE IF NOT EXISTS resthook_watch(
+CREATE TABLE IF NOT EXISTS main.resthook_watch(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   table_name TEXT NOT NULL,
   operation TEXT NOT NULL,
@@ -121,11 +122,11 @@ CREATE TABLE IF NOT EXISTS resthook_watch(
 -- The watches somebody listens to. A watch's trigger looks its own row up by rowid before it writes:
 -- 0.4 µs for a row nobody wants, against 2 µs for a look-up in the subscriptions themselves.
 -- Kept by the triggers below.
-CREATE TABLE IF NOT EXISTS resthook_interest(
+CREATE TABLE IF NOT EXISTS main.resthook_interest(
   watch INTEGER PRIMARY KEY
 );
 
-CREATE TRIGGER IF NOT EXISTS resthook_interest_subscribed AFTER INSERT ON resthook_subscription
+CREATE TRIGGER IF NOT EXISTS main.resthook_interest_subscribed AFTER INSERT ON resthook_subscription
 BEGIN
   INSERT OR IGNORE INTO resthook_interest(watch)
     SELECT id FROM resthook_watch
@@ -136,7 +137,7 @@ BEGIN
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
 
-CREATE TRIGGER IF NOT EXISTS resthook_interest_ended AFTER UPDATE OF to_id ON resthook_subscription
+CREATE TRIGGER IF NOT EXISTS main.resthook_interest_ended AFTER UPDATE OF to_id ON resthook_subscription
 WHEN OLD.to_id IS NULL AND NEW.to_id IS NOT NULL
 BEGIN
   DELETE FROM resthook_interest
@@ -154,7 +155,7 @@ BEGIN
                   OR substr(w.event, 1, length(s.event) - 1) = substr(s.event, 1, length(s.event) - 1))));
 END;
 
-CREATE TRIGGER IF NOT EXISTS resthook_interest_watched AFTER INSERT ON resthook_watch
+CREATE TRIGGER IF NOT EXISTS main.resthook_interest_watched AFTER INSERT ON resthook_watch
 WHEN NEW.retired_at IS NULL
 BEGIN
   INSERT OR IGNORE INTO resthook_interest(watch)
@@ -169,21 +170,21 @@ BEGIN
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
 
-CREATE TRIGGER IF NOT EXISTS resthook_interest_retired AFTER UPDATE OF retired_at ON resthook_watch
+CREATE TRIGGER IF NOT EXISTS main.resthook_interest_retired AFTER UPDATE OF retired_at ON resthook_watch
 WHEN NEW.retired_at IS NOT NULL
 BEGIN
   DELETE FROM resthook_interest WHERE watch = NEW.id;
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
 
-CREATE TRIGGER IF NOT EXISTS resthook_subscription_changed AFTER UPDATE ON resthook_subscription
+CREATE TRIGGER IF NOT EXISTS main.resthook_subscription_changed AFTER UPDATE ON resthook_subscription
 BEGIN
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
 
 -- Settings: resthook_set(), resthook_get(). The rows come from the table in ext/settings.c, so that plain
 -- SQL can read them; value NULL means the default.
-CREATE TABLE IF NOT EXISTS resthook_setting(
+CREATE TABLE IF NOT EXISTS main.resthook_setting(
   name TEXT PRIMARY KEY,
   value,
   type TEXT NOT NULL,
@@ -194,7 +195,7 @@ CREATE TABLE IF NOT EXISTS resthook_setting(
   help TEXT NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TRIGGER IF NOT EXISTS resthook_setting_changed AFTER UPDATE OF value ON resthook_setting
+CREATE TRIGGER IF NOT EXISTS main.resthook_setting_changed AFTER UPDATE OF value ON resthook_setting
 BEGIN
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
@@ -204,7 +205,7 @@ END;
 -- resthook_deliveries that replays can not chase its own tail.
 --   kind          replay
 --   subscription  id, with event: the delivery meant
-CREATE TABLE IF NOT EXISTS resthook_request(
+CREATE TABLE IF NOT EXISTS main.resthook_request(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL,
   subscription TEXT,
@@ -212,14 +213,14 @@ CREATE TABLE IF NOT EXISTS resthook_request(
   created_at INTEGER NOT NULL
 );
 
-CREATE TRIGGER IF NOT EXISTS resthook_request_filed AFTER INSERT ON resthook_request
+CREATE TRIGGER IF NOT EXISTS main.resthook_request_filed AFTER INSERT ON resthook_request
 BEGIN
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
 
 -- What anybody may read with plain SQL; no secret in any of it.
 
-CREATE VIEW IF NOT EXISTS resthook_subscriptions AS
+CREATE VIEW IF NOT EXISTS main.resthook_subscriptions AS
   SELECT id, event, target, status, reason,
          strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 86400000.0 + 2440587.5) AS created_at,
          strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 86400000.0 + 2440587.5) AS updated_at,
@@ -228,20 +229,20 @@ CREATE VIEW IF NOT EXISTS resthook_subscriptions AS
     FROM resthook_subscription;
 
 -- payload is the text of an emitted event; a captured event's is rendered by resthook_payload(id).
-CREATE VIEW IF NOT EXISTS resthook_events AS
+CREATE VIEW IF NOT EXISTS main.resthook_events AS
   SELECT o.id, coalesce(o.event, w.event) AS event, o.payload, o.key,
          strftime('%Y-%m-%dT%H:%M:%fZ', o.deliver_at / 86400000.0 + 2440587.5) AS deliver_at,
          strftime('%Y-%m-%dT%H:%M:%fZ', o.created_at / 86400000.0 + 2440587.5) AS created_at,
          o.only, o.watch, w.table_name, w.operation
     FROM resthook_outbox AS o LEFT JOIN resthook_watch AS w ON w.id = o.watch;
 
-CREATE VIEW IF NOT EXISTS resthook_watches AS
+CREATE VIEW IF NOT EXISTS main.resthook_watches AS
   SELECT w.id, w.table_name, w.operation, w.of, w.event, w.options,
          'resthook_watch_' || w.id AS trigger_name,
          EXISTS (SELECT 1 FROM resthook_interest AS i WHERE i.watch = w.id) AS recording,
          strftime('%Y-%m-%dT%H:%M:%fZ', w.created_at / 86400000.0 + 2440587.5) AS created_at
     FROM resthook_watch AS w WHERE w.retired_at IS NULL;
 
-CREATE VIEW IF NOT EXISTS resthook_settings AS
+CREATE VIEW IF NOT EXISTS main.resthook_settings AS
   SELECT name, coalesce(value, standard) AS value, type, unit, standard AS "default", least, most, help
     FROM resthook_setting;

@@ -94,6 +94,17 @@ def test_uninstall_leaves_the_file_as_it_was(path):
     assert one(db, "SELECT resthook_uninstall()") == 0, "nothing is left to do"
 
 
+def test_uninstall_drops_no_trigger_that_is_not_ours(db):
+    db.executescript("""
+        CREATE TRIGGER resthook_watch_7_mine AFTER INSERT ON item BEGIN SELECT 1; END;
+        CREATE TRIGGER "resthook_watch_8; DROP TABLE item" AFTER INSERT ON item BEGIN SELECT 1; END;
+    """)
+    one(db, "SELECT resthook_watch('item', 'insert', 'item.create')")
+    assert one(db, "SELECT resthook_uninstall()") == 1
+    assert {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type <> 'index' AND name NOT LIKE 'sqlite%'")} == {
+        "item", "resthook_watch_7_mine", "resthook_watch_8; DROP TABLE item"}
+
+
 def test_subscribe_by_its_defaults(db):
     sub = subscribe(db)
     assert re.fullmatch(r"sub_[a-z0-9]{24}", sub)
@@ -259,6 +270,50 @@ def test_emit_within_triggers_and_statements(db):
     assert dump(db) == before, "the statement is undone as a whole"
 
 
+def test_a_trigger_on_the_outbox_that_emits_again_is_stopped(db):
+    db.execute("CREATE TRIGGER echo AFTER INSERT ON resthook_outbox BEGIN SELECT resthook_emit('echo', '{}'); END")
+    db.execute("PRAGMA recursive_triggers = 1")
+    before = dump(db)
+    with pytest.raises(sqlite3.Error, match="resthook_emit: a trigger on what it writes calls it again"):
+        db.execute("SELECT resthook_emit('a.b', '{}')")
+    assert dump(db) == before
+
+
+def test_an_interrupted_function_leaves_nothing_behind(db, path):
+    """Interrupted after every so many steps of SQLite's machine: it was done, or nothing was, and no lock stays."""
+    other = opened(path, timeout=0)
+    sub = subscribe(db, event="live")
+    for call, values in ((f"resthook_update('{sub}', ?)", [json.dumps(OPTIONS)]), ("resthook_emit('a.b', '{}')", []),
+                         ("resthook_watch('item', 'insert', 'item.create')", []), ("resthook_uninstall()", [])):
+        for inside in (False, True):
+            interrupted = 0
+            for steps in range(1, 20_000, 7):
+                before = dump(db)
+                if inside:
+                    db.execute("BEGIN")
+                    db.execute("INSERT INTO item(name) VALUES ('the host wrote this')")
+                db.set_progress_handler(lambda: db.interrupt(), steps)
+                try:
+                    db.execute(f"SELECT {call}", values).fetchall()
+                    done = True
+                except sqlite3.OperationalError as error:
+                    assert "interrupted" in str(error)
+                    done, interrupted = False, interrupted + 1
+                db.set_progress_handler(None, 0)
+                if done:
+                    if inside:
+                        db.execute("ROLLBACK")
+                    break
+                if db.in_transaction:
+                    assert inside
+                    db.execute("ROLLBACK")
+                assert dump(db) == before, (call, steps)
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+            assert done and interrupted, (call, inside)
+    other.close()
+
+
 def test_functions_over_our_own_views(db):
     subs = {subscribe(db, target=f"{TARGET}/{i}") for i in range(20)}
     paused = db.execute("SELECT id, resthook_pause(id) FROM resthook_subscriptions WHERE status = 'active'").fetchall()
@@ -277,11 +332,12 @@ def test_a_trigger_or_a_view_can_not_change_subscriptions(db):
 
 def test_temporary_tables_and_other_files_do_not_get_in_the_way(db, tmp_path):
     other = opened(tmp_path / "other.db")
-    other.execute("SELECT resthook_init()")
     other.execute("ATTACH ? AS aux1", (str(tmp_path / "app.db"),))
     other.execute("CREATE TEMP TABLE resthook_subscription(id, event, target, to_id)")
     other.execute("CREATE TEMP TABLE resthook_outbox(id)")
     other.execute("CREATE TEMP TABLE resthook_meta(name, value)")
+    other.execute("CREATE TEMP TABLE resthook_setting(name, value)")
+    other.execute("SELECT resthook_init()")
     sub = subscribe(other, event="*")
     one(other, "SELECT resthook_emit('a.b', '{}')")
     assert other.execute("SELECT id FROM main.resthook_subscription").fetchall() == [(sub,)]
@@ -423,6 +479,8 @@ BAD = [
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":\"tomorrow\"}')", "deliver_at is 'tomorrow'"),
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":-1}')", "deliver_at is '-1'"),
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":true}')", "deliver_at is"),
+    ("resthook_emit('a.b', '{}', '{\"key\":\"a\\u0000b\"}')", "options contain a NUL character"),
+    ("resthook_emit('x@y z', '{}')", "event 'x@y z' "),
     ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at"),
     # replay
     ("resthook_replay(NULL)", "delivery is NULL"),
@@ -503,6 +561,8 @@ SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!
     ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"headers": {"Authorization": ["hunter2"]}})),
     ("resthook_subscribe('a.b', ?)", "https://user:hunter2@a.b/"),
     ("resthook_subscribe('a.b', ?)", "https://user:hunter2%40a.b/"),
+    ("resthook_subscribe('https://user:hunter2@a.b/', ?)", "a.b"),
+    ("resthook_subscribe(?, 'https://a.b/')", "whsec_hunter2 "),
 ])
 def test_no_error_shows_a_secret(bad_db, call, value):
     before = dump(bad_db)
