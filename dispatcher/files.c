@@ -1,10 +1,9 @@
 /*
 ** files.c: see files.h.
 **
-** A file is known by its name, and by its inode while it is open: SQLite holds on to a file that
-** was replaced or removed, so the name is looked at every second. What is at work for the old one
-** is finished and recorded (the side file is found by the name, and is still that of the new one);
-** then the name is opened again, and whether the new file may send is decided as at every start.
+** Of many databases as many stay open as AWAKE says; others sleep while there is nothing to do for
+** them (file.h). At a start and after a standstill the sleepers are opened by and by: a look into
+** each is due, but nobody waits for it.
 ** SPDX-License-Identifier: MIT
 */
 #include "files.h"
@@ -13,37 +12,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "command.h"
 #include "engine.h"
-#include "hooks.h"
+#include "file.h"
 #include "memory.h"
 #include "outbox.h"
 
 #define LOOK_EVERY 500 /* ms */
-#define AGAIN 2000     /* ms until a file that could not be opened is tried again */
-
-struct file {
-    char *name;            /* as given, or found */
-    struct outbox *outbox; /* NULL: not open */
-    bool found;            /* in the directory: it may go as it came */
-    bool closing;          /* was replaced: is closed when nothing of it is in flight */
-    bool silent;           /* it was said why it is not open */
-    dev_t device;          /* of the file that is open, or that could not be opened */
-    ino_t inode;
-    struct timespec changed;
-    int64_t next_at; /* not open: when it is tried again */
-    int status;      /* why it is not open; 0: it was never tried */
-};
+#define AWAKE 64       /* databases that stay open though there is nothing to do for them */
+#define OPENED 32      /* beyond them, opened at one look without a commit that asks for it */
 
 struct files {
+    struct surroundings with;
     const struct options *options;
-    struct engine *engine;
-    struct endpoints *endpoints;
-    struct wake *wake;
     struct file *list;
     int count;
+    int awake, asleep;
     int64_t look_at;
 };
 
@@ -52,9 +37,8 @@ struct files *files_new(const struct options *options, struct engine *engine,
     struct files *files = xcalloc(1, sizeof *files);
 
     files->options = options;
-    files->engine = engine;
-    files->endpoints = endpoints;
-    files->wake = wake;
+    files->with = (struct surroundings){
+        .options = options, .engine = engine, .endpoints = endpoints, .wake = wake};
     return files;
 }
 
@@ -63,53 +47,12 @@ static void add(struct files *files, char *name, bool found) {
     files->list[files->count++] = (struct file){.name = name, .found = found};
 }
 
-static bool is_new(const struct file *file, const struct stat *info) {
-    return info->st_ino != file->inode || info->st_dev != file->device;
-}
-
-static void remember(struct file *file) {
-    struct stat info;
-
-    if (stat(file->name, &info) == 0) {
-        file->device = info.st_dev;
-        file->inode = info.st_ino;
-        file->changed = info.st_mtim;
-    }
-}
-
 /* A file of the directory that has no schema of ours is none of our business. */
 static void report(struct file *file, const char *error) {
     if (!file->silent && !(file->found && file->status == EXIT_NO_DATABASE)) {
         log_line(LOG_ERROR, "not delivered for", "reason", error, NULL);
     }
     file->silent = true;
-}
-
-static void open_file(struct files *files, struct file *file, int64_t now, char **error) {
-    const struct outbox_options options = {.adopt = files->options->adopt,
-                                           .once = files->options->once};
-
-    remember(file);
-    file->outbox =
-        outbox_open(file->name, &options, files->endpoints, files->wake, now, error, &file->status);
-    if (file->outbox == NULL) {
-        file->next_at = now + (files->options->standby ? LOOK_EVERY : AGAIN);
-        return;
-    }
-    file->status = 0;
-    file->silent = false;
-    engine_add(files->engine, outbox_source(file->outbox));
-    if (outbox_held(file->outbox) == NULL) {
-        log_line(LOG_INFO, "ready", "database", outbox_path(file->outbox), "version",
-                 RESTHOOK_VERSION, NULL);
-    }
-}
-
-static void close_file(struct files *files, struct file *file, int64_t now) {
-    engine_remove(files->engine, outbox_source(file->outbox));
-    outbox_close(file->outbox, now);
-    file->outbox = NULL;
-    file->closing = false;
 }
 
 /* ---- the directory ---- */
@@ -126,7 +69,7 @@ static struct file *named(struct files *files, const char *name) {
 /* Is it open under another name? */
 static bool is_known(const struct files *files, const struct stat *info) {
     for (int i = 0; i < files->count; i++) {
-        if (!is_new(&files->list[i], info)) {
+        if (!file_is_another(&files->list[i], info)) {
             return true;
         }
     }
@@ -186,52 +129,61 @@ static void scan(struct files *files) {
     closedir(directory);
 }
 
-/* ---- each second ---- */
+/* ---- each look ---- */
 
-/* Has its name another file now, or none? */
-static void look_at(struct files *files, struct file *file, int64_t now) {
-    struct stat info;
-    bool gone = stat(file->name, &info) != 0;
+static void open_file(struct files *files, struct file *file, int64_t now) {
+    char *error = file_open(file, &files->with, now);
 
-    if (gone || is_new(file, &info)) {
-        log_line(LOG_WARN,
-                 gone ? "the database is gone: what is in flight is finished"
-                      : "another file has the database's name: it is opened anew",
-                 "database", outbox_path(file->outbox), NULL);
-        outbox_stop(file->outbox);
-        file->closing = true;
-    }
-    if (file->closing && outbox_in_flight(file->outbox) == 0) {
-        close_file(files, file, now);
-        file->next_at = now;
+    if (error != NULL) {
+        report(file, error);
+        free(error);
     }
 }
 
-/* One that is not open. Returns whether it is still there. */
-static bool try_again(struct files *files, struct file *file, int64_t now) {
-    struct stat info;
-    char *error = NULL;
+/* One of the directory that is none of our business, and to which nobody has written since. */
+static bool is_no_business(const struct file *file) {
+    return file->found && file->status == EXIT_NO_DATABASE && file_is_unchanged(file);
+}
 
-    if (stat(file->name, &info) != 0) {
-        if (file->found) {
-            return false;
-        }
-    } else if (file->found && file->status == EXIT_NO_DATABASE && !is_new(file, &info) &&
-               info.st_mtim.tv_sec == file->changed.tv_sec &&
-               info.st_mtim.tv_nsec == file->changed.tv_nsec) {
-        return true; /* nobody has written to it since it was no business of ours */
+/* One that is not open. Returns whether it is still there. */
+static bool try_again(struct files *files, struct file *file, int *budget, int64_t now) {
+    struct stat info;
+
+    if (stat(file->name, &info) != 0 && file->found) {
+        file_close(file, &files->with, now);
+        return false;
     }
-    if (now >= file->next_at) {
-        open_file(files, file, now, &error);
-        if (file->outbox == NULL) {
-            report(file, error);
+    if (file->asleep ? file_wants_to_wake(file, &files->with, true, now)
+                     : now >= file->next_at && !is_no_business(file)) {
+        if (files->awake < AWAKE || (*budget)-- > 0) {
+            open_file(files, file, now);
         }
-        free(error);
     }
     return true;
 }
 
+static void count(struct files *files) {
+    files->awake = files->asleep = 0;
+    for (int i = 0; i < files->count; i++) {
+        files->awake += files->list[i].outbox != NULL;
+        files->asleep += files->list[i].asleep;
+    }
+}
+
+/* What was noticed of sleepers. */
+static void wake_sleepers(struct files *files, int64_t now) {
+    for (int i = 0; i < files->count && files->asleep > 0; i++) {
+        if (files->list[i].asleep &&
+            file_wants_to_wake(&files->list[i], &files->with, false, now)) {
+            open_file(files, &files->list[i], now);
+        }
+    }
+}
+
 int64_t files_turn(struct files *files, int64_t now) {
+    int budget = OPENED;
+
+    wake_sleepers(files, now);
     if (now < files->look_at && files->look_at - now <= LOOK_EVERY) {
         return files->look_at;
     }
@@ -242,23 +194,27 @@ int64_t files_turn(struct files *files, int64_t now) {
     if (files->options->directory != NULL) {
         scan(files);
     }
+    count(files);
     for (int i = 0; i < files->count; i++) {
         struct file *file = &files->list[i];
+        bool was_open = file->outbox != NULL;
 
-        if (file->outbox != NULL && file->closing) {
-            if (outbox_in_flight(file->outbox) == 0) {
-                close_file(files, file, now);
-                file->next_at = now;
-            }
-        } else if (file->outbox != NULL) {
-            look_at(files, file, now);
+        if (was_open) {
+            file_look(file, &files->with, now);
         }
-        if (file->outbox == NULL && !try_again(files, file, now)) {
+        if (file->outbox == NULL && !try_again(files, file, &budget, now)) {
             free(file->name);
+            free(file->path);
             *file = files->list[--files->count];
             i--;
+            continue;
         }
+        if (was_open && file->outbox != NULL && files->awake > AWAKE) {
+            file_rest(file, &files->with, now);
+        }
+        files->awake += (file->outbox != NULL) - was_open;
     }
+    count(files);
     return files->look_at;
 }
 
@@ -274,10 +230,14 @@ int files_open(struct files *files, int64_t now) {
     }
     for (int i = 0; i < files->count; i++) {
         struct file *file = &files->list[i];
-        char *error = NULL;
 
-        open_file(files, file, now, &error);
+        if (files->awake >= AWAKE && !options->once) {
+            break; /* the others by and by */
+        }
+        char *error = file_open(file, &files->with, now);
+
         open += file->outbox != NULL;
+        files->awake = open;
         if (file->outbox == NULL && files->count == 1 && !file->found && !options->standby) {
             fprintf(stderr, "resthookd: %s\n", error);
         } else if (file->outbox == NULL) {
@@ -312,7 +272,7 @@ int64_t files_left(const struct files *files) {
 }
 
 int files_status(const struct files *files, bool once) {
-    bool undelivered = once && engine_counts(files->engine)->dead > 0;
+    bool undelivered = once && engine_counts(files->with.engine)->dead > 0;
 
     for (int i = 0; i < files->count; i++) {
         const struct file *file = &files->list[i];
@@ -331,10 +291,9 @@ int files_status(const struct files *files, bool once) {
 
 void files_close(struct files *files, int64_t now) {
     for (int i = 0; i < files->count; i++) {
-        if (files->list[i].outbox != NULL) {
-            close_file(files, &files->list[i], now);
-        }
+        file_close(&files->list[i], &files->with, now);
         free(files->list[i].name);
+        free(files->list[i].path);
     }
     free(files->list);
     free(files);

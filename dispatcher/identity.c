@@ -49,7 +49,7 @@ char *identity_take(const char *path, int *lock, char **error, int *status) {
     } else if (!S_ISREG(info.st_mode)) {
         *error = xprintf("%s: this is not a file: name an SQLite database", path);
         *status = EXIT_NO_DATABASE;
-    } else if ((*lock = open(real, O_RDWR | O_CLOEXEC)) < 0) {
+    } else if (*lock < 0 && (*lock = open(real, O_RDWR | O_CLOEXEC)) < 0) {
         *error =
             xprintf("%s: %s: the dispatcher has to be able to write the database and its directory",
                     path, strerror(errno));

@@ -14,7 +14,7 @@
 #include "retention.h"
 #include "state.h"
 
-static void start(struct outbox *outbox, int64_t now) {
+static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
 
     source_open(outbox);
@@ -36,8 +36,11 @@ static void start(struct outbox *outbox, int64_t now) {
     }
     journal_begin(journal, true);
     journal_set_text(journal, "version", RESTHOOK_VERSION);
-    journal_set(journal, "started_at", now);
+    if (!was_asleep) {
+        journal_set(journal, "started_at", now);
+    }
     journal_set(journal, "stopped_at", 0);
+    journal_set(journal, "asleep_since", 0);
     journal_set_text(journal, "held", "");
     journal_set_text(journal, "journal_mode", reader_is_wal(outbox->reader) ? "wal" : "rollback");
     journal_commit(journal);
@@ -50,7 +53,7 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     struct outbox *outbox = xcalloc(1, sizeof *outbox);
     char *side;
 
-    outbox->lock = -1;
+    outbox->lock = options->lock;
     outbox->endpoints = endpoints;
     outbox->wake = wake;
     outbox->path = identity_take(path, &outbox->lock, error, status);
@@ -77,7 +80,7 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->token == NULL) {
         goto failed;
     }
-    start(outbox, now);
+    start(outbox, options->lock >= 0, now);
     outbox->retention = retention_new(outbox->path, now);
     outbox->slot = wake_add(wake, outbox->path);
     return outbox;
@@ -115,14 +118,15 @@ void outbox_free(struct outbox *outbox) {
     free(outbox);
 }
 
-void outbox_close(struct outbox *outbox, int64_t now) {
+/* Says in the side file since when it is so: stopped, or asleep. */
+static void leave(struct outbox *outbox, const char *so, int64_t now) {
     struct sub *sub;
 
     if (outbox->held == NULL) {
         source_flush(outbox, now);
     }
     journal_begin(outbox->journal, true);
-    journal_set(outbox->journal, "stopped_at", now);
+    journal_set(outbox->journal, so, now);
     journal_set(outbox->journal, "in_flight", 0);
     journal_commit(outbox->journal);
     fanout_free(outbox);
@@ -132,6 +136,38 @@ void outbox_close(struct outbox *outbox, int64_t now) {
     subscriptions_close(&outbox->subs);
     agenda_free(&outbox->agenda);
     outbox_free(outbox);
+}
+
+void outbox_close(struct outbox *outbox, int64_t now) {
+    leave(outbox, "stopped_at", now);
+}
+
+int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
+    if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->stalled ||
+        !outbox->source.drained(&outbox->source, now) || !retention_is_done(outbox->retention)) {
+        return 0;
+    }
+    return source_next_due(outbox);
+}
+
+bool outbox_has_news(struct outbox *outbox) {
+    if (!outbox->unread && reader_changed(outbox->reader)) {
+        outbox->unread = true;
+        outbox->cause = WAKE_POLL;
+    }
+    return outbox->unread;
+}
+
+void outbox_checkpoint(struct outbox *outbox) {
+    reader_checkpoint(outbox->reader);
+}
+
+int outbox_sleep(struct outbox *outbox, int64_t now) {
+    int lock = outbox->lock;
+
+    outbox->lock = -1;
+    leave(outbox, "asleep_since", now);
+    return lock;
 }
 
 struct source *outbox_source(struct outbox *outbox) {

@@ -15,6 +15,7 @@ struct outbox;
 struct outbox_options {
     enum adopt adopt;
     bool once;
+    int lock; /* what outbox_sleep left, owned by outbox_open from now on; -1: it was not open */
 };
 
 /*
@@ -26,6 +27,19 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
                            char **error, int *status);
 /* Writes what is finished and says good-bye in the side file. Nothing of it may be in flight. */
 void outbox_close(struct outbox *outbox, int64_t now);
+
+/*
+** Until when nothing is to be done for it, unless somebody writes to the database; 0: something is.
+*/
+int64_t outbox_idle_until(const struct outbox *outbox, int64_t now);
+/* Was anything committed that it has not read? Looks now; its next turn reads it. */
+bool outbox_has_news(struct outbox *outbox);
+/*
+** Closes an idle one down to the lock that makes it ours, which is returned, for outbox_open. The
+** application's file alone is then whole: what had to be moved into it from its WAL was.
+*/
+int outbox_sleep(struct outbox *outbox, int64_t now);
+void outbox_checkpoint(struct outbox *outbox); /* does that, before somebody looks at the files */
 
 struct source *outbox_source(struct outbox *outbox);
 void outbox_stop(struct outbox *outbox); /* starts nothing new; what is in flight is finished */

@@ -96,14 +96,18 @@ static void forget_watches(struct reader *reader) {
     }
 }
 
-void reader_close(struct reader *reader) {
-    forget_watches(reader);
+void reader_checkpoint(struct reader *reader) {
     if (reader->wal && reader->db.handle != NULL) {
         /* What the application has not yet checkpointed, should it have closed before us: its file
         ** alone is then whole. Passive: it waits for nobody and nobody for it; what it can't do
         ** the next one does. */
         sqlite3_wal_checkpoint_v2(reader->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     }
+}
+
+void reader_close(struct reader *reader) {
+    forget_watches(reader);
+    reader_checkpoint(reader);
     db_close(&reader->db);
     free(reader);
 }

@@ -18,6 +18,7 @@ struct reader;
 /* NULL with *error (the caller frees it). path: the real path. */
 struct reader *reader_open(const char *path, char **error);
 void reader_close(struct reader *reader);
+void reader_checkpoint(struct reader *reader); /* of the WAL, as far as nobody waits for it */
 struct db *reader_db(struct reader *reader);
 
 /* Has another connection committed since the last call? Also true when it can't be told now (busy).

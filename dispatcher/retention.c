@@ -32,6 +32,7 @@ struct retention {
     int64_t disturbed_at, next_at, last_step_at;
     int64_t swept_to; /* of the outbox, in this round */
     int64_t next_sweep;
+    bool swept; /* the last round came to its end */
 
     int64_t side_sub, side_event;
     sqlite3_stmt *old, *remove, *requested, *requests_taken, *effect, *requests_done;
@@ -55,6 +56,10 @@ void retention_free(struct retention *retention) {
     }
     free(retention->path);
     free(retention);
+}
+
+bool retention_is_done(const struct retention *retention) {
+    return retention->swept;
 }
 
 void retention_disturbed(struct retention *retention, int64_t now) {
@@ -369,6 +374,7 @@ void retention_turn(struct retention *r, struct outbox *outbox, int64_t now) {
         }
     }
     if (now >= r->next_sweep) {
+        r->swept = false;
         bool more_side = sweep_side(r, outbox, now);
 
         more = more || more_side;
@@ -377,6 +383,7 @@ void retention_turn(struct retention *r, struct outbox *outbox, int64_t now) {
         } else {
             r->next_sweep = now + SWEEP_EVERY;
             r->swept_to = 0;
+            r->swept = true;
             if (quiet) {
                 delete_watches(r);
             }

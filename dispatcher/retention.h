@@ -5,6 +5,7 @@
 #ifndef RESTHOOKD_RETENTION_H
 #define RESTHOOKD_RETENTION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct outbox;
@@ -14,6 +15,8 @@ struct retention *retention_new(const char *path, int64_t now);
 void retention_free(struct retention *retention);
 /* Takes a step when it is time for one. Never inside a transaction of the journal. */
 void retention_turn(struct retention *retention, struct outbox *outbox, int64_t now);
+/* Has the round over everything that is under way, or the first one, come to its end? */
+bool retention_is_done(const struct retention *retention);
 /* Somebody else just committed to app.db: keep away for a while. */
 void retention_disturbed(struct retention *retention, int64_t now);
 

@@ -402,6 +402,12 @@ static bool drained(const struct source *source, int64_t now) {
             (first == NULL || first->next_due > now));
 }
 
+int64_t source_next_due(const struct outbox *outbox) {
+    const struct sub *first = agenda_first(&outbox->agenda);
+
+    return first != NULL ? first->next_due : NEVER;
+}
+
 void source_open(struct outbox *outbox) {
     outbox->source =
         (struct source){.turn = turn, .claim = claim, .settle = settle, .drained = drained};

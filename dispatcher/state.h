@@ -90,6 +90,7 @@ void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing
 
 /* source.c */
 void source_open(struct outbox *outbox);
+int64_t source_next_due(const struct outbox *outbox); /* of the rows that wait; NEVER */
 /* Writes everything that is finished, and how far that brings the cursor, in one commit. */
 void source_flush(struct outbox *outbox, int64_t now);
 

@@ -256,6 +256,9 @@ static int start(struct cursor *cursor, int which, sqlite3 *db, const char *sql,
     if (rc == SQLITE_OK && sqlite3_bind_parameter_count(*statement) >= 3) {
         rc = sqlite3_bind_int64(*statement, 3, third);
     }
+    if (rc == SQLITE_OK && which == ROWS_SIDE && sqlite3_bind_parameter_count(*statement) >= 4) {
+        rc = sqlite3_bind_int64(*statement, 4, side_touched(db));
+    }
     sqlite3_free(text);
     return unreadable(cursor, rc, db, which == ROWS_SIDE ? "the side file" : "the outbox");
 }

@@ -118,3 +118,12 @@ int side_open(sqlite3 *db, sqlite3 **side, sqlite3_int64 *cursor, char **why) {
     sqlite3_free(path);
     return rc;
 }
+
+sqlite3_int64 side_touched(sqlite3 *side) {
+    const char *path = sqlite3_db_filename(side, "main");
+    struct stat info;
+
+    return path != NULL && stat(path, &info) == 0
+               ? (sqlite3_int64)info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000
+               : 0;
+}

@@ -17,4 +17,8 @@
 */
 int side_open(sqlite3 *db, sqlite3 **side, sqlite3_int64 *cursor, char **why);
 
+/* When the file was last touched, ms since 1970: the dispatcher's sign of life for a database that
+** it keeps closed. 0: not known. */
+sqlite3_int64 side_touched(sqlite3 *side);
+
 #endif

@@ -63,13 +63,16 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WH
 SELECT 'journal', ?1 UNION ALL SELECT 'dispatcher', ?2 UNION ALL
 SELECT 'retrying', 0 UNION ALL SELECT 'held', 0 UNION ALL SELECT 'dead', 0
 
+-- Of a database that the dispatcher keeps closed, since there is nothing to do for it, the sign of life is the time
+-- of the side file (?4).
 -- name: status_side
-SELECT 'dispatcher', CASE WHEN (SELECT value FROM meta WHERE name = 'heartbeat_at') IS NULL THEN 'never ran'
-   WHEN abs(?3 - (SELECT value FROM meta WHERE name = 'heartbeat_at')) < 15000
-        AND ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) = 0 THEN 'running'
-   ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
-        max((SELECT value FROM meta WHERE name = 'heartbeat_at'),
-            ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0)) / 86400000.0 + 2440587.5) END
+SELECT 'dispatcher', CASE WHEN beat IS NULL THEN 'never ran'
+                          WHEN abs(?3 - beat) < 15000 AND stopped = 0 THEN 'running'
+                          ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
+                               max(beat, stopped) / 86400000.0 + 2440587.5) END
+  FROM (SELECT (SELECT CASE WHEN (SELECT value FROM meta WHERE name = 'asleep_since') > 0 THEN max(value, ?4)
+                            ELSE value END FROM meta WHERE name = 'heartbeat_at') AS beat,
+               ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) AS stopped)
 UNION ALL SELECT 'retrying', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
                                              WHERE state < 3 AND state = 1 LIMIT 50000)
 UNION ALL SELECT 'held', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open

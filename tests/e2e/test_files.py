@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from pathlib import Path
 
 from conftest import Database
 
@@ -129,17 +130,53 @@ def test_a_second_one_stands_by_and_takes_over(tmp_path, receiver, dispatcher, e
     assert waiting.wait() == 0
 
 
-def test_a_hundred_databases(tmp_path, receiver, dispatcher, eventually):
+AWAKE = 64  # dispatcher/files.c
+
+
+def copies(tmp_path, receiver, count):
     first = made(tmp_path / "0.db", receiver)
     first.shell("PRAGMA wal_checkpoint(TRUNCATE);")
-    databases = [first]
-    for number in range(1, 100):
+    for number in range(1, count):
         shutil.copy(first.path, tmp_path / f"{number}.db")
-        databases.append(Database(tmp_path / f"{number}.db"))
-    running = dispatcher(first, *(db.path for db in databases[1:]))
-    running.wait_log("ready", count=100)
+    return [Database(tmp_path / f"{number}.db") for number in range(count)]
+
+
+def test_many_databases_sleep_and_wake(tmp_path, receiver, dispatcher):
+    """Those with nothing to do are closed down to a descriptor each, and a commit opens them again."""
+    databases = copies(tmp_path, receiver, 150)
+    running = dispatcher(databases[0], "--log-level", "debug", "--dir", tmp_path)
+    running.wait_log(" ready", count=150)
+    running.wait_log(" asleep ", count=150 - AWAKE)
+    open_files = len(os.listdir(f"/proc/{running.process.pid}/fd"))
+    assert open_files < AWAKE * 9 + 150 + 50
     for number, db in enumerate(databases):
         insert(db, number)
-    receiver.wait_for(100)
-    assert ids(receiver) == list(range(100))
+    receiver.wait_for(150)
+    assert ids(receiver) == list(range(150))
+    sleepers = [line.split("database=")[1].split()[0] for line in running.text().splitlines() if " asleep " in line]
+    sleeper = next(db for db in databases if str(db.path) in sleepers[:1])
+    assert dict(sleeper.ext("SELECT name, value FROM resthook_status"))["dispatcher"] == "running"
     assert running.stop() == 0
+    assert dict(sleeper.ext("SELECT name, value FROM resthook_status"))["dispatcher"].startswith("not running")
+
+
+def test_a_sleeping_database_wakes_for_what_is_due_and_when_it_is_replaced(tmp_path, receiver, dispatcher):
+    databases = copies(tmp_path, receiver, AWAKE + 3)
+    running = dispatcher(databases[0], "--log-level", "debug", "--dir", tmp_path)
+    running.wait_log(" ready", count=AWAKE + 3)
+
+    def a_sleeper(count):
+        return Database(Path(running.wait_log(" asleep ", count=count).split("database=")[1].split()[0]))
+
+    sleeper = a_sleeper(3)
+    sleeper.shell("INSERT INTO resthook_outbox(event, payload, deliver_at) VALUES ('late', '{\"id\":1}', "
+                  "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) + 7000);")
+    running.wait_log(f" awake database={sleeper.path}")
+    receiver.wait_for(1)
+    sleeper = a_sleeper(4)
+    shutil.copy(sleeper.path, tmp_path / "other")
+    os.replace(tmp_path / "other", sleeper.path)
+    running.wait_log(f" ready database={sleeper.path}", count=2)
+    insert(sleeper, 2)
+    receiver.wait_for(2)
+    assert ids(receiver) == [1, 2] and running.stop() == 0

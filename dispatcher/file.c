@@ -1,0 +1,190 @@
+/*
+** file.c: see file.h.
+**
+** A file is known by its name, and by its inode while it is open: SQLite holds on to a file that
+** was replaced or removed, so the name is looked at every second. What is at work for the old one
+** is finished and recorded (the side file is found by the name, and is still that of the new one);
+** then the name is opened again, and whether the new file may send is decided as at every start.
+** SPDX-License-Identifier: MIT
+*/
+#include "file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "engine.h"
+#include "hooks.h"
+#include "memory.h"
+#include "outbox.h"
+
+#define AGAIN 2000         /* ms until a file that could not be opened is tried again, once … */
+#define AGAIN_MOST 60000   /* … and in the end: each time as much later as AGAIN */
+#define STAND_BY 500       /* the same for one that another dispatcher has */
+#define REST_AFTER 2000    /* ms without anything to do; more than the clock's step in file times */
+#define SLEEP_MOST 3600000 /* ms: what has become old is to go */
+#define LIFE_EVERY                                                                                 \
+    5000 /* ms between signs of life while asleep: see side_touched() in ext/side.h */
+
+static char *beside(const struct file *file, const char *suffix) {
+    return xprintf("%s%s", file->path != NULL ? file->path : file->name, suffix);
+}
+
+static struct state_of_file state_of(const struct file *file) {
+    struct state_of_file state;
+    char *wal = beside(file, "-wal");
+    struct stat info;
+
+    memset(&state, 0, sizeof state); /* with its padding: it is compared as bytes */
+    if (stat(file->name, &info) == 0) {
+        state.device = info.st_dev;
+        state.inode = info.st_ino;
+        state.changed = info.st_mtim;
+        state.size = info.st_size;
+    }
+    if (stat(wal, &info) == 0) {
+        state.wal_changed = info.st_mtim;
+        state.wal_size = info.st_size;
+    }
+    free(wal);
+    return state;
+}
+
+bool file_is_another(const struct file *file, const struct stat *info) {
+    return info->st_ino != file->known.inode || info->st_dev != file->known.device;
+}
+
+bool file_is_unchanged(const struct file *file) {
+    struct state_of_file state = state_of(file);
+
+    return memcmp(&state, &file->known, sizeof state) == 0;
+}
+
+/* A lock is of the file that was there when it was taken. */
+static void forget_what_was_replaced(struct file *file) {
+    struct stat info;
+
+    if (file->asleep && (stat(file->name, &info) != 0 || file_is_another(file, &info))) {
+        close(file->lock);
+        file->asleep = false;
+    }
+}
+
+char *file_open(struct file *file, const struct surroundings *with, int64_t now) {
+    forget_what_was_replaced(file);
+    const struct outbox_options options = {
+        .adopt = file->asleep ? ADOPT_NO : with->options->adopt,
+        .once = with->options->once,
+        .lock = file->asleep ? file->lock : -1,
+    };
+    bool was_asleep = file->asleep;
+    char *error = NULL;
+
+    file->known = state_of(file);
+    file->asleep = false;
+    file->quiet_since = 0;
+    file->outbox =
+        outbox_open(file->name, &options, with->endpoints, with->wake, now, &error, &file->status);
+    if (file->outbox == NULL) {
+        file->tries++;
+        file->next_at = now + (with->options->standby             ? STAND_BY
+                               : file->tries < AGAIN_MOST / AGAIN ? file->tries * AGAIN
+                                                                  : AGAIN_MOST);
+        return error;
+    }
+    file->status = 0;
+    file->tries = 0;
+    free(file->path);
+    file->path = xstrdup(outbox_path(file->outbox));
+    file->silent = false;
+    engine_add(with->engine, outbox_source(file->outbox));
+    if (outbox_held(file->outbox) == NULL) {
+        log_line(was_asleep ? LOG_DEBUG : LOG_INFO, was_asleep ? "awake" : "ready", "database",
+                 outbox_path(file->outbox), "version", RESTHOOK_VERSION, NULL);
+    }
+    return NULL;
+}
+
+void file_close(struct file *file, const struct surroundings *with, int64_t now) {
+    if (file->outbox != NULL) {
+        engine_remove(with->engine, outbox_source(file->outbox));
+        outbox_close(file->outbox, now);
+        file->outbox = NULL;
+    }
+    if (file->asleep) {
+        close(file->lock);
+        file->asleep = false;
+    }
+    file->closing = false;
+    file->next_at = now;
+}
+
+void file_look(struct file *file, const struct surroundings *with, int64_t now) {
+    struct stat info;
+    bool gone = stat(file->name, &info) != 0;
+
+    if (!file->closing && (gone || file_is_another(file, &info))) {
+        log_line(LOG_WARN,
+                 gone ? "the database is gone: what is in flight is finished"
+                      : "another file has the database's name: it is opened anew",
+                 "database", outbox_path(file->outbox), NULL);
+        outbox_stop(file->outbox);
+        file->closing = true;
+    }
+    if (file->closing && outbox_in_flight(file->outbox) == 0) {
+        file_close(file, with, now);
+    }
+}
+
+/* The side file's time, without opening it: resthook_status shows that somebody is there. */
+static void give_sign_of_life(struct file *file, int64_t now) {
+    char *side = beside(file, "-resthook");
+
+    (void)utimensat(AT_FDCWD, side, NULL, 0); /* whether it can be written is seen on waking */
+    free(side);
+    file->touched_at = now;
+}
+
+void file_rest(struct file *file, const struct surroundings *with, int64_t now) {
+    int64_t until = outbox_idle_until(file->outbox, now);
+
+    if (file->closing || until - now < 2 * REST_AFTER) {
+        file->quiet_since = 0;
+        return;
+    }
+    if (file->quiet_since == 0 || file->quiet_since > now) {
+        file->quiet_since = now;
+    }
+    if (now - file->quiet_since < REST_AFTER) {
+        return;
+    }
+    /* What is committed from the look at the files on changes them; what was before, is news. */
+    outbox_checkpoint(file->outbox);
+    file->known = state_of(file);
+    if (outbox_has_news(file->outbox)) {
+        file->quiet_since = 0;
+        return;
+    }
+    log_line(LOG_DEBUG, "asleep", "database", outbox_path(file->outbox), NULL);
+    file->slot = wake_add(with->wake, outbox_path(file->outbox));
+    engine_remove(with->engine, outbox_source(file->outbox));
+    file->lock = outbox_sleep(file->outbox, now);
+    file->outbox = NULL;
+    file->asleep = true;
+    file->next_at = until - now < SLEEP_MOST ? until : now + SLEEP_MOST;
+    file->touched_at = now;
+}
+
+bool file_wants_to_wake(struct file *file, const struct surroundings *with, bool look,
+                        int64_t now) {
+    if (wake_take(with->wake, file->slot) == WAKE_HINT) {
+        return !file_is_unchanged(file);
+    }
+    if (look && now - file->touched_at >= LIFE_EVERY) {
+        give_sign_of_life(file, now);
+    }
+    return now >= file->next_at || file->next_at - now > SLEEP_MOST ||
+           (look && !file_is_unchanged(file));
+}
