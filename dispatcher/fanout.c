@@ -101,6 +101,13 @@ void fanout_free(struct outbox *outbox) {
     }
 }
 
+/* Was it kept too long? Its age counts from the time for which it was meant. */
+static bool is_expired(const struct outbox *outbox, const struct outbox_row *row, int64_t now) {
+    int64_t since = row->deliver_at > row->created_at ? row->deliver_at : row->created_at;
+
+    return row->created_at > 0 && now - since > outbox->subs.settings.keep_pending;
+}
+
 /* Where a new pair goes. */
 static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row,
                        enum reading reading, const char *why, int64_t now) {
@@ -111,6 +118,8 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, sub->ended, now);
     } else if (reading == READ_DEAD) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
+    } else if (is_expired(outbox, row, now)) { /* nobody has delivered for so long */
+        pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
     } else if (sub->status != SUB_SENDS || row->deliver_at > now) {
@@ -195,7 +204,6 @@ void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     struct event_name *name = there ? name_of(outbox, row.event) : NULL;
     struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
     struct pair *pair = pair_new(&outbox->window, event, sub);
-    int64_t keep = outbox->subs.settings.keep_pending;
     enum reading reading = READ_BODY;
     const char *why = NULL;
 
@@ -212,7 +220,7 @@ void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
     } else if (reading == READ_DEAD) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
-    } else if (due->created_at > 0 && due->base == 0 && now - due->created_at > keep) {
+    } else if (due->base == 0 && is_expired(outbox, &row, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);

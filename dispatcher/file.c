@@ -100,9 +100,10 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     file->path = xstrdup(outbox_path(file->outbox));
     file->silent = false;
     engine_add(with->engine, outbox_source(file->outbox));
-    if (outbox_held(file->outbox) == NULL) {
-        log_line(was_asleep ? LOG_DEBUG : LOG_INFO, was_asleep ? "awake" : "ready", "database",
-                 outbox_path(file->outbox), "version", RESTHOOK_VERSION, NULL);
+    if (was_asleep) {
+        log_line(LOG_DEBUG, "awake", "database", file->path, NULL);
+    } else if (outbox_held(file->outbox) == NULL) {
+        log_line(LOG_INFO, "ready", "database", file->path, "version", RESTHOOK_VERSION, NULL);
     }
     return NULL;
 }

@@ -67,11 +67,13 @@ UPDATE delivery SET state = 5, next_at = NULL, reason = ?2, finished_at = ?3
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
                          WHERE sub = ?1 AND state < 3 LIMIT ?4)
 
--- What was kept too long ends: older than ?2 (its event's time); of those due at ?5 or later.
+-- What was kept too long ends: older than ?2; of those due at ?5 or later. The age counts from the event, or from the
+-- time for which it was meant (deliver_at), which is next_at until the first attempt.
 -- name: delivery_expire
 UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired', finished_at = ?3
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND state < 3 AND created_at < ?2 AND next_at >= ?5 LIMIT ?4)
+                         WHERE sub = ?1 AND state < 3 AND next_at >= ?5 AND created_at < ?2
+                           AND (state <> 0 OR attempts > 0 OR next_at < ?2) LIMIT ?4)
 
 -- … and so does what is more than ?2 rows of a subscription that doesn't send: in the order in which they came.
 -- name: delivery_open_count

@@ -6,6 +6,8 @@ are watched as i, u and d. An event is [letter, payload]. Where a setting of the
 is a function of the settings. What the writer itself sees is compared with the same SQL on a database without hooks.
 """
 
+KINDS = {"i": "insert", "u": "update", "d": "delete"}
+
 ITEM = "CREATE TABLE item(id INTEGER PRIMARY KEY, name);"
 WATCHES = [("item", "insert", "i", {}), ("item", "update", "u", {}), ("item", "delete", "d", {})]
 
@@ -206,3 +208,26 @@ PITFALLS = [
         INSERT INTO item WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10000) SELECT x, x FROM n;
     """, [i(n, n) for n in range(1, 10001)]),
 ]
+
+
+def summary(events):
+    letters = [letter for letter, _ in events]
+    return ", ".join(f"{letters.count(letter)} {KINDS[letter]}" for letter in KINDS if letter in letters) or "none"
+
+
+def table():
+    """The catalogue for README.md, where a test looks for it: a line for each row."""
+    lines = ["| case | what your writer does, and what comes of it | events in its test |", "|---|---|---|"]
+    for row in PITFALLS:
+        events = row["events"]
+        if callable(events):
+            off, on = (summary(events(dict.fromkeys(("recursive_triggers", "foreign_keys"), value))) for value in (0, 1))
+            events = off if off == on else f"{off}; with the setting {on}"
+        else:
+            events = summary(events)
+        lines.append(f"| {row['name']} | {row['says']} | {events} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -119,6 +119,29 @@ def test_what_is_kept_for_a_paused_target_is_bounded(db, receiver, dispatcher, e
     assert sorted(ids(receiver)) == list(range(21, 31))
 
 
+def test_what_nobody_delivered_for_too_long_expires(db, receiver, dispatcher, eventually):
+    """No dispatcher ran for 45 days: what is older than keep_pending (30) ends, but for what was meant for later."""
+    db.subscribe("*", receiver.url("/"))
+    db.shell("""
+        CREATE TEMP TABLE t AS SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now, 86400000 AS day;
+        INSERT INTO resthook_outbox(event, payload, created_at, deliver_at)
+          SELECT 'old', '{"id":1}', now - 45 * day, NULL FROM t UNION ALL
+          SELECT 'newer', '{"id":2}', now - 29 * day, NULL FROM t UNION ALL
+          SELECT 'meant for later', '{"id":3}', now - 45 * day, now - 5 * day FROM t UNION ALL
+          SELECT 'to.come', '{"id":4}', now - 45 * day, now + day FROM t UNION ALL
+          SELECT 'meant.too', '{"id":5}', now - 45 * day, now - 5 * day FROM t;
+    """)
+    running = dispatcher(db)
+    receiver.wait_for(2)
+    assert sorted(ids(receiver)) == [2, 5], "and 'meant for later' is no name of an event"
+    eventually(lambda: states(db) == {"delivered": 2, "dead": 1, "pending": 1})
+    assert db.journal("SELECT event_id, reason FROM resthook_deliveries WHERE state = 'dead'") == [(1, "expired")]
+    running.stop()
+    db.ext("SELECT resthook_set('keep_deliveries', 0)")
+    dispatcher(db)
+    eventually(lambda: states(db) == {"dead": 1, "pending": 1})  # a round of retention is over, and left them alone
+
+
 def test_what_comes_between_a_410_and_its_writing_has_an_end(db, receiver, dispatcher, eventually):
     receiver.script("/", 410)
     sub, _ = db.subscribe("*", receiver.url("/"))

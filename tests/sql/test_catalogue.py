@@ -11,15 +11,14 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from pitfalls import ITEM, PITFALLS
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / os.environ.get("RESTHOOK_BUILD", "build")
-sys.path.insert(0, str(ROOT / "tests/catalogue"))
-from pitfalls import PITFALLS  # noqa: E402
 
 SETTINGS = ("trusted_schema", "defensive", "recursive_triggers", "foreign_keys")
 ALL = [dict(zip(SETTINGS, values)) for values in itertools.product((0, 1), repeat=len(SETTINGS))]
@@ -149,3 +148,26 @@ def test_in_the_shell(row, made, tmp_path):
         return done.stdout, done.stderr.replace(str(path), "")
 
     check(row, made(row, "WAL"), tmp_path, settings, run)
+
+
+def test_blobs_at_the_limit_of_the_writer(tmp_path):
+    """600 MB, and as much as `.limit length` lets the writer have: the write succeeds, the event is its key and a mark;
+    what the limit refuses, it refuses without hooks as well."""
+    path = tmp_path / "app.db"
+    db = opened(path)
+    db.execute(ITEM)
+    db.execute("SELECT resthook_init()")
+    db.execute("SELECT resthook_watch('item', 'insert', 'i', '{\"record\":\"always\"}')")
+    wrote = subprocess.run(["sqlite3", str(path)], capture_output=True, text=True, input="""
+        PRAGMA synchronous = OFF;
+        INSERT INTO item VALUES (1, zeroblob(600000000));
+.limit length 1000000
+        INSERT INTO item VALUES (2, zeroblob(999000));
+        INSERT INTO item VALUES (3, zeroblob(1000001));
+        SELECT group_concat(id) FROM item;
+    """)
+    assert wrote.stdout.split()[-1] == "1,2" and "too big" in wrote.stderr
+    first, second = (json.loads(payload) for (payload,) in db.execute("SELECT resthook_payload(id) FROM resthook_events"))
+    assert first == {"id": 1, "truncated": True}
+    assert second["id"] == 2 and len(second["name"]) == 999000 / 3 * 4
+    db.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pitfalls import table as catalogue
 from verify import sign
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -216,6 +217,10 @@ def test_every_name_of_ours_exists(connection):
         assert name in there, name
 
 
+def test_what_a_writer_may_do_is_the_catalogue():
+    assert catalogue() in section("What your writer may do"), "python3 tests/catalogue/pitfalls.py prints it"
+
+
 def test_its_tone():
-    assert len(README.splitlines()) < 600
+    assert len(README.splitlines()) < 720
     assert not re.search(r"\bshould\b", README)
