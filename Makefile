@@ -3,6 +3,7 @@
 #   make help     what there is to make
 #   SAN=1         the same with AddressSanitizer and UndefinedBehaviorSanitizer, beside the plain build
 #   BUILD=DIR     build somewhere else than in build/
+#   SHORT=1       make matrix: with three versions only
 #   V=1           show whole commands
 #
 # The extension's sources are compiled twice: for resthook.so, where SQLite is reached through the host's own
@@ -97,7 +98,7 @@ test: ## build and run every test; with SAN=1 or CI=true a second time under the
 	@SAN=$(SAN) BUILD=$(BUILD) $(PYTHON) tests/run
 
 matrix: all ## the catalogue of pitfalls with other versions of SQLite (needs npm and the network)
-	$(PYTHON) tests/matrix $(BUILD)
+	$(PYTHON) tests/matrix $(if $(SHORT),--short) $(BUILD)
 
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint
