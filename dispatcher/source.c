@@ -21,7 +21,6 @@
 #define STALL 4096       /* unwritten outcomes at which nothing more is sent */
 #define DUE_AT_ONCE 32   /* rows of one subscription claimed in one turn */
 #define RETRY_COMMIT 500 /* ms before a commit that failed is tried again */
-#define SYNC_EVERY 1000  /* ms between commits that reach the disk */
 #define BEAT_EVERY 1000  /* ms between signs of life in the side file … */
 #define IDLE_BEAT 5000 /* … while nothing happens: a hundred idle databases cost nothing to see */
 
@@ -95,7 +94,8 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) 
 void source_flush(struct outbox *outbox, int64_t now) {
     bool news = outbox->done_count > 0 || outbox->counts_moved ||
                 window_cursor(&outbox->window) != outbox->cursor;
-    bool durable = (news || outbox->unsynced) && now - outbox->synced_at >= SYNC_EVERY;
+    bool durable =
+        (news || outbox->unsynced) && now - outbox->synced_at >= outbox->subs.settings.sync_every;
     bool beat = now >= next_beat(outbox);
     struct pair *pair;
 

@@ -37,6 +37,9 @@ enum column {
     COL_UPDATED_AT,
 };
 
+/* ms; of a database whose settings are older than this one */
+#define SYNC_EVERY 1000
+
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
                         struct endpoints *endpoints) {
     memset(subs, 0, sizeof *subs);
@@ -47,6 +50,7 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct sourc
     subs->source = source;
     subs->endpoints = endpoints;
     subs->timeout_ceiling = NEVER;
+    subs->settings.sync_every = SYNC_EVERY;
 }
 
 void sub_target_hold(struct sub_target *target) {
@@ -287,6 +291,7 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
         {"keep_pending", &s->keep_pending, 1000},
         {"keep_pending_rows", &s->keep_pending_rows, 1},
         {"max_in_flight", &s->endpoint_most, 1},
+        {"sync_every", &s->sync_every, 1000},
     };
 
     while (db_row(app, list)) {

@@ -70,6 +70,7 @@ struct settings {
     int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
     int64_t keep_pending_rows;
     int64_t endpoint_most;
+    int64_t sync_every; /* ms */
     size_t response_most;
     char retry_schedule[512];
 };
