@@ -65,12 +65,16 @@ void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state sta
 
 static void log_outcome(const struct pair *pair, const struct outcome *outcome) {
     static const char *const messages[] = {"delivered", "attempt failed", "delivery is dead"};
+    enum log_level level = outcome->state == VERDICT_DEAD ? LOG_WARN : LOG_DEBUG;
     char id[64];
 
+    if (!log_enabled(level)) { /* a line for each delivery costs even unwritten */
+        return;
+    }
     snprintf(id, sizeof id, "%s-%lld", pair->sub->id, (long long)pair->event->id);
-    log_line(outcome->state == VERDICT_DEAD ? LOG_WARN : LOG_DEBUG, messages[outcome->state],
-             "delivery", id, "event", pair->event->name, "target", pair->sub->endpoint, "attempt#",
-             (long long)pair->attempts + 1, "status#", (long long)outcome->status, "error",
+    log_line(level, messages[outcome->state], "delivery", id, "event", pair->event->name, "target",
+             pair->sub->endpoint, "attempt#", (long long)pair->attempts + 1, "status#",
+             (long long)outcome->status, "error",
              outcome->error != NULL && *outcome->error != '\0' ? outcome->error : NULL,
              "duration_ms#", (long long)outcome->duration, NULL);
 }
