@@ -40,6 +40,7 @@ EXT_CORE := $(EXT:ext/%.c=$(BUILD)/core/%.o) $(BUILD)/core/sql.o
 DAEMON := $(DISPATCHER:dispatcher/%.c=$(BUILD)/dispatcher/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MODEL := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/model/*.c))
+BENCH := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
 # In front of a command: a short line instead of it; with V=1 the command, with -s nothing.
 say = $(if $(V),,@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,printf '%-5s %s\n' '$(1)' '$(2)' && ))
@@ -85,6 +86,10 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/rooms.a
 $(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) -lsqlite3 -lcurl -lssl -lcrypto
+
 deps: ## install the Debian packages that building and testing need
 	sh .ci/deps
 
@@ -99,6 +104,9 @@ test: ## build and run every test; with SAN=1 or CI=true a second time under the
 
 matrix: all ## the catalogue of pitfalls with other versions of SQLite (needs npm and the network)
 	$(PYTHON) tests/matrix $(if $(SHORT),--short) $(BUILD)
+
+bench: all $(BENCH) ## what users pay, measured against the limits: build/bench/figures.json, growth.svg (8 minutes)
+	$(PYTHON) tests/bench/run --build $(BUILD)
 
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint
@@ -119,6 +127,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix lint format install clean help
+.PHONY: all deps demo unit model test matrix bench lint format install clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
