@@ -108,6 +108,9 @@ matrix: all ## the catalogue of pitfalls with other versions of SQLite (needs np
 bench: all $(BENCH) ## what users pay, measured against the limits: build/bench/figures.json, growth.svg (8 minutes)
 	$(PYTHON) tests/bench/run --build $(BUILD)
 
+bench-check: all $(BENCH) ## instruction counts of a fixed drain and fixed writes, against tests/bench/baseline
+	$(PYTHON) tests/bench/check --build $(BUILD)
+
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint
 
@@ -124,9 +127,9 @@ clean: ## remove what was built
 	rm -rf $(BUILD)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix bench lint format install clean help
+.PHONY: all deps demo unit model test matrix bench bench-check lint format install clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
