@@ -59,7 +59,8 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
         end(outbox, sub, now);
     } else if (sub->status == SUB_KEEPS) {
         withdraw(outbox, sub, STATE_PENDING, now, NULL, now);
-    } else {
+    } else if (sub->was != SUB_NEW ||
+               (sub->recorded_to > 0 && journal_has_open(outbox->journal, sub->n))) {
         agenda_set(&outbox->agenda, sub,
                    now); /* load_rows finds out when its first row is really due */
         sub_announce(sub);
@@ -193,7 +194,7 @@ void roster_open(struct outbox *outbox) {
     outbox->effect_put = db_prepare(db, sql_effect_put);
     outbox->requests = db_prepare(reader_db(outbox->reader), sql_app_requests);
     outbox->requests_taken = db_prepare(reader_db(outbox->reader), sql_app_requests_taken);
-    outbox->next_known = db_prepare(db, sql_subscription_next);
+    outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = -1;
     outbox->any_held = true;
     outbox->effects_wait = true;
@@ -218,7 +219,7 @@ static void cancel_strangers(struct outbox *outbox, int64_t now) {
     struct db *db = journal_db(outbox->journal);
 
     for (int budget = 64; budget > 0 && outbox->stranger != NEVER; budget--) {
-        int64_t n = NEVER;
+        int64_t n = NEVER; /* the next that has any */
         bool stranger = false;
 
         db_int(db, outbox->next_known, 1, outbox->stranger);
@@ -228,8 +229,7 @@ static void cancel_strangers(struct outbox *outbox, int64_t now) {
                                                              outbox->next_known, 1)) == NULL;
             db_reset(outbox->next_known);
         }
-        if (stranger && journal_has_open(outbox->journal, n) &&
-            !cancel_some(outbox, n, "unsubscribed", now)) {
+        if (stranger && !cancel_some(outbox, n, "unsubscribed", now)) {
             return;
         }
         outbox->stranger = n;

@@ -61,6 +61,11 @@ SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state < 3 LIMIT 1
 -- name: delivery_open_of
 SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 LIMIT 1
 
+-- The next subscription, by number, that has any.
+-- name: delivery_open_next
+SELECT n, id FROM subscription
+ WHERE n = (SELECT min(sub) FROM delivery INDEXED BY delivery_due WHERE state < 3 AND sub > ?1)
+
 -- Ends the unfinished deliveries of a subscription, so many at a time.
 -- name: delivery_cancel
 UPDATE delivery SET state = 5, next_at = NULL, reason = ?2, finished_at = ?3
@@ -149,7 +154,3 @@ SELECT max(event) FROM (SELECT event FROM delivery WHERE sub = ?1 AND event > ?2
 -- name: attempt_forget
 DELETE FROM attempt WHERE (sub, event, attempt) IN (
   SELECT sub, event, attempt FROM attempt WHERE sub = ?1 AND started_at < ?2 LIMIT ?3)
-
--- The next subscription ever known, by number.
--- name: subscription_next
-SELECT n, id FROM subscription WHERE n > ?1 ORDER BY n LIMIT 1
