@@ -1,8 +1,8 @@
 /*
 ** line.c: see line.h.
 **
-** An endpoint keeps two queues of lines that could send now, one of healthy and one of doubtful
-** lines; the set keeps two queues of endpoints that have such lines. Whatever changes what a line
+** An endpoint keeps a queue of lines that could send now for each kind of health; the set keeps
+** queues of the endpoints that have such lines. Whatever changes what a line
 ** may do calls place(), the only function that moves a line between "queued", "throttled" and
 ** "neither". Each step costs the same however many lines wait.
 ** SPDX-License-Identifier: MIT
@@ -19,13 +19,11 @@
 #define WINDOW_START 4 /* requests at once to a target that has not answered yet */
 #define BUCKETS 1024
 
-enum { DOUBTFUL, HEALTHY, KINDS };
-
 TAILQ_HEAD(lines, line);
 TAILQ_HEAD(ready, ready_link);
 TAILQ_HEAD(places, place);
 
-struct ready_link { /* an endpoint's place in one of the two queues */
+struct ready_link { /* an endpoint's place in one of the queues */
     struct endpoint *endpoint;
     bool queued;
     TAILQ_ENTRY(ready_link) links;
@@ -36,20 +34,20 @@ struct endpoint {
     struct endpoint *next; /* in its bucket */
     unsigned bucket;
     int lines;
-    int in_flight[KINDS];
-    struct lines queue[KINDS];
-    struct ready_link ready[KINDS];
+    int in_flight[HEALTHS];
+    struct lines queue[HEALTHS];
+    struct ready_link ready[HEALTHS];
     char name[];
 };
 
 struct endpoints {
     int places;
     int most;
-    int in_flight[KINDS];
+    int in_flight[HEALTHS];
     int slow;
     struct places waiting; /* places taken and not slow yet, oldest first */
     int turn;              /* the kind that is served next if both can be */
-    struct ready ready[KINDS];
+    struct ready ready[HEALTHS];
     struct lines throttled;
     int64_t throttled_due; /* the earliest; NEVER */
     struct endpoint *bucket[BUCKETS];
@@ -63,7 +61,7 @@ struct endpoints *endpoints_new(int places, int most) {
     set->throttled_due = NEVER;
     TAILQ_INIT(&set->throttled);
     TAILQ_INIT(&set->waiting);
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < HEALTHS; kind++) {
         TAILQ_INIT(&set->ready[kind]);
     }
     return set;
@@ -100,7 +98,7 @@ static struct endpoint *endpoint_named(struct endpoints *set, const char *name) 
     endpoint->bucket = bucket;
     endpoint->next = set->bucket[bucket];
     set->bucket[bucket] = endpoint;
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < HEALTHS; kind++) {
         TAILQ_INIT(&endpoint->queue[kind]);
         endpoint->ready[kind].endpoint = endpoint;
     }
@@ -117,16 +115,19 @@ static void endpoint_drop(struct endpoint *endpoint) {
     free(endpoint);
 }
 
-/* The half rule: is there a place for one more of this kind among `most`? */
-static bool has_place(const int in_flight[KINDS], int most, int kind) {
-    if (in_flight[DOUBTFUL] + in_flight[HEALTHY] >= most) {
+/* Half of them, and three quarters: is there a place for one more of this kind among `most`? */
+static bool has_place(const int in_flight[HEALTHS], int most, int kind) {
+    int others = in_flight[DOUBTFUL] + in_flight[UNTRIED];
+
+    if (others + in_flight[GOOD] >= most) {
         return false;
     }
-    return kind == HEALTHY || in_flight[DOUBTFUL] < (most + 1) / 2;
+    return kind == GOOD ||
+           (others < most - most / 4 && (kind == UNTRIED || in_flight[DOUBTFUL] < (most + 1) / 2));
 }
 
 static void endpoint_place(struct endpoint *endpoint) {
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < HEALTHS; kind++) {
         struct ready_link *link = &endpoint->ready[kind];
         bool ready = !TAILQ_EMPTY(&endpoint->queue[kind]) &&
                      has_place(endpoint->in_flight, endpoint->set->most, kind);
@@ -147,7 +148,7 @@ static bool window_open(const struct line *line) {
 static void unplace(struct line *line) {
     if (line->queued) {
         TAILQ_REMOVE(line->throttle_until > 0 ? &line->endpoint->set->throttled
-                                              : &line->endpoint->queue[line->healthy],
+                                              : &line->endpoint->queue[line->health],
                      line, links);
         line->queued = false;
     }
@@ -164,7 +165,7 @@ static void place(struct line *line) {
             set->throttled_due = line->throttle_until;
         }
     } else if (line->waiting && window_open(line)) {
-        TAILQ_INSERT_TAIL(&line->endpoint->queue[line->healthy], line, links);
+        TAILQ_INSERT_TAIL(&line->endpoint->queue[line->health], line, links);
         line->queued = true;
     }
     endpoint_place(line->endpoint);
@@ -178,7 +179,7 @@ void line_open(struct endpoints *set, struct line *line, struct source *source,
     line->endpoint->lines++;
     line->most = most;
     line->window = WINDOW_START;
-    line->healthy = true;
+    line->health = UNTRIED;
 }
 
 void line_close(struct line *line) {
@@ -210,7 +211,7 @@ void line_done(struct line *line) {
 
 bool line_has_room(const struct line *line, int64_t now) {
     return line->throttle_until <= now && window_open(line) &&
-           has_place(line->endpoint->in_flight, line->endpoint->set->most, line->healthy);
+           has_place(line->endpoint->in_flight, line->endpoint->set->most, line->health);
 }
 
 static void release_throttled(struct endpoints *set, int64_t now) {
@@ -232,18 +233,15 @@ static void release_throttled(struct endpoints *set, int64_t now) {
 }
 
 /* Moves what the line has in flight, and not slow, from one kind's count to the other's. */
-static void set_health(struct line *line, bool healthy) {
+static void set_health(struct line *line, enum health health) {
     struct endpoint *endpoint = line->endpoint;
+    int counted = line->in_flight - line->slow;
 
-    if (line->healthy != healthy) {
-        int counted = line->in_flight - line->slow;
-
-        endpoint->in_flight[line->healthy] -= counted;
-        endpoint->in_flight[healthy] += counted;
-        endpoint->set->in_flight[line->healthy] -= counted;
-        endpoint->set->in_flight[healthy] += counted;
-        line->healthy = healthy;
-    }
+    endpoint->in_flight[line->health] -= counted;
+    endpoint->in_flight[health] += counted;
+    endpoint->set->in_flight[line->health] -= counted;
+    endpoint->set->in_flight[health] += counted;
+    line->health = health;
 }
 
 void line_bound(struct line *line, int most) {
@@ -254,14 +252,14 @@ void line_bound(struct line *line, int most) {
 
 void line_doubt(struct line *line) {
     unplace(line);
-    set_health(line, false);
+    set_health(line, DOUBTFUL);
     line->window = 1;
     place(line);
 }
 
 static void count(struct line *line, int change) {
-    line->endpoint->in_flight[line->healthy] += change;
-    line->endpoint->set->in_flight[line->healthy] += change;
+    line->endpoint->in_flight[line->health] += change;
+    line->endpoint->set->in_flight[line->health] += change;
 }
 
 /* Requests that have waited for SLOW_AFTER give their places back, and their lines are doubtful. */
@@ -278,7 +276,7 @@ static void release_slow(struct endpoints *set, int64_t now) {
         set->slow++;
         count(line, -1);
         line->slow++;
-        set_health(line, false);
+        set_health(line, DOUBTFUL);
         if (!line->proven) {
             line->window = 1; /* one is enough to find out whether it answers at all */
         }
@@ -291,11 +289,11 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
         release_throttled(set, now);
     }
     release_slow(set, now);
-    for (int tries = 0; tries < KINDS; tries++) {
+    for (int tries = 0; tries < HEALTHS; tries++) {
         int kind = set->turn;
         struct ready_link *link = TAILQ_FIRST(&set->ready[kind]);
 
-        set->turn = !set->turn;
+        set->turn = (set->turn + 1) % HEALTHS;
         if (link != NULL && has_place(set->in_flight, set->places, kind)) {
             struct endpoint *endpoint = link->endpoint;
             struct line *line = TAILQ_FIRST(&endpoint->queue[kind]);
@@ -349,7 +347,8 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     unplace(line);
     give_back(taken);
     line->proven = healthy;
-    set_health(line, healthy && line->slow == 0); /* fast answers hide no slow ones */
+    set_health(line,
+               healthy && line->slow == 0 ? GOOD : DOUBTFUL); /* fast answers hide no slow ones */
     if (healthy) {
         line->window = line->window < most ? line->window + 1 : most;
     } else {

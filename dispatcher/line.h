@@ -5,9 +5,10 @@
 ** Every line has a window of requests at once: it opens with success and shuts with failure (as
 ** Postfix's destination queues do), so that a target that hangs holds few places. Of all places,
 ** and of those of one endpoint, at most half go to doubtful lines, whose target failed last or has
-** not answered for a second. A request that has waited that long gives its place back while it goes
+** not answered for a second, and at most three quarters to these and to new ones, which have not
+** answered yet: however many targets hang, who answers has a place. A request that has waited that long gives its place back while it goes
 ** on waiting (up to SLOW_TIMES as many requests as there are places), so that new targets that hang
-** hold nobody up for the length of their timeout. Doubtful and healthy lines take turns, and so do
+** hold nobody up for the length of their timeout. Doubtful, new and good lines take turns, and so do
 ** endpoints among themselves, and lines at one endpoint. Knows neither databases nor HTTP; time is
 ** an argument.
 ** SPDX-License-Identifier: MIT
@@ -23,6 +24,13 @@
 #define SLOW_AFTER 1000 /* ms */
 #define SLOW_TIMES 4
 
+enum health {
+    DOUBTFUL, /* its last answer was bad, or it has something slow in flight */
+    UNTRIED,  /* it is new */
+    GOOD,     /* its last answer was good */
+    HEALTHS
+};
+
 struct source;
 struct endpoints;
 struct endpoint;
@@ -36,7 +44,7 @@ struct line {
     int most;               /* of in_flight, as the subscription wants; 0: no bound of its own */
     int window;             /* of in_flight, as the target's answers allow */
     bool proven;            /* its last answer was good */
-    bool healthy;           /* that, or it is new; and it has nothing slow in flight */
+    enum health health;
     bool waiting;           /* has something to send */
     bool queued;            /* in its endpoint's queue */
     int64_t throttle_until; /* nothing before this time; 0: no such time */

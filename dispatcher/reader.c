@@ -28,6 +28,7 @@ enum {
 };
 
 #define EXPANDERS 256 /* buckets */
+#define PATIENCE 500  /* ms for another program's lock while it is opened */
 
 struct watch { /* a version made ready; NULL expander: it could not be */
     int64_t id;
@@ -56,7 +57,7 @@ struct reader *reader_open(const char *path, char **error) {
     *error = NULL;
     /* Opened for writing, since a WAL file without one can't be read by a connection that may not
     ** create it. */
-    db_open(db, path, true, 0);
+    db_open(db, path, true, PATIENCE);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
     reader->begin = db_prepare(db, "BEGIN");
@@ -73,6 +74,7 @@ struct reader *reader_open(const char *path, char **error) {
         reader->wal = sqlite3_stricmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
         db_reset(mode);
     }
+    sqlite3_busy_timeout(db->handle, 0); /* from now on it gives way */
     reader->seen_version = -1;
     if (db->rc != SQLITE_OK) {
         *error = xprintf("%s: %s", path, db->error);

@@ -18,6 +18,7 @@
 
 #define GROUP 256        /* outcomes in a commit at most … */
 #define GROUP_AGE 5      /* … or ms that the oldest of them has waited */
+#define SPILL_EVERY 10   /* ms between looks for somebody who lacks work behind a full window */
 #define STALL 4096       /* unwritten outcomes at which nothing more is sent */
 #define DUE_AT_ONCE 32   /* rows of one subscription claimed in one turn */
 #define RETRY_COMMIT 500 /* ms before a commit that failed is tried again */
@@ -204,7 +205,6 @@ static void spill(struct outbox *outbox, int64_t now) {
     struct pair *pair, *next;
     int spilled = 0;
 
-    outbox->spill_at = now + 10;
     journal_begin(outbox->journal, false);
     TAILQ_FOREACH(event, &outbox->window.events, links) {
         TAILQ_FOREACH(pair, &event->pairs, siblings) {
@@ -266,7 +266,11 @@ static void look(struct outbox *outbox, int64_t now) {
         if (changed) { /* nothing can be taken, but a pause or an end is heard */
             fanout_read(outbox, now);
         }
-        if (now < outbox->spill_at || !hungry(outbox, now)) {
+        if (now < outbox->spill_at) {
+            return;
+        }
+        outbox->spill_at = now + SPILL_EVERY;
+        if (!hungry(outbox, now)) {
             return;
         }
         spill(outbox, now);

@@ -68,6 +68,14 @@ static int fill(int64_t now) {
     return count;
 }
 
+/* Its target has answered. */
+static void prove(struct line *line) {
+    struct place place;
+
+    place_take(&place, line, T0);
+    place_finish(&place, true, 0);
+}
+
 static void finish_all(bool healthy) {
     for (int i = 0; i < taken; i++) {
         if (places[i].line != NULL) {
@@ -95,6 +103,9 @@ static void has_no_more_in_flight_than_places(void **state) {
     (void)state;
     begin(5, 100);
     open_lines(3);
+    for (int i = 0; i < 3; i++) {
+        prove(&lines[i]);
+    }
     assert_int_equal(fill(T0), 5);
     place_drop(&places[2]);
     assert_int_equal(fill(T0), 1);
@@ -106,7 +117,7 @@ static void has_no_more_at_one_endpoint(void **state) {
     (void)state;
     begin(100, 6);
     for (int i = 0; i < 3; i++) {
-        open_line("http://a:80");
+        prove(open_line("http://a:80"));
     }
     open_line("http://a:81"); /* another one */
     assert_ptr_equal(lines[0].endpoint, lines[2].endpoint);
@@ -167,6 +178,7 @@ static void leaves_half_of_all_to_the_healthy(void **state) {
         for (int i = 0; i < 9; i++) {
             line_doubt(&lines[i]);
         }
+        prove(&lines[9]);
         line_done(&lines[9]);
         assert_int_equal(fill(T0), (most + 1) / 2);
         line_ready(&lines[9]);
@@ -185,10 +197,26 @@ static void leaves_half_of_an_endpoint_to_the_healthy(void **state) {
     }
     assert_int_equal(fill(T0), 4);
     assert_false(line_has_room(&lines[9], T0));
-    open_line("http://a:80");
+    prove(open_line("http://a:80"));
     assert_true(line_has_room(&lines[10], T0));
     assert_int_equal(fill(T0), 4);
     assert_int_equal(lines[10].in_flight, 4);
+}
+
+/* However many new ones come and hang, who has answered is not kept waiting. */
+static void leaves_a_quarter_to_those_that_answer(void **state) {
+    (void)state;
+    begin(4, 100);
+    open_lines(20);
+    prove(&lines[19]);
+    line_done(&lines[19]);
+    assert_int_equal(fill(T0), 3);
+    for (int64_t now = T0; now <= T0 + 20 * SLOW_AFTER; now += SLOW_AFTER) {
+        fill(now); /* until no slow one gives its place back any more */
+    }
+    line_ready(&lines[19]);
+    assert_int_equal(fill(T0 + 20 * SLOW_AFTER), 1);
+    assert_int_equal(lines[19].in_flight, 1);
 }
 
 static void doubts_whose_target_failed_last(void **state) {
@@ -197,17 +225,17 @@ static void doubts_whose_target_failed_last(void **state) {
     (void)state;
     begin(100, 10);
     line = open_line("http://a:80");
-    assert_true(line->healthy); /* it is new */
+    assert_int_not_equal(line->health, DOUBTFUL); /* it is new */
     assert_int_equal(fill(T0), 4);
     place_finish(&places[0], false, 0);
-    assert_false(line->healthy);
+    assert_int_equal(line->health, DOUBTFUL);
     place_finish(&places[1], true, 0);
-    assert_true(line->healthy);
+    assert_int_not_equal(line->health, DOUBTFUL);
     line_doubt(line);
-    assert_false(line->healthy);
+    assert_int_equal(line->health, DOUBTFUL);
     assert_int_equal(line->window, 1);
     place_drop(&places[2]);
-    assert_false(line->healthy);
+    assert_int_equal(line->health, DOUBTFUL);
 }
 
 static void gives_back_the_places_of_the_slow(void **state) {
@@ -220,15 +248,15 @@ static void gives_back_the_places_of_the_slow(void **state) {
     assert_int_equal(serve(T0), 0);
     assert_int_equal(serve(T0 + 100), 1);
     assert_int_equal(fill(T0 + SLOW_AFTER - 1), 0);
-    assert_true(lines[0].healthy);
+    assert_int_not_equal(lines[0].health, DOUBTFUL);
     assert_int_equal(endpoints_due(set), T0 + SLOW_AFTER);
     assert_int_equal(serve(T0 + SLOW_AFTER), 2);
-    assert_false(lines[0].healthy); /* it has not answered for a second */
+    assert_int_equal(lines[0].health, DOUBTFUL); /* it has not answered for a second */
     assert_int_equal(lines[0].in_flight, 1);
-    assert_true(lines[1].healthy);
+    assert_int_not_equal(lines[1].health, DOUBTFUL);
     assert_int_equal(endpoints_due(set), T0 + SLOW_AFTER + 100);
     place_finish(&places[0], true, 0); /* gives nothing back again */
-    assert_true(lines[0].healthy);
+    assert_int_not_equal(lines[0].health, DOUBTFUL);
     assert_int_equal(fill(T0 + SLOW_AFTER), 0);
 }
 
@@ -277,12 +305,12 @@ static void hides_no_slow_ones_behind_fast_ones(void **state) {
     line_done(line);
     assert_int_equal(fill(T0 + SLOW_AFTER), 0);
     place_finish(&places[0], true, 0);
-    assert_false(line->healthy);
+    assert_int_equal(line->health, DOUBTFUL);
     place_finish(&places[1], true, 0);
     place_drop(&places[2]);
-    assert_false(line->healthy);
+    assert_int_equal(line->health, DOUBTFUL);
     place_finish(&places[3], true, 0); /* the last of them */
-    assert_true(line->healthy);
+    assert_int_not_equal(line->health, DOUBTFUL);
 }
 
 static void expect_turns(const int *turns, int count) {
@@ -399,26 +427,28 @@ static void reopen(struct line *line) {
     line_open(set, line, NULL, name, (int)random_below(4));
 }
 
-/* Places held, at an endpoint or (NULL) in all, by doubtful lines or by every line. */
-static int held(const struct endpoint *endpoint, bool doubtful) {
+/* Places held, at an endpoint or (NULL) in all, by lines of this health or worse. */
+static int held(const struct endpoint *endpoint, enum health health) {
     int count = 0;
 
     for (int i = 0; i < LINES; i++) {
-        if ((endpoint == NULL || lines[i].endpoint == endpoint) &&
-            (!doubtful || !lines[i].healthy)) {
+        if ((endpoint == NULL || lines[i].endpoint == endpoint) && lines[i].health <= health) {
             count += lines[i].in_flight - lines[i].slow;
         }
     }
     return count;
 }
 
-static bool may_send(const struct line *line, int64_t now) {
-    bool half = held(line->endpoint, true) < (MOST + 1) / 2 && held(NULL, true) < (PLACES + 1) / 2;
+static bool may_have(const struct endpoint *endpoint, int most, enum health health) {
+    return held(endpoint, GOOD) < most &&
+           (health == GOOD || held(endpoint, UNTRIED) < most - most / 4) &&
+           (health != DOUBTFUL || held(endpoint, DOUBTFUL) < (most + 1) / 2);
+}
 
+static bool may_send(const struct line *line, int64_t now) {
     return line->waiting && line->throttle_until <= now && line->in_flight < line->window &&
            (line->most == 0 || line->in_flight < line->most) &&
-           held(line->endpoint, false) < MOST && held(NULL, false) < PLACES &&
-           (line->healthy || half);
+           may_have(line->endpoint, MOST, line->health) && may_have(NULL, PLACES, line->health);
 }
 
 /* What lines and places say of each other, and who is slow. */
@@ -442,7 +472,7 @@ static void compare(int64_t now) {
     for (int i = 0; i < LINES; i++) {
         assert_int_equal(lines[i].in_flight, in_flight[i]);
         assert_int_equal(lines[i].slow, slow[i]);
-        assert_true(lines[i].slow == 0 || !lines[i].healthy);
+        assert_true(lines[i].slow == 0 || lines[i].health == DOUBTFUL);
         assert_in_range(lines[i].window, 1, MOST);
     }
 }
@@ -536,6 +566,7 @@ int main(void) {
         TEST(keeps_the_bound_of_a_line),
         TEST(leaves_half_of_all_to_the_healthy),
         TEST(leaves_half_of_an_endpoint_to_the_healthy),
+        TEST(leaves_a_quarter_to_those_that_answer),
         TEST(doubts_whose_target_failed_last),
         TEST(gives_back_the_places_of_the_slow),
         TEST(has_so_many_slow_ones_and_no_more),
