@@ -40,10 +40,10 @@ struct line {
     struct source *source;
     struct endpoint *endpoint;
     int in_flight;
-    int slow;               /* of these, for longer than SLOW_AFTER */
-    int most;               /* of in_flight, as the subscription wants; 0: no bound of its own */
-    int window;             /* of in_flight, as the target's answers allow */
-    bool proven;            /* its last answer was good */
+    int slow;    /* of these, for longer than SLOW_AFTER */
+    int most;    /* of in_flight, as the subscription wants; 0: no bound of its own */
+    int window;  /* of in_flight, as the target's answers allow */
+    bool proven; /* its last answer was good */
     enum health health;
     bool waiting;           /* has something to send */
     bool queued;            /* in its endpoint's queue */
