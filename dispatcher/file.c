@@ -22,7 +22,7 @@
 
 #define AGAIN 2000         /* ms until a file that could not be opened is tried again, once … */
 #define AGAIN_MOST 60000   /* … and in the end: each time as much later as AGAIN */
-#define STAND_BY 500       /* the same for one that another dispatcher has */
+#define STAND_BY 1000      /* the same for one that another dispatcher has */
 #define REST_AFTER 2000    /* ms without anything to do; more than the clock's step in file times */
 #define SLEEP_MOST 3600000 /* ms: what has become old is to go */
 #define LIFE_EVERY                                                                                 \
