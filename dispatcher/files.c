@@ -20,8 +20,8 @@
 #include "outbox.h"
 
 #define LOOK_EVERY 1000 /* ms */
-#define AWAKE 64       /* databases that stay open though there is nothing to do for them */
-#define OPENED 64      /* beyond them, opened at one look without a commit that asks for it */
+#define AWAKE 64        /* databases that stay open though there is nothing to do for them */
+#define OPENED 64       /* beyond them, opened at one look without a commit that asks for it */
 
 struct files {
     struct surroundings with;
