@@ -67,6 +67,17 @@ static int tick(void *context) {
     return fence->left-- <= 0;
 }
 
+/* A host's SQLite may be built with SQLITE_OMIT_PROGRESS_CALLBACK, as better-sqlite3's is: then its
+** interface has nothing in this place. */
+static void count_steps(sqlite3 *db, int stride, int (*call)(void *), void *context) {
+#ifndef SQLITE_CORE
+    if (sqlite3_progress_handler == NULL) {
+        return;
+    }
+#endif
+    sqlite3_progress_handler(db, stride, call, context);
+}
+
 void fence_up(struct fence *fence, sqlite3 *db) {
     fence->db = db;
     fence->left = FENCE_STEPS / STRIDE;
@@ -74,11 +85,11 @@ void fence_up(struct fence *fence, sqlite3 *db) {
     if (fence->length > FENCE_LENGTH) {
         (void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, FENCE_LENGTH);
     }
-    sqlite3_progress_handler(db, STRIDE, tick, fence);
+    count_steps(db, STRIDE, tick, fence);
 }
 
 bool fence_down(struct fence *fence) {
-    sqlite3_progress_handler(fence->db, 0, NULL, NULL);
+    count_steps(fence->db, 0, NULL, NULL);
     (void)sqlite3_limit(fence->db, SQLITE_LIMIT_LENGTH, fence->length);
     return fence->left < 0;
 }

@@ -24,7 +24,8 @@ int fence_reader(void *context, int action, const char *first, const char *secon
 bool fence_function(const char *name);
 
 /* The step limit. A fence that is up holds the connection's progress handler; it is put down by the
-** same caller. */
+** same caller. In a host whose SQLite has no progress handler there is no limit of steps; the
+** dispatcher's has one. */
 struct fence {
     sqlite3 *db;
     int left;   /* in thousands of steps */

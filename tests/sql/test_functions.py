@@ -649,3 +649,17 @@ def test_it_builds_into_an_application(tmp_path):
                     tmp_path / "main.c", *ROOT.glob("ext/*.c"), BUILD / "gen/sql.c", "-lsqlite3"], check=True)
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", said)
+
+
+def test_in_an_sqlite_without_progress_callbacks(tmp_path):
+    """better-sqlite3 has one: there is no limit of steps then, and all else works."""
+    program = tmp_path / "sparse"
+    subprocess.run(["cc", "-Wall", "-Werror", "-o", program, ROOT / "tests/sql/sparse.c", "-lsqlite3"], check=True)
+    done = subprocess.run([program, BUILD / "resthook.so", """
+        CREATE TABLE item(id INTEGER PRIMARY KEY, price, twice AS (price * 2));
+        SELECT resthook_init();
+        SELECT resthook_watch('item', 'insert', 'i', '{"record":"always","fields":{"t":"NEW.twice"}}');
+        INSERT INTO item(price) VALUES (2.5);
+        SELECT resthook_payload(id) FROM resthook_events;
+    """], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, ["1", "resthook_watch_1", '{"t":5.0}'], "")

@@ -1,0 +1,64 @@
+/*
+** sparse.c: a host whose SQLite was built with SQLITE_OMIT_PROGRESS_CALLBACK, as better-sqlite3's
+** is: what it hands to an extension has nothing in that place.
+**
+**     sparse EXTENSION SQL      runs the SQL on a database in memory, and prints each value
+** SPDX-License-Identifier: MIT
+*/
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#ifndef SQLITE_CORE
+#define SQLITE_CORE
+#endif
+#include <sqlite3ext.h>
+
+typedef int entry_point(sqlite3 *db, char **error, const sqlite3_api_routines *api);
+
+static sqlite3_api_routines sparse;
+
+static int take(sqlite3 *db, char **error, const sqlite3_api_routines *api) {
+    (void)db;
+    (void)error;
+    sparse = *api;
+    sparse.progress_handler = NULL;
+    return SQLITE_OK;
+}
+
+static int print(void *context, int count, char **values, char **names) {
+    (void)context;
+    (void)names;
+    for (int i = 0; i < count; i++) {
+        puts(values[i] != NULL ? values[i] : "NULL");
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    void *extension = argc == 3 ? dlopen(argv[1], RTLD_NOW) : NULL;
+    void *symbol = extension != NULL ? dlsym(extension, "sqlite3_resthook_init") : NULL;
+    entry_point *enter = NULL;
+    sqlite3 *db = NULL;
+    char *error = NULL;
+    int rc = sqlite3_auto_extension((void (*)(void))take);
+
+    memcpy(&enter, &symbol, sizeof enter);
+    if (rc != SQLITE_OK || enter == NULL) {
+        fputs("usage: sparse EXTENSION SQL\n", stderr);
+        return 2;
+    }
+    rc = sqlite3_open(":memory:", &db);
+    if (rc == SQLITE_OK) {
+        rc = enter(db, &error, &sparse);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_exec(db, argv[2], print, NULL, &error);
+    }
+    if (rc != SQLITE_OK) {
+        fprintf(stderr, "%s\n", error != NULL ? error : sqlite3_errstr(rc));
+    }
+    sqlite3_free(error);
+    (void)sqlite3_close(db);
+    return rc == SQLITE_OK ? 0 : 1;
+}
