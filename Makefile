@@ -111,6 +111,9 @@ bench: all $(BENCH) ## what users pay, measured against the limits: build/bench/
 bench-check: all $(BENCH) ## instruction counts of a fixed drain and fixed writes, against tests/bench/baseline
 	$(PYTHON) tests/bench/check --build $(BUILD)
 
+languages: all ## writers in other languages, with Debian's runtimes and npm's (sh .ci/deps languages)
+	RESTHOOK_BUILD=$(BUILD) $(PYTHON) tests/languages/run
+
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint
 
@@ -130,6 +133,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix bench bench-check lint format install clean help
+.PHONY: all deps demo unit model test matrix languages bench bench-check lint format install clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)

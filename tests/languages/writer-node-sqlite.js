@@ -1,0 +1,46 @@
+// Writes as tests/languages/run says: writer-node-sqlite.js FILE EXTENSION URL, with node:sqlite, in Node from 22.5. An
+// integer above 2^53 is a BigInt.
+
+const { DatabaseSync } = require("node:sqlite");
+
+const [file, extension, url] = process.argv.slice(2);
+
+function write() {
+  const db = new DatabaseSync(file, { timeout: 5000 });
+  const add = db.prepare("INSERT INTO item(name, price, stock, photo, note) VALUES (?, ?, ?, ?, ?)");
+  const emit = db.prepare("INSERT INTO resthook_outbox(event, payload) VALUES (?, ?)");
+  db.exec("BEGIN");
+  const id = add.run("tea", 2.5, 2n ** 53n + 1n, Buffer.from([0, 1, 0x7f, 0x80, 0xff]), null).lastInsertRowid;
+  add.run("it's \"é\" 🎓\0 end", 0.1, -(2n ** 63n), Buffer.alloc(0), null);
+  add.run("lost", 1.0, 0, null, null);
+  const { changes } = db.prepare("UPDATE item SET price = ?, stock = ? WHERE id = ?").run(1 / 3, 2n ** 63n - 1n, id);
+  db.prepare("DELETE FROM item WHERE name = ?").run("lost");
+  emit.run("item.counted", JSON.stringify({ by: "hand" }));
+  db.exec("COMMIT");
+
+  db.exec("BEGIN");
+  add.run("never", 0.0, 0, null, null);
+  emit.run("item.counted", "{}");
+  db.exec("ROLLBACK");
+  console.log(`id ${id}, changed ${changes}, rows ${db.prepare("SELECT count(*) AS rows FROM item").get().rows}`);
+  db.close();
+}
+
+function load() {
+  const db = new DatabaseSync(file, { timeout: 5000, allowExtension: true });
+  db.loadExtension(extension);
+  db.exec("BEGIN");
+  db.prepare("SELECT resthook_watch('note', 'insert', 'note.create')").get();
+  db.prepare("SELECT resthook_subscribe('note.*', ?)").get(url);
+  db.prepare("INSERT INTO note(text) VALUES (?)").run("loaded");
+  db.prepare("SELECT resthook_emit('note.counted', ?)").get(JSON.stringify({ notes: 1 }));
+  db.exec("COMMIT");
+  db.exec("BEGIN");
+  db.prepare("SELECT resthook_emit('note.counted', '{}')").get();
+  db.prepare("SELECT resthook_unwatch('note')").get();
+  db.exec("ROLLBACK");
+  console.log(`Node ${process.version}, SQLite ${db.prepare("SELECT sqlite_version() AS version").get().version}`);
+}
+
+write();
+load();
