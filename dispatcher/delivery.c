@@ -60,6 +60,7 @@ void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state sta
     if (state == STATE_HELD) {
         outbox->any_held = true;
     }
+    outbox->given_up += state == STATE_DEAD;
     pair_done(outbox, pair, now);
 }
 

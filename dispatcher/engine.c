@@ -120,7 +120,7 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
         due = wanted < due ? wanted : due;
     }
     fill(engine, now);
-    if (endpoints_due(engine->endpoints) < due) {
+    if (!engine->stopping && endpoints_due(engine->endpoints) < due) {
         due = endpoints_due(engine->endpoints);
     }
     return due;

@@ -101,10 +101,13 @@ void fanout_free(struct outbox *outbox) {
     }
 }
 
-/* Was it kept too long? Its age counts from the time for which it was meant. */
-static bool is_expired(const struct outbox *outbox, const struct outbox_row *row, int64_t now) {
+/* Was it kept too long? Its age counts from the time for which it was meant: deliver_at, or the
+** replay of one that was never sent. */
+static bool is_expired(const struct outbox *outbox, const struct outbox_row *row, int64_t meant_for,
+                       int64_t now) {
     int64_t since = row->deliver_at > row->created_at ? row->deliver_at : row->created_at;
 
+    since = meant_for > since ? meant_for : since;
     return row->created_at > 0 && now - since > outbox->subs.settings.keep_pending;
 }
 
@@ -118,7 +121,7 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, sub->ended, now);
     } else if (reading == READ_DEAD) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
-    } else if (is_expired(outbox, row, now)) { /* nobody has delivered for so long */
+    } else if (is_expired(outbox, row, 0, now)) { /* nobody has delivered for so long */
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
@@ -197,10 +200,14 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     return true;
 }
 
-void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *due, int64_t now) {
+bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *due, int64_t now) {
     struct outbox_row row;
-    bool there = reader_row(outbox->reader, due->event, &row) &&
-                 row.created_at == due->created_at && row.event != NULL;
+    bool read = reader_row(outbox->reader, due->event, &row);
+
+    if (!read && reader_db(outbox->reader)->rc != SQLITE_OK) {
+        return false; /* that it was not read does not say that it is gone */
+    }
+    bool there = read && row.created_at == due->created_at && row.event != NULL;
     struct event_name *name = there ? name_of(outbox, row.event) : NULL;
     struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
     struct pair *pair = pair_new(&outbox->window, event, sub);
@@ -220,7 +227,8 @@ void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
     } else if (reading == READ_DEAD) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
-    } else if (due->base == 0 && is_expired(outbox, &row, now)) {
+    } else if (due->base == 0 &&
+               is_expired(outbox, &row, due->attempts == 0 ? due->next_at : 0, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
@@ -231,6 +239,7 @@ void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         sub->again_count++;
         sub_announce(sub);
     }
+    return true;
 }
 
 /* Is the row that was read last still there, unchanged? */
@@ -290,7 +299,7 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         }
         count++;
     }
-    outbox->unread = more || count >= most || db->rc != SQLITE_OK;
+    outbox->unread = more || count >= most || db->rc != SQLITE_OK || outbox->requests_left;
     if (db->rc != SQLITE_OK) {
         outbox->read_at = now + 20;
     }

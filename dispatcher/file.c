@@ -35,6 +35,7 @@ static char *beside(const struct file *file, const char *suffix) {
 static struct state_of_file state_of(const struct file *file) {
     struct state_of_file state;
     char *wal = beside(file, "-wal");
+    char *side = beside(file, "-resthook");
     struct stat info;
 
     memset(&state, 0, sizeof state); /* with its padding: it is compared as bytes */
@@ -48,7 +49,11 @@ static struct state_of_file state_of(const struct file *file) {
         state.wal_changed = info.st_mtim;
         state.wal_size = info.st_size;
     }
+    if (stat(side, &info) == 0) {
+        state.side = info.st_ino;
+    }
     free(wal);
+    free(side);
     return state;
 }
 
@@ -75,7 +80,7 @@ static void forget_what_was_replaced(struct file *file) {
 char *file_open(struct file *file, const struct surroundings *with, int64_t now) {
     forget_what_was_replaced(file);
     const struct outbox_options options = {
-        .adopt = file->asleep ? ADOPT_NO : with->options->adopt,
+        .adopt = file->adopted ? ADOPT_NO : with->options->adopt,
         .once = with->options->once,
         .lock = file->asleep ? file->lock : -1,
     };
@@ -96,8 +101,10 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     }
     file->status = 0;
     file->tries = 0;
+    file->adopted = true;
     free(file->path);
     file->path = xstrdup(outbox_path(file->outbox));
+    file->known.side = state_of(file).side; /* made by now */
     file->silent = false;
     engine_add(with->engine, outbox_source(file->outbox));
     if (was_asleep) {
@@ -108,10 +115,12 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     return NULL;
 }
 
-void file_close(struct file *file, const struct surroundings *with, int64_t now) {
+bool file_close(struct file *file, const struct surroundings *with, int64_t now) {
+    bool recorded = true;
+
     if (file->outbox != NULL) {
         engine_remove(with->engine, outbox_source(file->outbox));
-        outbox_close(file->outbox, now);
+        recorded = outbox_close(file->outbox, now);
         file->outbox = NULL;
     }
     if (file->asleep) {
@@ -120,6 +129,7 @@ void file_close(struct file *file, const struct surroundings *with, int64_t now)
     }
     file->closing = false;
     file->next_at = now;
+    return recorded;
 }
 
 void file_look(struct file *file, const struct surroundings *with, int64_t now) {
@@ -131,6 +141,11 @@ void file_look(struct file *file, const struct surroundings *with, int64_t now) 
                  gone ? "the database is gone: what is in flight is finished"
                       : "another file has the database's name: it is opened anew",
                  "database", outbox_path(file->outbox), NULL);
+        outbox_stop(file->outbox);
+        file->closing = true;
+    } else if (!file->closing && state_of(file).side != file->known.side) {
+        log_line(LOG_WARN, "the side file is gone: the database is opened anew", "database",
+                 outbox_path(file->outbox), NULL);
         outbox_stop(file->outbox);
         file->closing = true;
     }

@@ -29,7 +29,7 @@ struct surroundings { /* what all files share */
 
 struct state_of_file { /* which one it is, and as what writing to it leaves it */
     dev_t device;
-    ino_t inode;
+    ino_t inode, side;
     struct timespec changed, wal_changed;
     off_t size, wal_size;
 };
@@ -42,6 +42,7 @@ struct file {
     bool closing;          /* was replaced: is closed when nothing of it is in flight */
     bool silent;           /* it was said why it is not open */
     bool asleep;
+    bool adopted;               /* it was open: --adopt was for the file that had the name then */
     int lock, slot;             /* while it is asleep: its own, and the one that wakes it */
     struct state_of_file known; /* when it was opened, could not be, or fell asleep */
     int64_t quiet_since;        /* open: there is nothing to do for it; 0: there is */
@@ -53,8 +54,8 @@ struct file {
 
 /* Tries to open it. NULL, or why it isn't open, to be freed; status says it too. */
 char *file_open(struct file *file, const struct surroundings *with, int64_t now);
-/* Closes what is open or asleep. Nothing of it may be in flight. */
-void file_close(struct file *file, const struct surroundings *with, int64_t now);
+/* Closes what is open or asleep. Nothing of it may be in flight. false: see outbox_close. */
+bool file_close(struct file *file, const struct surroundings *with, int64_t now);
 
 bool file_is_another(const struct file *file, const struct stat *info); /* than was open */
 /* Was nothing written to it since it was known? */

@@ -131,8 +131,41 @@ static void scan(struct files *files) {
 
 /* ---- each look ---- */
 
+/*
+** Does another name of the list stand for the same file, which is open or asleep? It must not be
+** opened a second time, not even to find that out: closing it would drop SQLite's locks on it
+** (fcntl(2)), and its WAL could be deleted under us.
+*/
+static const struct file *twin_of(const struct files *files, const struct file *file) {
+    struct stat info;
+
+    if (stat(file->name, &info) == 0) {
+        for (int i = 0; i < files->count; i++) {
+            const struct file *other = &files->list[i];
+
+            if (other != file && (other->outbox != NULL || other->asleep) &&
+                !file_is_another(other, &info)) {
+                return other;
+            }
+        }
+    }
+    return NULL;
+}
+
+static char *open_unless_twin(struct files *files, struct file *file, int64_t now) {
+    const struct file *twin = file->asleep ? NULL : twin_of(files, file);
+
+    if (twin == NULL) {
+        return file_open(file, &files->with, now);
+    }
+    file->next_at = now + 1000;
+    file->status = 0;
+    return xprintf("%s: this is the same file as %s, and delivered for by that name", file->name,
+                   twin->name);
+}
+
 static void open_file(struct files *files, struct file *file, int64_t now) {
-    char *error = file_open(file, &files->with, now);
+    char *error = open_unless_twin(files, file, now);
 
     if (error != NULL) {
         report(file, error);
@@ -234,7 +267,7 @@ int files_open(struct files *files, int64_t now) {
         if (files->awake >= AWAKE && !options->once) {
             break; /* the others by and by */
         }
-        char *error = file_open(file, &files->with, now);
+        char *error = open_unless_twin(files, file, now);
 
         open += file->outbox != NULL;
         files->awake = open;
@@ -280,21 +313,26 @@ int files_status(const struct files *files, bool once) {
         if (file->outbox != NULL && outbox_held(file->outbox) != NULL) {
             return EXIT_HELD;
         }
-        if (file->outbox == NULL && once && !(file->found && file->status == EXIT_NO_DATABASE)) {
+        if (file->outbox == NULL && once && file->status != 0 &&
+            !(file->found && file->status == EXIT_NO_DATABASE)) {
             return file->status;
         }
         undelivered =
-            undelivered || (once && file->outbox != NULL && outbox_unfinished(file->outbox));
+            undelivered || (once && file->outbox != NULL &&
+                            (outbox_unfinished(file->outbox) || outbox_gave_up(file->outbox)));
     }
     return undelivered ? EXIT_UNDELIVERED : 0;
 }
 
-void files_close(struct files *files, int64_t now) {
+bool files_close(struct files *files, int64_t now) {
+    bool recorded = true;
+
     for (int i = 0; i < files->count; i++) {
-        file_close(&files->list[i], &files->with, now);
+        recorded = file_close(&files->list[i], &files->with, now) && recorded;
         free(files->list[i].name);
         free(files->list[i].path);
     }
     free(files->list);
     free(files);
+    return recorded;
 }

@@ -34,7 +34,8 @@ int64_t files_left(const struct files *files);  /* deliveries and events not fin
 /* The exit status that all of them together make. */
 int files_status(const struct files *files, bool once);
 
-/* Records what is finished and closes all. Nothing of them may be in flight. */
-void files_close(struct files *files, int64_t now);
+/* Records what is finished and closes all. Nothing of them may be in flight. false: something could
+** not be recorded. */
+bool files_close(struct files *files, int64_t now);
 
 #endif

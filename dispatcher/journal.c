@@ -344,5 +344,8 @@ void journal_rewind(struct journal *journal, int64_t to) {
         db_int(db, statement, 1, to);
         db_run(db, statement);
     }
-    journal_set(journal, "cursor", to);
+    if (journal_get(journal, "cursor", 0) >
+        to) { /* never forward: what is in between was not sent */
+        journal_set(journal, "cursor", to);
+    }
 }

@@ -267,7 +267,8 @@ static void release_slow(struct endpoints *set, int64_t now) {
     struct place *place_taken;
 
     while ((place_taken = TAILQ_FIRST(&set->waiting)) != NULL &&
-           place_taken->taken_at + SLOW_AFTER <= now && set->slow < set->places * SLOW_TIMES) {
+           (place_taken->taken_at + SLOW_AFTER <= now || place_taken->taken_at > now) &&
+           set->slow < set->places * SLOW_TIMES) {
         struct line *line = place_taken->line;
 
         TAILQ_REMOVE(&set->waiting, place_taken, links);

@@ -166,7 +166,9 @@ static int run(const struct options *options) {
         engine_cancel(daemon.engine, clock_now());
         status = files_status(daemon.files, options->once);
     }
-    files_close(daemon.files, clock_now());
+    if (!files_close(daemon.files, clock_now())) {
+        status = EXIT_IO;
+    }
     if (status == 0) {
         log_line(LOG_INFO, "stopped", "delivered#",
                  (long long)engine_counts(daemon.engine)->delivered, NULL);

@@ -119,8 +119,9 @@ void outbox_free(struct outbox *outbox) {
 }
 
 /* Says in the side file since when it is so: stopped, or asleep. */
-static void leave(struct outbox *outbox, const char *so, int64_t now) {
+static bool leave(struct outbox *outbox, const char *so, int64_t now) {
     struct sub *sub;
+    bool recorded;
 
     if (outbox->held == NULL) {
         source_flush(outbox, now);
@@ -128,7 +129,7 @@ static void leave(struct outbox *outbox, const char *so, int64_t now) {
     journal_begin(outbox->journal, true);
     journal_set(outbox->journal, so, now);
     journal_set(outbox->journal, "in_flight", 0);
-    journal_commit(outbox->journal);
+    recorded = journal_commit(outbox->journal) && outbox->done_count == 0;
     fanout_free(outbox);
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         agenda_set(&outbox->agenda, sub, NEVER);
@@ -136,15 +137,21 @@ static void leave(struct outbox *outbox, const char *so, int64_t now) {
     subscriptions_close(&outbox->subs);
     agenda_free(&outbox->agenda);
     outbox_free(outbox);
+    return recorded;
 }
 
-void outbox_close(struct outbox *outbox, int64_t now) {
-    leave(outbox, "stopped_at", now);
+bool outbox_close(struct outbox *outbox, int64_t now) {
+    return leave(outbox, "stopped_at", now);
+}
+
+bool outbox_gave_up(const struct outbox *outbox) {
+    return outbox->given_up > 0;
 }
 
 int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
     if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->stalled ||
-        !outbox->source.drained(&outbox->source, now) || !retention_is_done(outbox->retention)) {
+        outbox->window.pairs_count > 0 || !outbox->source.drained(&outbox->source, now) ||
+        !retention_is_done(outbox->retention)) {
         return 0;
     }
     return source_next_due(outbox);

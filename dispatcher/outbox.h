@@ -25,8 +25,9 @@ struct outbox_options {
 struct outbox *outbox_open(const char *path, const struct outbox_options *options,
                            struct endpoints *endpoints, struct wake *wake, int64_t now,
                            char **error, int *status);
-/* Writes what is finished and says good-bye in the side file. Nothing of it may be in flight. */
-void outbox_close(struct outbox *outbox, int64_t now);
+/* Writes what is finished and says good-bye in the side file. Nothing of it may be in flight.
+** false: it could not be written; what it was of is sent again. */
+bool outbox_close(struct outbox *outbox, int64_t now);
 
 /*
 ** Until when nothing is to be done for it, unless somebody writes to the database; 0: something is.
@@ -47,6 +48,7 @@ int outbox_in_flight(const struct outbox *outbox);
 const char *outbox_path(const struct outbox *outbox); /* real path */
 const char *outbox_held(const struct outbox *outbox); /* why nothing is sent; NULL: it isn't held */
 bool outbox_unfinished(struct outbox *outbox);        /* is anything recorded that isn't final? */
+bool outbox_gave_up(const struct outbox *outbox);     /* did any delivery die without an attempt? */
 int64_t outbox_left(
     struct outbox *outbox); /* events and deliveries still to go, roughly; for a progress line */
 

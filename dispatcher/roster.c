@@ -16,6 +16,7 @@
 #include "state.h"
 
 #define CANCEL_ROWS 500 /* in a commit */
+#define REQUESTS 1000   /* likewise */
 
 /* What waits in memory leaves it: first attempts as rows of this state, those that are rows already
 ** as they are. */
@@ -91,12 +92,15 @@ static bool take_requests(struct outbox *outbox, int64_t now) {
     struct db *app = reader_db(outbox->reader);
     sqlite3_stmt *list = outbox->requests;
     int64_t taken = outbox->request_cursor, filed = outbox->request_filed;
+    int count = 0;
 
     db_int(app, outbox->requests_taken, 1, taken);
     db_int(app, outbox->requests_taken, 2, filed);
     taken = db_value(app, outbox->requests_taken, 0);
     journal_begin(outbox->journal, false);
     db_int(app, list, 1, taken);
+    db_int(app, list, 2, REQUESTS);
+    outbox->requests_left = false;
     while (db_row(app, list)) {
         const char *kind = (const char *)sqlite3_column_text(list, 1);
         const char *id = (const char *)sqlite3_column_text(list, 2);
@@ -104,6 +108,7 @@ static bool take_requests(struct outbox *outbox, int64_t now) {
 
         taken = sqlite3_column_int64(list, 0);
         filed = sqlite3_column_int64(list, 4);
+        outbox->requests_left = ++count == REQUESTS;
         if (sub != NULL && sub->status != SUB_ENDED && kind != NULL &&
             strcmp(kind, "replay") == 0 &&
             journal_replay(outbox->journal, sub->n, sqlite3_column_int64(list, 3), now)) {
@@ -155,7 +160,7 @@ bool roster_load(struct outbox *outbox, int64_t now) {
     if (!take_requests(outbox, now)) {
         return false;
     }
-    outbox->revision = reader_revision(outbox->reader);
+    outbox->revision = outbox->requests_left ? -1 : reader_revision(outbox->reader);
     outbox->schema = reader_schema(outbox->reader);
     return true;
 }

@@ -142,8 +142,11 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     int wanted = line_has_room(&sub->line, now) ? DUE_AT_ONCE : 1;
     int most = sub->busy_count + wanted + 1;
     struct due_row *rows = xcalloc((size_t)most, sizeof *rows);
+    struct db *side = journal_db(outbox->journal);
+
+    db_clear(side);
     int count = journal_due(outbox->journal, sub->n, rows, most);
-    int64_t next_due = NEVER;
+    int64_t next_due = side->rc == SQLITE_OK ? NEVER : now + RETRY_COMMIT; /* not read: later */
     int loaded = 0;
 
     for (int i = 0; i < count; i++) {
@@ -154,7 +157,11 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
             next_due = rows[i].next_at;
             break;
         }
-        fanout_row(outbox, sub, &rows[i], now);
+        if (!fanout_row(outbox, sub, &rows[i], now)) {
+            next_due = rows[i].next_at;
+            outbox->read_at = now + RETRY_COMMIT;
+            break;
+        }
         loaded++;
     }
     agenda_set(&outbox->agenda, sub, next_due);
@@ -282,11 +289,22 @@ static int64_t earliest(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* The clock was set back: what was to wait until a time that is now far away waits no longer. */
+static void clock_went_back(struct outbox *outbox, int64_t now) {
+    outbox->read_at = outbox->spill_at = outbox->commit_at = outbox->repair_at = 0;
+    outbox->beat_at = outbox->synced_at = 0;
+    outbox->done_since = now;
+}
+
 static int64_t turn(struct source *source, int64_t now, bool idle) {
     struct outbox *outbox = of(source);
     const struct sub *first;
     int64_t due = NEVER;
 
+    if (now < outbox->turned_at) {
+        clock_went_back(outbox, now);
+    }
+    outbox->turned_at = now;
     if (outbox->held != NULL) {
         return NEVER;
     }
@@ -323,7 +341,9 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     if (repair_pending(outbox)) {
         due = earliest(due, outbox->repair_at);
     }
-    return earliest(due, next_beat(outbox));
+    int64_t beat = next_beat(outbox);
+
+    return earliest(due, outbox->stalled && outbox->commit_at > beat ? outbox->commit_at : beat);
 }
 
 static struct pair *next_pair(struct sub *sub) {
@@ -396,14 +416,34 @@ static void settle(struct source *source, struct job *job, const struct outcome 
     }
 }
 
+/* Has every target that anything waits for asked to be left alone (Retry-After)? */
+static bool all_throttled(const struct outbox *outbox, int64_t now) {
+    const struct sub *sub;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        bool waits = !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again));
+
+        if (sub->busy_count > 0 || (waits && sub->line.throttle_until <= now)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool drained(const struct source *source, int64_t now) {
     const struct outbox *outbox = of(source);
     const struct sub *first = agenda_first(&outbox->agenda);
+    bool sent =
+        outbox->window.pairs_count == 0
+            ? !outbox->unread
+            : (!outbox->unread || window_full(&outbox->window)) && all_throttled(outbox, now);
 
+    if (outbox->stalled) { /* nothing more can be recorded: it is for the operator */
+        return outbox->in_flight == 0;
+    }
     return outbox->held != NULL ||
-           (!outbox->unread && outbox->done_count == 0 && outbox->window.pairs_count == 0 &&
-            outbox->ended == 0 && outbox->stranger == NEVER && !repair_pending(outbox) &&
-            (first == NULL || first->next_due > now));
+           (sent && outbox->done_count == 0 && outbox->ended == 0 && outbox->stranger == NEVER &&
+            !repair_pending(outbox) && (first == NULL || first->next_due > now));
 }
 
 int64_t source_next_due(const struct outbox *outbox) {

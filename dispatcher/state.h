@@ -81,6 +81,9 @@ struct outbox {
     int64_t cursor, anchored;              /* as written */
     int64_t request_cursor, request_filed; /* the last request carried out, and its created_at */
     int64_t requests_deleted;
+    bool requests_left; /* more than one look takes */
+    int64_t turned_at;  /* the time of the last turn */
+    int64_t given_up;   /* deliveries that died without an attempt */
     bool counts_moved;
     int64_t filtered, wakes[WAKE_CAUSES];
 };
@@ -96,8 +99,8 @@ void source_flush(struct outbox *outbox, int64_t now);
 
 /* fanout.c */
 void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
-void fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row,
-                int64_t now);              /* inside a snapshot */
+/* Inside a snapshot. false: it can't be read now; nothing was done. */
+bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now);
 bool fanout_anchor(struct outbox *outbox); /* finds the row to check; false: held */
 void fanout_free(struct outbox *outbox);   /* drops every pair that waits, and the names */
 

@@ -318,7 +318,8 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
     struct sub *sub;
 
     TAILQ_FOREACH(sub, &subs->list, links) {
-        if (!sub->seen && sub->status != SUB_ENDED) {
+        /* One that a 410 ended here has its end only now. */
+        if (!sub->seen && (sub->status != SUB_ENDED || sub->to_id == NEVER)) {
             db_text(app, subs->read_end, 1, sub->id);
             sub->to_id = db_value(app, subs->read_end, 0);
             sub->status = SUB_ENDED;

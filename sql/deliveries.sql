@@ -92,7 +92,7 @@ UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired: more than keep
 -- Held deliveries are tried again: something they depend on may have changed.
 -- name: delivery_unhold
 UPDATE delivery SET next_at = ?2 WHERE (sub, event) IN (
-  SELECT sub, event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND state = 2 LIMIT 1000)
+  SELECT sub, event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND state = 2)
 
 -- name: anchor_add
 INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)

@@ -44,7 +44,7 @@ SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
 SELECT id FROM main.resthook_request WHERE id = ?1 AND created_at = ?2
 
 -- name: app_requests
-SELECT id, kind, subscription, event, created_at FROM main.resthook_request WHERE id > ?1 ORDER BY id LIMIT 1000
+SELECT id, kind, subscription, event, created_at FROM main.resthook_request WHERE id > ?1 ORDER BY id LIMIT ?2
 
 -- name: app_requests_done
 DELETE FROM main.resthook_request WHERE id < ?1

@@ -43,6 +43,22 @@ def test_one_that_can_not_be_opened_harms_no_other(tmp_path, receiver, dispatche
     assert running.text().count("text.db") == 1, "said once"
 
 
+def test_one_that_is_named_twice_is_opened_once(tmp_path, receiver, dispatcher):
+    """A second descriptor would, when it is closed, drop SQLite's locks: the next writer deletes the WAL under us."""
+    db = made(tmp_path / "app.db", receiver)
+    (tmp_path / "link.db").symlink_to(db.path)
+    running = dispatcher(db, tmp_path / "app.db", tmp_path / "link.db", ready=False)
+    running.wait_log("ready")
+    running.wait_log("link.db: this is the same file as")
+    for number in range(1, 6):
+        insert(db, number)
+        receiver.wait_for(number)
+    links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{running.process.pid}/fd")
+             if os.path.islink(entry.path)]
+    assert [link for link in links if "app.db" in link and link.endswith("(deleted)")] == []
+    assert running.stop() == 0
+
+
 def test_none_of_them_can_be_opened(tmp_path, dispatcher):
     running = dispatcher(tmp_path / "a.db", tmp_path / "b.db", ready=False)
     assert running.wait() == 66

@@ -79,6 +79,30 @@ def test_the_side_file_was_deleted(db, receiver):
     assert ids(receiver)[5:] == [1, 2, 3, 4, 5], "it can't be known what was sent: never silently zero"
 
 
+def test_the_side_file_is_deleted_while_it_runs(db, receiver, dispatcher):
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    for suffix in ("", "-wal", "-shm"):
+        db.side.with_name(db.side.name + suffix).unlink(missing_ok=True)
+    running.wait_log("the side file is gone")
+    running.wait_log("held: its side file is missing")
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    assert receiver.received() == []
+
+
+def test_adopt_is_for_the_file_that_was_there(db, receiver, dispatcher, tmp_path):
+    db.subscribe("*", receiver.url("/"))
+    shutil.copy(db.path, tmp_path / "older")
+    running = dispatcher(db, "--adopt")
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    receiver.wait_for(1)
+    for suffix in ("-wal", "-shm"):  # which would make of the older file the newer one
+        db.path.with_name(db.path.name + suffix).unlink(missing_ok=True)
+    (tmp_path / "older").replace(db.path)
+    running.wait_log("held: ")
+    assert running.text().count("adopted") == 1
+
+
 def test_yesterdays_file_is_held(db, receiver, tmp_path):
     prepared(db, receiver)
     yesterday = tmp_path / "yesterday.db"
