@@ -49,7 +49,6 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct sourc
     TAILQ_INIT(&subs->list);
     subs->source = source;
     subs->endpoints = endpoints;
-    subs->timeout_ceiling = NEVER;
     subs->settings.sync_every = SYNC_EVERY;
 }
 
@@ -189,9 +188,6 @@ static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
     target->schedule = db_copy(row, COL_RETRY_SCHEDULE);
     target->target.url = target->url;
     target->target.timeout = column_or(row, COL_TIMEOUT, settings->timeout);
-    if (target->target.timeout > subs->timeout_ceiling) {
-        target->target.timeout = subs->timeout_ceiling;
-    }
     target->target.connect_timeout = settings->connect_timeout;
     target->target.retry_after_most = settings->retry_after_most;
     target->target.response_most = settings->response_most;

@@ -85,7 +85,6 @@ struct subscriptions {
     struct settings settings;
     struct source *source; /* of their lines */
     struct endpoints *endpoints;
-    int64_t timeout_ceiling; /* operator's; NEVER */
 };
 
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,

@@ -5,7 +5,7 @@
 **   2xx                         delivered
 **   410                         dead, and the subscription is over
 **   429, 503 with Retry-After   again, not before the time asked for, and until then nothing else
-**                               to this endpoint
+**                               of this subscription's line
 **   anything else               again by the schedule, then dead
 **
 ** A target's wish never shortens the schedule, and never lengthens it beyond
