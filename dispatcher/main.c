@@ -70,13 +70,13 @@ static void take_signals(struct daemon *daemon) {
 }
 
 static void show_progress(struct daemon *daemon, int64_t now, bool last) {
+    if (!daemon->terminal || (now < daemon->progress_at && !last)) {
+        return; /* before files_left, which reads every database */
+    }
     long long delivered = engine_counts(daemon->engine)->delivered;
     long long left = files_left(daemon->files);
     double seconds = (double)(now - daemon->started_at) / 1000.0;
 
-    if (!daemon->terminal || (now < daemon->progress_at && !last)) {
-        return;
-    }
     daemon->progress_at = now + PROGRESS_EVERY;
     double rate = seconds > 0 ? (double)delivered / seconds : 0;
 
