@@ -77,16 +77,20 @@ static char *inspect(struct db *app, const char *path, int *status) {
     int64_t tables = db_value(app, statement, 0);
     int64_t schema;
 
-    *status = EXIT_NO_DATABASE;
+    *status = EXIT_IO;
     if ((app->rc & 0xff) == SQLITE_BUSY) {
-        *status = EXIT_IO;
         return xprintf("%s: the database is locked: try again when the other program has finished",
                        path);
     }
-    if (app->rc != SQLITE_OK) {
+    if ((app->rc & 0xff) == SQLITE_NOTADB) {
+        *status = EXIT_NO_DATABASE;
         return xprintf("%s: %s: name an SQLite database", path, app->error);
     }
+    if (app->rc != SQLITE_OK) { /* a full disk, say: it may well be the right file */
+        return xprintf("%s: %s", path, app->error);
+    }
     if (tables == 0) {
+        *status = EXIT_NO_DATABASE;
         return xprintf("%s: there is no resthook schema in this database: run  resthookd sql %s "
                        "\"SELECT resthook_init()\"",
                        path, path);

@@ -132,6 +132,26 @@ def test_a_database_with_two_names(db, tmp_path):
     refused(OWNED, db.path, says=["app.db", "hard link"])
 
 
+@pytest.fixture
+def full():
+    """The command that runs resthookd where no file can grow."""
+    return ("sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh", RESTHOOKD)
+
+
+def test_a_disk_that_is_full(db, full):
+    line = refused(IO, db.path, command=full, says=["app.db", "I/O error"])
+    assert "name an SQLite database" not in line
+
+
+def test_a_damaged_database(db):
+    db.shell("PRAGMA journal_mode=DELETE;")
+    data = bytearray(db.path.read_bytes())
+    data[100:4096] = b"\xff" * 3996
+    db.path.write_bytes(data)
+    line = refused(IO, db.path, says=["app.db", "malformed"])
+    assert "name an SQLite database" not in line
+
+
 # Options.
 
 @pytest.mark.parametrize("arguments", [
