@@ -34,15 +34,25 @@ struct journal {
     sqlite3_stmt *anchor_add, *anchor_trim;
 };
 
+/* A link would let the side file be any file, in a folder of anybody's. */
+static bool is_file(const char *path, const struct stat *info, char **error) {
+    if (S_ISREG(info->st_mode)) {
+        return true;
+    }
+    *error = xprintf("%s: this is %s: the side file has to be a file of its own, remove it", path,
+                     S_ISLNK(info->st_mode) ? "a symbolic link" : "not a file");
+    return false;
+}
+
 /* The side file is made before SQLite opens it, so that it never has a wider mode than the
 ** database. */
 static bool create_like(const char *path, const char *database, char **error) {
-    struct stat model;
+    struct stat model, there;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0) {
-        if (errno == EEXIST) {
-            return true;
+        if (errno == EEXIST && lstat(path, &there) == 0) {
+            return is_file(path, &there, error);
         }
         *error = xprintf("cannot create %s: %s", path, strerror(errno));
         return false;
@@ -88,6 +98,59 @@ static void prepare(struct journal *journal) {
     journal->anchor_trim = db_prepare(db, sql_anchor_trim);
 }
 
+/* Is what is in the file ours? Asked before anything is changed in it. */
+static void recognize(struct journal *journal) {
+    struct db *db = &journal->db;
+    sqlite3_stmt *statement = db_prepare(db, "SELECT count(*) FROM sqlite_master");
+    int64_t schema;
+
+    journal->is_new = db_value(db, statement, 1) == 0;
+    if (journal->is_new) {
+        return;
+    }
+    statement = db_prepare(db, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name "
+                               "IN ('meta', 'delivery', 'anchor')");
+    if (db_value(db, statement, 3) != 3) {
+        db_fail(db, "this is another database, not a side file");
+    }
+    statement = db_prepare(db, "SELECT value FROM meta WHERE name = 'schema'");
+    schema = db_value(db, statement, 0);
+    if (db->rc == SQLITE_OK && schema != JOURNAL_SCHEMA) {
+        db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema,
+                JOURNAL_SCHEMA);
+    }
+}
+
+struct journal *journal_look(const char *path, char **error) {
+    struct journal *journal;
+    struct stat info;
+
+    *error = NULL;
+    if (lstat(path, &info) != 0) {
+        if (errno != ENOENT) {
+            *error = xprintf("%s: %s", path, strerror(errno));
+        }
+        return NULL;
+    }
+    if (!is_file(path, &info, error)) {
+        return NULL;
+    }
+    journal = xcalloc(1, sizeof *journal);
+    /* As a guest: what a dispatcher that was killed left in the WAL stays there. */
+    db_open(&journal->db, path, true, PATIENCE);
+    db_exec(&journal->db, "PRAGMA query_only=ON");
+    recognize(journal);
+    if (journal->db.rc == SQLITE_OK && !journal->is_new) {
+        journal->meta_get = db_prepare(&journal->db, sql_meta_get);
+        return journal;
+    }
+    if (journal->db.rc != SQLITE_OK) {
+        *error = xprintf("%s: %s", path, journal->db.error);
+    }
+    journal_close(journal);
+    return NULL;
+}
+
 struct journal *journal_open(const char *path, const char *database, char **error) {
     struct journal *journal = xcalloc(1, sizeof *journal);
     struct db *db = &journal->db;
@@ -99,20 +162,10 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         return NULL;
     }
     db_open(db, path, false, PATIENCE);
+    recognize(journal);
     statement = db_prepare(db, "PRAGMA journal_mode=WAL");
     db_run(db, statement);
     db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");
-    statement = db_prepare(db, "SELECT count(*) FROM sqlite_master");
-    journal->is_new = db_value(db, statement, 1) == 0;
-    if (!journal->is_new) {
-        statement = db_prepare(db, "SELECT value FROM meta WHERE name = 'schema'");
-        int64_t schema = db_value(db, statement, 0);
-
-        if (db->rc == SQLITE_OK && schema != JOURNAL_SCHEMA) {
-            db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema,
-                    JOURNAL_SCHEMA);
-        }
-    }
     db_exec(db, "BEGIN IMMEDIATE");
     db_exec(db, sql_journal);
     db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 1); COMMIT");

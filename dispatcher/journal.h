@@ -45,6 +45,11 @@ struct delivery {
 ** with *error (the caller frees it) when it can't be written, is not ours, or is of a newer schema.
 */
 struct journal *journal_open(const char *path, const char *database, char **error);
+/*
+** Opens the side file only to read its meta and by journal_db: nothing is written. NULL without
+** *error: there is none, or it is empty.
+*/
+struct journal *journal_look(const char *path, char **error);
 void journal_close(struct journal *journal);
 struct db *journal_db(struct journal *journal); /* for statements of other rooms on the same file */
 bool journal_is_new(const struct journal *journal); /* it was empty when it was opened */

@@ -152,6 +152,33 @@ def test_a_damaged_database(db):
     assert "name an SQLite database" not in line
 
 
+def other_database(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE meta(name, value)")
+    connection.close()
+    return path.read_bytes()
+
+
+def test_a_side_file_that_is_another_database(db):
+    before = other_database(db.side)
+    refused(IO, db.path, says=["app.db-resthook", "another database"])
+    assert db.side.read_bytes() == before, "not even its journal mode"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_side_file_that_is_a_symbolic_link(db, tmp_path, there):
+    target = tmp_path / "other.db"
+    before = other_database(target) if there else None
+    db.side.symlink_to(target)
+    refused(IO, db.path, says=["app.db-resthook", "symbolic link"])
+    assert (target.read_bytes() if target.exists() else None) == before
+
+
+def test_a_side_file_that_is_no_file(db):
+    os.mkfifo(db.side)
+    refused(IO, db.path, says=["app.db-resthook", "not a file"])
+
+
 # Options.
 
 @pytest.mark.parametrize("arguments", [
