@@ -134,8 +134,11 @@ static bool same(const char *a, const char *b) {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
-/* Has the side file never been used? Then nothing was sent by it. */
+/* Has the side file (NULL: there is none) never been used? Then nothing was sent by it. */
 static bool untouched(struct journal *journal) {
+    if (journal == NULL) {
+        return true;
+    }
     sqlite3_stmt *any = db_prepare(journal_db(journal), "SELECT 1 FROM delivery LIMIT 1");
 
     return journal_get(journal, "cursor", 0) == 0 && db_value(journal_db(journal), any, 0) == 0;
@@ -234,6 +237,48 @@ static char *read_token(struct db *app) {
     return token;
 }
 
+static char *held(const char *path, const char *wrong) {
+    return xprintf("%s: held: %s: start once with --adopt to send what is pending, or "
+                   "--adopt=skip to cancel it",
+                   path, wrong);
+}
+
+char *identity_compare(const char *path, int *status) {
+    char *side = xprintf("%s-resthook", path);
+    char *error = NULL, *app_token = NULL, *side_token = NULL, *side_path = NULL;
+    const char *wrong = NULL;
+    struct journal *journal = journal_look(side, &error);
+    struct db app;
+
+    *status = EXIT_IO;
+    db_open(&app, path, true, PATIENCE);
+    if (error == NULL) {
+        app_token = read_token(&app);
+        if (journal != NULL) {
+            side_token = journal_get_text(journal, "token");
+            side_path = journal_get_text(journal, "path");
+        }
+        wrong = misfit(app_token, side_token, path, side_path, journal);
+    }
+    if (error == NULL && app.rc != SQLITE_OK) {
+        error = xprintf("%s: %s", path, app.error);
+    } else if (journal != NULL && journal_db(journal)->rc != SQLITE_OK) {
+        error = xprintf("%s: %s", side, journal_db(journal)->error);
+    } else if (wrong != NULL) {
+        *status = EXIT_HELD;
+        error = held(path, wrong);
+    }
+    if (journal != NULL) {
+        journal_close(journal);
+    }
+    db_close(&app);
+    free(side);
+    free(app_token);
+    free(side_token);
+    free(side_path);
+    return error;
+}
+
 char *identity_settle(const char *path, struct journal *journal, enum adopt adopt, int64_t now,
                       char **error, int *status) {
     struct db app;
@@ -251,9 +296,7 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
             xprintf("%s: %s", path, app.rc != SQLITE_OK ? app.error : journal_db(journal)->error);
     } else if (wrong != NULL && adopt == ADOPT_NO) {
         *status = EXIT_HELD;
-        *error = xprintf("%s: held: %s: start once with --adopt to send what is pending, or "
-                         "--adopt=skip to cancel it",
-                         path, wrong);
+        *error = held(path, wrong);
     } else if (wrong == NULL && app_token != NULL && adopt == ADOPT_NO) {
         token = xstrdup(app_token);
     } else {

@@ -27,6 +27,12 @@ char *identity_take(const char *path, int *lock, char **error, int *status);
 char *identity_inspect(const char *path, int *status);
 
 /*
+** Only compares: NULL, they fit, or nothing was ever sent. Otherwise what identity_settle would say
+** without --adopt, one line, and *status. Writes nothing and makes no side file.
+*/
+char *identity_compare(const char *path, int *status);
+
+/*
 ** Compares, begins or (adopt) renews the identity. Returns the token (the caller frees it); NULL:
 ** *error and *status: held, or it can't be written.
 */

@@ -5,6 +5,8 @@
 */
 #include "shell.h"
 
+#include <arpa/inet.h>
+#include <curl/curl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,7 +129,41 @@ static bool print_pairs(sqlite3 *db, const char *sql) {
     return ok;
 }
 
-static bool check_targets(sqlite3 *db, bool allow_http) {
+/* What the guard says of a target whose host is an address, as libcurl reads it. A name can only be
+** judged when it is connected to: public. */
+static enum guard_answer judge_target(const struct guard *guard, const char *target) {
+    enum guard_answer answer = GUARD_PUBLIC;
+    unsigned char address[sizeof(struct in6_addr)];
+    CURLU *parsed = curl_url();
+    char *host = NULL;
+
+    if (parsed == NULL || curl_url_set(parsed, CURLUPART_URL, target, 0) != CURLUE_OK ||
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK) {
+        answer = GUARD_REFUSED;
+    } else if (host[0] == '[') {
+        host[strcspn(host, "]")] = '\0';
+        answer = guard_judge_text(guard, host + 1);
+    } else if (inet_pton(AF_INET, host, address) == 1) {
+        answer = guard_judge_text(guard, host);
+    }
+    curl_free(host);
+    curl_url_cleanup(parsed);
+    return answer;
+}
+
+static const char *lacks(const struct guard *guard, bool allow_http, const char *target) {
+    enum guard_answer answer = judge_target(guard, target);
+
+    if (answer == GUARD_REFUSED) {
+        return " (this address needs --allow)";
+    }
+    if (answer == GUARD_PUBLIC && !allow_http && curl_strnequal(target, "http:", 5)) {
+        return " (plain http: needs --allow or --allow-http)";
+    }
+    return "";
+}
+
+static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_http) {
     sqlite3_stmt *statement = NULL;
     bool ok =
         sqlite3_prepare_v2(
@@ -138,27 +174,31 @@ static bool check_targets(sqlite3 *db, bool allow_http) {
         const char *target = (const char *)sqlite3_column_text(statement, 2);
         const char *wrong =
             target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
-        bool plain = wrong == NULL && !allow_http && strncmp(target, "http:", 5) == 0;
 
         printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0),
                sqlite3_column_text(statement, 3), sqlite3_column_text(statement, 1), target,
-               wrong != NULL ? ": " : "",
-               wrong != NULL ? wrong
-               : plain       ? " (plain http: needs --allow or --allow-http)"
-                             : "");
+               wrong != NULL ? ": " : "", wrong != NULL ? wrong : lacks(guard, allow_http, target));
     }
     sqlite3_finalize(statement);
     return ok;
 }
 
-int shell_check(const char *path, bool allow_http) {
+/* Several names of one file: identity_take holds it, as it does what another process has. */
+static bool has_links(int lock) {
+    struct stat info;
+
+    return lock >= 0 && fstat(lock, &info) == 0 && info.st_nlink > 1;
+}
+
+int shell_check(const char *path, const struct guard *guard, bool allow_http) {
     int status = 0, lock = -1;
     char *error = NULL;
     char *real = identity_take(path, &lock, &error, &status);
+    bool taken = real != NULL;
     sqlite3 *db = NULL;
 
     printf("%s\n", path);
-    if (real == NULL && status != EXIT_HELD) {
+    if (real == NULL && (status != EXIT_HELD || has_links(lock))) {
         goto done;
     }
     if (real == NULL) { /* another one delivers: that is an answer, not an error */
@@ -173,6 +213,13 @@ int shell_check(const char *path, bool allow_http) {
         goto done;
     }
     status = 0;
+    if (taken) { /* whoever has it may be settling its identity right now */
+        error = identity_compare(real, &status);
+        if (error != NULL) {
+            goto done;
+        }
+        status = 0;
+    }
     db = open_with_functions(real, SQLITE_OPEN_READWRITE);
     if (db == NULL) {
         status = EXIT_IO;
@@ -181,7 +228,7 @@ int shell_check(const char *path, bool allow_http) {
     if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
         !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
         !print_pairs(db, "SELECT name, value FROM resthook_status") ||
-        !check_targets(db, allow_http)) {
+        !check_targets(db, guard, allow_http)) {
         status = EXIT_IO;
     }
     char *directory = xprintf("%.*s/", (int)(strrchr(real, '/') - real), real);

@@ -280,6 +280,79 @@ def test_check_of_what_is_not_there(tmp_path):
     assert resthookd("check", tmp_path / "none.db").returncode == NO_DATABASE
 
 
+def used(db):
+    """It has a side file, and an identity."""
+    assert resthookd("--once", db.path).returncode == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+
+
+def check_and_run(path, *says):
+    """check ends as run does: held, with the same line."""
+    checked = resthookd("check", path)
+    assert checked.returncode == OWNED, checked.stdout + checked.stderr
+    assert checked.stderr == refused(OWNED, path, says=["held", *says]) + "\n"
+
+
+def test_check_of_a_copy_without_its_side_file(db, tmp_path):
+    used(db)
+    copy = tmp_path / "copy.db"
+    shutil.copy(db.path, copy)
+    checked = resthookd("check", copy)
+    assert checked.returncode == OWNED and "side file is missing" in checked.stderr
+    assert not copy.with_name("copy.db-resthook").exists()
+    check_and_run(copy, "side file is missing")
+
+
+def test_check_of_a_pair_that_was_moved(db, tmp_path):
+    used(db)
+    moved = tmp_path / "moved.db"
+    db.path.rename(moved)
+    side = db.side.rename(tmp_path / "moved.db-resthook")
+    before = side.read_bytes()
+    checked = resthookd("check", moved)
+    assert checked.returncode == OWNED and "moved or copied" in checked.stderr
+    assert side.read_bytes() == before
+    check_and_run(moved, "moved or copied")
+
+
+def test_check_of_a_database_with_two_names(db, tmp_path):
+    (tmp_path / "second.db").hardlink_to(db.path)
+    check_and_run(db.path, "hard link")
+
+
+def test_check_of_a_side_file_that_is_a_symbolic_link(db, tmp_path):
+    other_database(tmp_path / "other.db")
+    db.side.symlink_to(tmp_path / "other.db")
+    done = resthookd("check", db.path)
+    assert done.returncode == IO and "symbolic link" in done.stderr
+
+
+def test_check_while_another_one_delivers(db, dispatcher):
+    running = dispatcher(db)
+    done = resthookd("check", db.path)
+    assert done.returncode == 0 and "another resthookd" in done.stdout, done.stdout + done.stderr
+    assert running.stop() == 0
+    assert resthookd("check", db.path).returncode == 0
+
+
+def test_check_judges_addresses_by_what_is_allowed(db):
+    for target in ["http://127.0.0.1:9/a", "http://2130706433:9/b", "http://[::1]:9/c", "https://10.0.0.1/d",
+                   "http://192.0.1.1/e", "http://example.com/f", "https://example.com/g"]:
+        db.subscribe("*", target)
+
+    def said(*options):
+        done = resthookd("check", *options, db.path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = [line for line in done.stdout.splitlines() if " to http" in line]
+        needs = {line.split(" to ")[1].split()[0][-1]: line.partition("(")[2].rstrip(")") for line in lines}
+        return [sorted(name for name in needs if word in needs[name]) for word in ("this address", "plain http")]
+
+    assert said() == [["a", "b", "c", "d"], ["e", "f"]]
+    assert said("--allow", "127.0.0.0/8") == [["c", "d"], ["e", "f"]]
+    assert said("--allow-http") == [["a", "b", "c", "d"], []]
+    assert said("--allow", "::1", "--allow", "127.0.0.0/8", "--allow", "10.0.0.0/8", "--allow", "192.0.1.1") == [[], ["f"]]
+
+
 # Stopping.
 
 def test_sigterm_finishes_what_is_in_flight(db, receiver, dispatcher):
