@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "hooks.h"
 
@@ -99,6 +102,37 @@ static bool read_number(const char *text, int least, int most, int *value) {
     return true;
 }
 
+static bool is_readable_file(const char *path) {
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, R_OK) == 0;
+}
+
+static bool is_directory(const char *path) {
+    struct stat info;
+
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Something that libcurl would take. "" is not: to libcurl that means no proxy, and then nobody
+** would look at the addresses. */
+static bool is_proxy(const char *url) {
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
+    const char *mark = strstr(url, "://");
+
+    if (mark == NULL) {
+        return *url != '\0';
+    }
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        if (strlen(schemes[i]) == (size_t)(mark - url) &&
+            strncasecmp(url, schemes[i], (size_t)(mark - url)) == 0) {
+            return mark[3] != '\0';
+        }
+    }
+    return false;
+}
+
 /* One option. Returns -1, or an exit status. */
 static int take(struct options *options, int id, const char *value) {
     switch (id) {
@@ -116,12 +150,23 @@ static int take(struct options *options, int id, const char *value) {
         }
         break;
     case OPT_CA:
+        if (!is_readable_file(value)) {
+            return usage("--ca: %s is not a file that can be read", value);
+        }
         options->ca_file = value;
         break;
     case OPT_PROXY:
+        if (!is_proxy(value)) {
+            return usage("--proxy: %s is not a URL of http, https, socks4, socks4a, socks5 or "
+                         "socks5h",
+                         value);
+        }
         options->proxy = value;
         break;
     case OPT_DIR:
+        if (!is_directory(value)) {
+            return usage("--dir: %s is not a directory", value);
+        }
         options->directory = value;
         break;
     case OPT_STANDBY:
@@ -157,7 +202,8 @@ static int take(struct options *options, int id, const char *value) {
     return -1;
 }
 
-static int take_all(struct options *options, int argc, char **argv) {
+/* *given: a bit for each option of the table. */
+static int take_all(struct options *options, int argc, char **argv, unsigned *given) {
     struct option getopt_table[OPTIONS + 1] = {{0}};
     int id, status;
 
@@ -169,6 +215,7 @@ static int take_all(struct options *options, int argc, char **argv) {
         if (id == '?') {
             return usage("%s is not an option, or lacks its value", argv[optind - 1]);
         }
+        *given |= 1U << (id - OPT_ALLOW);
         status = take(options, id, optarg);
         if (status >= 0) {
             return status;
@@ -177,15 +224,34 @@ static int take_all(struct options *options, int argc, char **argv) {
     return -1;
 }
 
+/* The commands that send nothing have use for few options; one that does nothing would deceive:
+** `check --adopt` adopts nothing. */
+static int refuse_idle(enum command command, unsigned given) {
+    static const unsigned used[] = {[COMMAND_RUN] = ~0U,
+                                    [COMMAND_SQL] = 0,
+                                    [COMMAND_CHECK] = 1U << (OPT_ALLOW - OPT_ALLOW) |
+                                                      1U << (OPT_ALLOW_HTTP - OPT_ALLOW)};
+
+    for (int i = 0; i < OPTIONS; i++) {
+        if ((given & ~used[command] & 1U << (table[i].id - OPT_ALLOW)) != 0) {
+            return usage(command == COMMAND_SQL ? "sql has no use for --%s"
+                                                : "check has no use for --%s",
+                         table[i].name);
+        }
+    }
+    return -1;
+}
+
 int command_read(struct options *options, int argc, char **argv) {
     static const char *const commands[] = {"run", "sql", "check"};
+    unsigned given = 0;
     int status;
 
     memset(options, 0, sizeof *options);
     options->guard = guard_new();
     options->max_in_flight = 256;
     options->log_level = LOG_INFO;
-    status = take_all(options, argc, argv);
+    status = take_all(options, argc, argv, &given);
     if (status >= 0) {
         return status;
     }
@@ -198,6 +264,10 @@ int command_read(struct options *options, int argc, char **argv) {
             options->count--;
             break;
         }
+    }
+    status = refuse_idle(options->command, given);
+    if (status >= 0) {
+        return status;
     }
     if (options->count == 0 && (options->directory == NULL || options->command != COMMAND_RUN)) {
         return usage("name a database%s", "");

@@ -190,6 +190,37 @@ def test_an_option_that_is_wrong(db, arguments):
     refused(USAGE, *arguments, db.path, says=[arguments[0].split("=")[0]])
 
 
+@pytest.mark.parametrize("option, value", [
+    ("--ca", "/none.pem"), ("--ca", "/"), ("--dir", "/none"), ("--dir", "/etc/passwd"), ("--proxy", "ftp://127.0.0.1"),
+    ("--proxy", "sock5://127.0.0.1:1080"), ("--proxy", "http://"), ("--proxy", "://a"),
+])
+def test_a_value_that_can_not_be_used(db, option, value):
+    refused(USAGE, option, value, db.path, says=[option, value])
+    assert not db.side.exists()
+
+
+def test_a_proxy_without_a_name(db):
+    refused(USAGE, "--proxy", "", db.path, says=["--proxy"])
+
+
+@pytest.mark.parametrize("scheme", ["", "http://", "HTTPS://", "socks4://", "socks4a://", "socks5://", "socks5h://"])
+def test_a_proxy_that_can_be_used(db, scheme):
+    assert resthookd("--once", "--proxy", scheme + "127.0.0.1:9", db.path).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["check", "sql"])
+@pytest.mark.parametrize("option", [
+    ["--dir", "."], ["--adopt"], ["--adopt=skip"], ["--once"], ["--standby"], ["--max-in-flight", "2"],
+    ["--proxy", "127.0.0.1"], ["--log-level", "debug"], ["--log-format", "json"],
+], ids=" ".join)
+def test_an_option_that_the_command_has_no_use_for(db, command, option):
+    refused(USAGE, command, *option, db.path, says=[command, option[0].split("=")[0]])
+
+
+def test_sql_has_no_use_for_networks(db):
+    refused(USAGE, "sql", "--allow", "127.0.0.0/8", db.path, "SELECT 1", says=["sql", "--allow"])
+
+
 def test_help_names_every_option():
     done = resthookd("--help")
     assert (done.returncode, done.stderr) == (0, "")
