@@ -22,8 +22,9 @@
 #define POLL_EVERY (1000 * MS)
 
 /* Looks after a hint. The last ones are for a writer that was put to sleep between its write and
-** its publication. */
-static const int64_t burst[] = {200 * US, 500 * US, 1 * MS, 3 * MS, 8 * MS, 20 * MS, 60 * MS};
+** its publication, or whose fsync took that long (synchronous=FULL, a busy disk): until the poll. */
+static const int64_t burst[] = {200 * US, 500 * US, 1 * MS,   3 * MS,   8 * MS,
+                                20 * MS,  60 * MS,  150 * MS, 350 * MS, 700 * MS};
 enum { BURST = sizeof burst / sizeof *burst };
 
 struct slot {
@@ -222,8 +223,14 @@ void wake_turn(struct wake *wake) {
 
 enum wake_cause wake_found(struct wake *wake, int at, enum wake_cause cause) {
     if (cause == WAKE_POLL) {
+        const struct slot *slot = &wake->slots[at];
+
         read_hints(wake, monotonic());
-        cause = wake->slots[at].due == WAKE_HINT ? WAKE_HINT : WAKE_POLL;
+        if (slot->due == WAKE_HINT) {
+            cause = WAKE_HINT;
+        } else if (slot->stage < BURST) {
+            cause = WAKE_RECHECK;
+        }
     }
     return cause;
 }

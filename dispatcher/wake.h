@@ -38,7 +38,8 @@ enum wake_cause wake_take(struct wake *wake, int slot);
 /*
 ** A look for this cause found something: what was it that found it? A commit may fall between the
 ** last reading of notices and a poll's look; its notice is there by now (it precedes the commit),
-** and would have found it a moment later. What the poll alone found is a notice that never came.
+** and would have found it a moment later; so would the next look of a burst that is under way. What
+** the poll alone found is a notice that never came.
 */
 enum wake_cause wake_found(struct wake *wake, int slot, enum wake_cause cause);
 

@@ -127,7 +127,8 @@ static void sleeps_when_nothing_happens(void **state) {
 static void looks_again_and_again_after_a_commit_in_wal(void **state) {
     static const char *const synchronous[] = {"PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL",
                                               "PRAGMA synchronous=FULL"};
-    static const int64_t looks[] = {200, 500, 1000, 3000, 8000, 20000, 60000, 1000000};
+    static const int64_t looks[] = {200,   500,    1000,   3000,   8000,   20000,
+                                    60000, 150000, 350000, 700000, 1000000};
 
     (void)state;
     sql("PRAGMA journal_mode=WAL");
