@@ -121,7 +121,10 @@ def free_port():
 
 def test_every_command_of_the_readme_runs(tmp_path):
     tree, bin, printed = tmp_path / "resthook", tmp_path / "bin", tmp_path / "printed"
-    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("build", ".git", "__pycache__"))
+    tree.mkdir()
+    for part in ("ext", "dispatcher", "sql", "tests", ".ci", "Makefile", "README.md", "LICENSE"):  # not what a reader made
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tree / part)
     # What was built and nothing that make would want to mend: the build under test is left as it is.
     (tree / "build").mkdir()
     for name in ("resthook.so", "resthookd", "gen"):

@@ -349,8 +349,11 @@ static void answer_as_openssl(int output, int input) {
 
 static void trusts_only_what_it_is_told(void **state) {
     char folder[] = "/tmp/resthook-test-XXXXXX";
+    char elsewhere[] = "/tmp/resthook-test-XXXXXX";
     char certificate[64];
     char key[64];
+    char stranger[64]; /* what another one trusts: the system may have no certificates at all */
+    char stranger_key[64];
     char *arguments[] = {"openssl",   "s_server", "-accept", "127.0.0.1:0", "-cert",
                          certificate, "-key",     key,       NULL};
     int input[2];
@@ -361,16 +364,20 @@ static void trusts_only_what_it_is_told(void **state) {
     (void)state;
     assert_non_null(mkdtemp(folder));
     make_certificate(folder, certificate, key, sizeof key);
+    assert_non_null(mkdtemp(elsewhere));
+    make_certificate(elsewhere, stranger, stranger_key, sizeof stranger_key);
     assert_int_equal(pipe(input), 0);
     assert_int_equal(pipe(output), 0);
     child = start(arguments, input[0], output[1]);
     port = read_port(output[0]);
+    world.options.ca_file = stranger;
+    connect_world();
     set_url("https", "127.0.0.1", port);
     expect_failure(post(), FAILURE_TLS, "tls: the certificate is not trusted");
 
     world.options.ca_file = "/nonexistent";
     connect_world();
-    assert_int_equal(post()->failure, FAILURE_TLS);
+    expect_failure(post(), FAILURE_TLS, "tls: the trusted certificates can't be read");
 
     world.options.ca_file = certificate;
     connect_world();
@@ -391,6 +398,9 @@ static void trusts_only_what_it_is_told(void **state) {
     unlink(certificate);
     unlink(key);
     rmdir(folder);
+    unlink(stranger);
+    unlink(stranger_key);
+    rmdir(elsewhere);
 }
 
 int main(void) {
