@@ -13,7 +13,6 @@
 #include "log.h"
 #include "memory.h"
 #include "repair.h"
-#include "retention.h"
 #include "sql.h"
 #include "state.h"
 
@@ -305,7 +304,6 @@ void fanout_read(struct outbox *outbox, int64_t now) {
     }
     reader_end(reader);
     if (count > 0) {
-        retention_disturbed(outbox->retention, now);
         if (outbox->cause != WAKE_NONE) {
             outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
             outbox->counts_moved = true;

@@ -172,6 +172,9 @@ static int run(const struct options *options) {
     if (status == 0) {
         log_line(LOG_INFO, "stopped", "delivered#",
                  (long long)engine_counts(daemon.engine)->delivered, NULL);
+    } else if (status == EXIT_UNDELIVERED) {
+        log_line(LOG_WARN, "something stayed undelivered: resthook_deliveries says what, and why",
+                 "delivered#", (long long)engine_counts(daemon.engine)->delivered, NULL);
     }
     engine_free(daemon.engine);
     endpoints_free(daemon.endpoints);

@@ -17,7 +17,7 @@ void retention_free(struct retention *retention);
 void retention_turn(struct retention *retention, struct outbox *outbox, int64_t now);
 /* Has the round over everything that is under way, or the first one, come to its end? */
 bool retention_is_done(const struct retention *retention);
-/* Somebody else just committed to app.db: keep away for a while. */
-void retention_disturbed(struct retention *retention, int64_t now);
+/* Something was committed to app.db: if it was somebody else, keep away for a while. */
+void retention_noticed(struct retention *retention, int64_t now);
 
 #endif

@@ -257,6 +257,9 @@ static void look(struct outbox *outbox, int64_t now) {
 
     bool changed = cause != WAKE_NONE && reader_changed(outbox->reader);
 
+    if (changed) {
+        retention_noticed(outbox->retention, now);
+    }
     if (cause != WAKE_NONE && !changed && !outbox->unread) {
         repair_looked(outbox, outbox->schema, now); /* nothing was committed since that was read */
     }

@@ -73,12 +73,13 @@ UPDATE delivery SET state = 5, next_at = NULL, reason = ?2, finished_at = ?3
                          WHERE sub = ?1 AND state < 3 LIMIT ?4)
 
 -- What was kept too long ends: older than ?2; of those due at ?5 or later. The age counts from the event, or from the
--- time for which it was meant (deliver_at), which is next_at until the first attempt.
+-- time for which it was meant (deliver_at, a replay), which is next_at until the first attempt. One that was sent
+-- before and is replayed has its schedule.
 -- name: delivery_expire
 UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired', finished_at = ?3
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
                          WHERE sub = ?1 AND state < 3 AND next_at >= ?5 AND created_at < ?2
-                           AND (state <> 0 OR attempts > 0 OR next_at < ?2) LIMIT ?4)
+                           AND base = 0 AND (state <> 0 OR attempts > 0 OR next_at < ?2) LIMIT ?4)
 
 -- … and so does what is more than ?2 rows of a subscription that doesn't send: in the order in which they came.
 -- name: delivery_open_count
@@ -145,7 +146,7 @@ SELECT min(id) FROM anchor WHERE id >= ?1
 -- name: delivery_forget
 DELETE FROM delivery WHERE (sub, event) IN (
   SELECT sub, event FROM (SELECT sub, event, state, finished_at FROM delivery WHERE sub = ?1 AND event > ?5 ORDER BY event LIMIT ?4)
-   WHERE (state IN (3, 5) AND finished_at < ?2) OR (state = 4 AND finished_at < ?3))
+   WHERE event <= ?6 AND ((state IN (3, 5) AND finished_at < ?2) OR (state = 4 AND finished_at < ?3)))
 
 -- Where the next round of delivery_forget begins, NULL at the end.
 -- name: delivery_forget_next

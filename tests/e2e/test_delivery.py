@@ -142,6 +142,46 @@ def test_what_nobody_delivered_for_too_long_expires(db, receiver, dispatcher, ev
     eventually(lambda: states(db) == {"dead": 1, "pending": 1})  # a round of retention is over, and left them alone
 
 
+def test_retention_forgets_nothing_that_a_restart_asks_for(db, receiver, dispatcher, eventually):
+    """The cursor stands before what a hung target has; above it, finished deliveries are what prevents repeats."""
+    receiver.script("/hung", hang())
+    db.subscribe("*", receiver.url("/"))
+    db.subscribe("b.b", receiver.url("/hung"), timeout=120)
+    db.ext("SELECT resthook_set('keep_deliveries', 0)")
+    running = dispatcher(db)
+    db.shell("INSERT INTO resthook_outbox(event, payload) VALUES ('a.a', '{\"id\":1}'), ('b.b', '{\"id\":2}');")
+    receiver.wait_for(3)
+    insert(db, 50)
+    receiver.wait_for(52, "/")
+    eventually(lambda: states(db) == {"delivered": 51})  # the first is forgotten: a round has been
+    running.kill()
+    again = dispatcher(db)
+    db.shell("INSERT INTO resthook_outbox(event, payload) VALUES ('a.a', '{\"id\":99}');")
+    receiver.wait_for(53, "/")
+    again.kill()
+    assert len(receiver.received("/")) == 53
+
+
+def test_an_event_from_the_future_keeps_no_other(db, dispatcher, eventually):
+    db.ext("SELECT resthook_set('keep_events', 0)")
+    db.shell("INSERT INTO resthook_outbox(event, payload, created_at) VALUES ('a.a', '1', 4102444800000);"
+             "INSERT INTO resthook_outbox(event, payload) SELECT 'a.a', value FROM json_each('[1,2,3,4,5]');")
+    dispatcher(db)
+    eventually(lambda: db.shell("SELECT group_concat(id) FROM resthook_outbox") == "1,6")
+
+
+def test_a_replay_has_its_schedule_however_old_it_is(db, receiver, dispatcher, eventually):
+    receiver.script("/", 500, 200)
+    sub, _ = db.subscribe("*", receiver.url("/"), retry_schedule="0")
+    db.shell("INSERT INTO resthook_outbox(event, payload, created_at) SELECT 'a.a', '{\"id\":1}',"
+             " CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) - 61000;")
+    dispatcher(db)
+    eventually(lambda: states(db) == {"dead": 1})
+    db.ext("SELECT resthook_set('keep_pending', 60)")
+    db.ext("SELECT resthook_replay(?)", f"{sub}-1")
+    eventually(lambda: states(db) == {"delivered": 1})
+
+
 def test_what_comes_between_a_410_and_its_writing_has_an_end(db, receiver, dispatcher, eventually):
     receiver.script("/", 410)
     sub, _ = db.subscribe("*", receiver.url("/"))
