@@ -207,11 +207,7 @@ void http_free(struct http *http) {
     curl_global_cleanup();
 }
 
-/*
-** With a proxy: the address that stands in the URL, as libcurl reads it ("2130706433" is
-** 127.0.0.1); a name passes for public, since only the proxy knows where it leads.
-*/
-static enum guard_answer judge_url(const struct guard *guard, const char *url) {
+enum guard_answer http_judge(const struct guard *guard, const char *url) {
     enum guard_answer answer = GUARD_PUBLIC;
     unsigned char address[sizeof(struct in6_addr)];
     CURLU *parsed = curl_url();
@@ -262,7 +258,7 @@ void http_send(struct http *http, struct job *job, int64_t now) {
     response_begin(&transfer->response, job->target->response_most);
     http->in_flight++;
     headers = request_headers(&transfer->request, job, now);
-    if (options->proxy != NULL && !passes(transfer, judge_url(options->guard, job->target->url))) {
+    if (options->proxy != NULL && !passes(transfer, http_judge(options->guard, job->target->url))) {
         transfer->result = CURLE_COULDNT_CONNECT;
     } else if (!handle_set_job(transfer->easy, job, headers)) {
         transfer->result = CURLE_FAILED_INIT;

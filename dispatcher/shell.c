@@ -5,7 +5,6 @@
 */
 #include "shell.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "http.h"
 #include "memory.h"
 #include "url.h"
 
@@ -129,30 +129,8 @@ static bool print_pairs(sqlite3 *db, const char *sql) {
     return ok;
 }
 
-/* What the guard says of a target whose host is an address, as libcurl reads it. A name can only be
-** judged when it is connected to: public. */
-static enum guard_answer judge_target(const struct guard *guard, const char *target) {
-    enum guard_answer answer = GUARD_PUBLIC;
-    unsigned char address[sizeof(struct in6_addr)];
-    CURLU *parsed = curl_url();
-    char *host = NULL;
-
-    if (parsed == NULL || curl_url_set(parsed, CURLUPART_URL, target, 0) != CURLUE_OK ||
-        curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK) {
-        answer = GUARD_REFUSED;
-    } else if (host[0] == '[') {
-        host[strcspn(host, "]")] = '\0';
-        answer = guard_judge_text(guard, host + 1);
-    } else if (inet_pton(AF_INET, host, address) == 1) {
-        answer = guard_judge_text(guard, host);
-    }
-    curl_free(host);
-    curl_url_cleanup(parsed);
-    return answer;
-}
-
 static const char *lacks(const struct guard *guard, bool allow_http, const char *target) {
-    enum guard_answer answer = judge_target(guard, target);
+    enum guard_answer answer = http_judge(guard, target);
 
     if (answer == GUARD_REFUSED) {
         return " (this address needs --allow)";
