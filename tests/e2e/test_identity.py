@@ -103,6 +103,38 @@ def test_adopt_is_for_the_file_that_was_there(db, receiver, dispatcher, tmp_path
     assert running.text().count("adopted") == 1
 
 
+def test_a_backup_restored_into_the_running_file_is_held(db, receiver, dispatcher, tmp_path):
+    """By the backup interface: the same file, inode and token, with the content of yesterday."""
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    receiver.wait_for(1)
+    db.shell(f".backup {tmp_path / 'yesterday.db'}")
+    db.shell("INSERT INTO item VALUES (2, 'b');")
+    receiver.wait_for(2)
+    db.shell(f".restore {tmp_path / 'yesterday.db'}")
+    running.wait_log("held: .*the event that was read last is gone")
+    db.shell("INSERT INTO item VALUES (3, 'c');")
+    assert running.stop() in (0, 69) and len(receiver.received()) == 2
+
+
+def test_vacuum_into_and_mv_over_the_running_file_goes_on(db, receiver, dispatcher, tmp_path):
+    """The same content under the same name is the same database."""
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    receiver.wait_for(1)
+    db.shell(f"VACUUM INTO '{tmp_path / 'compact.db'}';")
+    for suffix in ("-wal", "-shm"):
+        db.path.with_name(db.path.name + suffix).unlink(missing_ok=True)
+    (tmp_path / "compact.db").replace(db.path)
+    running.wait_log(" ready", count=2)
+    db.shell("INSERT INTO item VALUES (2, 'b');")
+    receiver.wait_for(2)
+    assert running.stop() == 0 and "held" not in running.text()
+    assert sorted(request.json()["id"] for request in receiver.received()) == [1, 2]
+
+
 def test_yesterdays_file_is_held(db, receiver, tmp_path):
     prepared(db, receiver)
     yesterday = tmp_path / "yesterday.db"
