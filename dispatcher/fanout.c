@@ -15,11 +15,13 @@
 #include "repair.h"
 #include "sql.h"
 #include "state.h"
+#include "stopwatch.h"
 
 /* Rows read in one snapshot. With a rollback journal a reader can make a commit wait: there less,
 ** under a ms. */
 #define ROWS_WAL 256
 #define ROWS_ROLLBACK 32
+#define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
 
 #define GONE                                                                                       \
     "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
@@ -285,8 +287,13 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         outbox->boot_known = true;
         outbox->counts_moved = true;
     }
+    int64_t began = stopwatch_us();
+
     reader_rows(reader, outbox->window.read_to + 1, most);
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
+        if (count > 0 && !reader_is_wal(reader) && stopwatch_us() - began > READ_US) {
+            break;
+        }
         if (!take(outbox, &row, now)) {
             outbox->read_at = now + 500;
             break;

@@ -11,12 +11,12 @@
 #include "retention.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "log.h"
 #include "memory.h"
 #include "sql.h"
 #include "state.h"
+#include "stopwatch.h"
 
 #define QUIET 200          /* ms without a commit of others before app.db is written */
 #define SLOT 10000         /* ms between two steps where it is never quiet */
@@ -187,13 +187,6 @@ static bool sync_side(struct outbox *outbox, int64_t now) {
     return journal_commit(outbox->journal);
 }
 
-static int64_t monotonic_us(void) {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* Old events above swept_to that no delivery and no anchor names; reads only. Sets *more when there
 ** may be others behind them. */
 static int find_old(struct retention *r, struct outbox *outbox, int64_t now, int64_t *ids,
@@ -260,10 +253,10 @@ static bool delete_events(struct retention *r, struct outbox *outbox, int64_t no
     db_int(app, r->requests_taken, 2, outbox->request_filed);
     int64_t taken = db_value(app, r->requests_taken, 0);
 
-    int64_t began = monotonic_us();
+    int64_t began = stopwatch_us();
 
     for (int i = 0; i < count; i++) {
-        if (i > 0 && monotonic_us() - began > STEP_US) {
+        if (i > 0 && stopwatch_us() - began > STEP_US) {
             r->swept_to = ids[i] - 1; /* what is left comes with the next step */
             more = true;
             break;
