@@ -45,6 +45,9 @@ static void uninstall(sqlite3_context *context, int argc, sqlite3_value **argv) 
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_uninstall", false);
+    if (!call.savepoint) { /* there no table can be dropped, and nothing would be undone */
+        call_fail(&call, "it can't be called inside a statement that writes");
+    }
     count = drop_watch_triggers(&call);
     call_exec(&call, sql_uninstall, "");
     sqlite3_result_int(context, count);

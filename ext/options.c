@@ -126,13 +126,15 @@ static bool has_nul(const char *json) {
 
 /* What is not an object is not shown: a secret may be in it. */
 static bool is_object(struct call *call, sqlite3_value *document) {
+    if (sqlite3_value_type(document) != SQLITE_TEXT) { /* before sqlite3_value_text changes it */
+        call_fail(call, "options are %z, expected a JSON object", shown(document));
+        return false;
+    }
     const char *text = (const char *)sqlite3_value_text(document);
     size_t length = (size_t)sqlite3_value_bytes(document), where = 0;
     const char *wrong = NULL;
 
-    if (sqlite3_value_type(document) != SQLITE_TEXT) {
-        call_fail(call, "options are %z, expected a JSON object", shown(document));
-    } else if (text == NULL) {
+    if (text == NULL) {
         call_check(call, SQLITE_NOMEM);
     } else if (length > DOCUMENT_MAX) {
         call_fail(call, "options are %d bytes long, expected at most %d", (int)length,

@@ -99,6 +99,9 @@ sqlite3_int64 version_install(struct call *call, const struct plan *plan, const 
         if (trigger.failed) {
             call->rc = SQLITE_NOMEM;
         } else {
+            /* One of that name may be left, where somebody emptied all tables. */
+            run(call, sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"resthook_watch_%lld\"",
+                                      (long long)id));
             call_exec(call, trigger.data, "");
         }
     }

@@ -130,13 +130,13 @@ SELECT 'watch ' || name, wrong FROM (
               WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m
                                 WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id)
               THEN 'its trigger is missing: resthook_repair() makes it again'
-              WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name) AS c WHERE c.hidden IN (0, 3)
+              WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name, 'main') AS c WHERE c.hidden IN (0, 3)
                               AND NOT EXISTS (SELECT 1 FROM json_each(w.captured) AS j
                                                WHERE json_extract(j.value, '$.column') = c.name))
               THEN 'table ' || t.table_name || ' has a column it does not capture: resthook_repair() does'
               WHEN EXISTS (SELECT 1 FROM json_each(w.captured) AS j
-                            WHERE (SELECT count(*) FROM pragma_table_xinfo(t.table_name)) > 0
-                              AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name) AS c
+                            WHERE (SELECT count(*) FROM pragma_table_xinfo(t.table_name, 'main')) > 0
+                              AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name, 'main') AS c
                                                WHERE c.name = json_extract(j.value, '$.column') OR c.hidden = 1)
                               AND lower(json_extract(j.value, '$.column')) NOT IN ('rowid', 'oid', '_rowid_'))
               THEN 'it captures a column that table ' || t.table_name || ' no longer has: resthook_repair()'

@@ -314,6 +314,36 @@ def test_an_interrupted_function_leaves_nothing_behind(db, path):
     other.close()
 
 
+def test_uninstall_is_refused_inside_a_statement_that_writes(db):
+    """Such a statement, for one row and in a transaction, undoes nothing when it fails half-way."""
+    one(db, "SELECT resthook_watch('item', 'delete', 'item.delete')")
+    before = dump(db)
+    db.execute("BEGIN")
+    with pytest.raises(sqlite3.Error, match="it can't be called inside a statement that writes"):
+        db.execute("INSERT INTO item(name) VALUES (resthook_uninstall())")
+    db.execute("COMMIT")
+    assert dump(db) == before
+
+
+def test_watching_after_all_tables_were_emptied(db):
+    """As test frameworks do."""
+    one(db, "SELECT resthook_watch('item', 'insert', 'item.create')")
+    for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'").fetchall():
+        db.execute(f"DELETE FROM {table}")
+    db.execute("DELETE FROM sqlite_sequence")
+    one(db, "SELECT resthook_init()")
+    assert one(db, "SELECT resthook_watch('item', 'insert', 'item.create')") == "resthook_watch_1"
+    subscribe(db)
+    db.execute("INSERT INTO item(name) VALUES ('x')")
+    assert one(db, "SELECT count(*) FROM resthook_events") == 1
+
+
+def test_status_looks_at_no_temporary_table(db):
+    one(db, "SELECT resthook_watch('item', 'insert', 'item.create')")
+    db.execute("CREATE TEMP TABLE item(other)")
+    assert db.execute("SELECT * FROM resthook_status WHERE name LIKE 'watch %'").fetchall() == []
+
+
 def test_functions_over_our_own_views(db):
     subs = {subscribe(db, target=f"{TARGET}/{i}") for i in range(20)}
     paused = db.execute("SELECT id, resthook_pause(id) FROM resthook_subscriptions WHERE status = 'active'").fetchall()
@@ -480,6 +510,7 @@ BAD = [
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":-1}')", "deliver_at is '-1'"),
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":true}')", "deliver_at is"),
     ("resthook_emit('a.b', '{}', '{\"key\":\"a\\u0000b\"}')", "options contain a NUL character"),
+    ("resthook_emit('a.b', '{}', x'7b7d')", "options are a BLOB of 2 bytes, expected a JSON object"),
     ("resthook_emit('x@y z', '{}')", "event 'x@y z' "),
     ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at"),
     # replay
