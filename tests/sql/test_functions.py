@@ -547,6 +547,7 @@ BAD = [
     ("resthook_watch('temporary', 'insert', 'a.b')", "temporary"),
     ("resthook_watch('item', 'insert', 'a.b', '{\"when\":\"NEW.\"}')", "NEW\\."),
     ("resthook_watch('item', 'insert', 'a.b', '{\"fields\":{\"x\":\"NEW.nothing\"}}')", "nothing"),
+    ("resthook_watch('item', 'insert', 'a.b', '{\"when\":\"(SELECT secret FROM leak) IS NULL\"}')", "leak"),
     ("resthook_watch('item', 'insert', 'a.b', '{\"filter\":1}')", "there is no option 'filter'; known are fields"),
 ]
 
@@ -562,6 +563,7 @@ def bad_db(tmp_path_factory):
         ATTACH '{directory / "aux.db"}' AS aux1; CREATE TABLE aux1.aux_only(a);
         CREATE TEMP TABLE temporary(a);
         SELECT resthook_init();
+        CREATE VIRTUAL TABLE leak USING fts5(secret, content = 'resthook_subscription');
         SELECT resthook_subscribe('live', '{TARGET}');
         SELECT resthook_unsubscribe(resthook_subscribe('ended', '{TARGET}'));
         SELECT resthook_emit('a.b', '{{}}');
