@@ -25,8 +25,7 @@
 #define STAND_BY 1000      /* the same for one that another dispatcher has */
 #define REST_AFTER 2000    /* ms without anything to do; more than the clock's step in file times */
 #define SLEEP_MOST 3600000 /* ms: what has become old is to go */
-#define LIFE_EVERY                                                                                 \
-    5000 /* ms between signs of life while asleep: see side_touched() in ext/side.h */
+#define LIFE_EVERY 5000    /* ms between signs of life while asleep (ext/side.h) */
 
 static char *beside(const struct file *file, const char *suffix) {
     return xprintf("%s%s", file->path != NULL ? file->path : file->name, suffix);
@@ -178,7 +177,12 @@ void file_rest(struct file *file, const struct surroundings *with, int64_t now) 
     }
     /* What is committed from the look at the files on changes them; what was before, is news. */
     outbox_checkpoint(file->outbox);
-    file->known = state_of(file);
+    struct state_of_file state = state_of(file);
+
+    if (state.inode != file->known.inode || state.device != file->known.device) {
+        return; /* it was replaced this moment: the next look says so */
+    }
+    file->known = state;
     if (outbox_has_news(file->outbox)) {
         file->quiet_since = 0;
         return;

@@ -79,6 +79,13 @@ def test_the_side_file_was_deleted(db, receiver):
     assert ids(receiver)[5:] == [1, 2, 3, 4, 5], "it can't be known what was sent: never silently zero"
 
 
+def put_in_its_place(db, other):
+    """mv, without the WAL that was beside the database: SQLite would make of the older file the newer one."""
+    for suffix in ("-wal", "-shm"):
+        db.path.with_name(db.path.name + suffix).unlink(missing_ok=True)
+    other.replace(db.path)
+
+
 def test_the_side_file_is_deleted_while_it_runs(db, receiver, dispatcher):
     db.subscribe("*", receiver.url("/"))
     running = dispatcher(db)
@@ -96,9 +103,7 @@ def test_adopt_is_for_the_file_that_was_there(db, receiver, dispatcher, tmp_path
     running = dispatcher(db, "--adopt")
     db.shell("INSERT INTO item VALUES (1, 'a');")
     receiver.wait_for(1)
-    for suffix in ("-wal", "-shm"):  # which would make of the older file the newer one
-        db.path.with_name(db.path.name + suffix).unlink(missing_ok=True)
-    (tmp_path / "older").replace(db.path)
+    put_in_its_place(db, tmp_path / "older")
     running.wait_log("held: ")
     assert running.text().count("adopted") == 1
 
@@ -125,9 +130,7 @@ def test_vacuum_into_and_mv_over_the_running_file_goes_on(db, receiver, dispatch
     db.shell("INSERT INTO item VALUES (1, 'a');")
     receiver.wait_for(1)
     db.shell(f"VACUUM INTO '{tmp_path / 'compact.db'}';")
-    for suffix in ("-wal", "-shm"):
-        db.path.with_name(db.path.name + suffix).unlink(missing_ok=True)
-    (tmp_path / "compact.db").replace(db.path)
+    put_in_its_place(db, tmp_path / "compact.db")
     running.wait_log(" ready", count=2)
     db.shell("INSERT INTO item VALUES (2, 'b');")
     receiver.wait_for(2)
