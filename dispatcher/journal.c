@@ -16,7 +16,7 @@
 #include "source.h"
 #include "sql.h"
 
-#define JOURNAL_SCHEMA 1
+#define JOURNAL_SCHEMA 2
 
 /* ms for the lock of somebody else, who has no business here; the outcomes of all other databases
 ** wait meanwhile, and a commit that failed is tried again soon. */
@@ -25,7 +25,8 @@
 struct journal {
     struct db db;
     bool is_new;
-    bool full; /* synchronous is FULL now */
+    int schema; /* version found, 0: new */
+    bool full;  /* synchronous is FULL now */
     char error[256];
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
@@ -115,10 +116,11 @@ static void recognize(struct journal *journal) {
     }
     statement = db_prepare(db, "SELECT value FROM meta WHERE name = 'schema'");
     schema = db_value(db, statement, 0);
-    if (db->rc == SQLITE_OK && schema != JOURNAL_SCHEMA) {
+    if (db->rc == SQLITE_OK && (schema < 1 || schema > JOURNAL_SCHEMA)) {
         db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema,
                 JOURNAL_SCHEMA);
     }
+    journal->schema = (int)schema;
 }
 
 struct journal *journal_look(const char *path, char **error) {
@@ -167,8 +169,11 @@ struct journal *journal_open(const char *path, const char *database, char **erro
     db_run(db, statement);
     db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");
     db_exec(db, "BEGIN IMMEDIATE");
+    if (journal->schema == 1) {
+        db_exec(db, sql_journal_upgrade_2);
+    }
     db_exec(db, sql_journal);
-    db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 1); COMMIT");
+    db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 2); COMMIT");
     prepare(journal);
     if (db->rc != SQLITE_OK) {
         *error = xprintf("%s: %s", path, db->error);

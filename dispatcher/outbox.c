@@ -65,6 +65,10 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
         goto failed;
     }
     *status = EXIT_IO;
+    *error = repair_schema(outbox->path);
+    if (*error != NULL) {
+        goto failed;
+    }
     outbox->reader = reader_open(outbox->path, error);
     if (outbox->reader == NULL) {
         goto failed;

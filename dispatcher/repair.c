@@ -23,8 +23,9 @@
 #include "sql.h"
 #include "state.h"
 
-#define AGAIN 20          /* ms until the lock is tried again */
-#define AFTER_ERROR 10000 /* ms after a repair that failed for another reason */
+#define MIGRATION_PATIENCE 500 /* ms for another program's lock at the start */
+#define AGAIN 20               /* ms until the lock is tried again */
+#define AFTER_ERROR 10000      /* ms after a repair that failed for another reason */
 #define MISSING_MOST                                                                               \
     10000 /* watches looked at in one repair: more than SQLite's triggers are fast for */
 
@@ -35,6 +36,35 @@ struct missing { /* a watch without its trigger */
     char *event, *table;
     bool has_table;
 };
+
+/* A connection of its own that has the extension's functions. */
+static bool open_with_functions(struct db *app, const char *path, int patience) {
+    char *error = NULL;
+
+    if (db_open(app, path, true, patience) &&
+        sqlite3_resthook_init(app->handle, &error, NULL) != SQLITE_OK) {
+        db_fail(app, "%s", error != NULL ? error : "out of memory");
+    }
+    sqlite3_free(error);
+    return app->rc == SQLITE_OK;
+}
+
+char *repair_schema(const char *path) {
+    struct db app;
+    char *wrong = NULL;
+
+    if (open_with_functions(&app, path, MIGRATION_PATIENCE) &&
+        db_value(&app, db_prepare(&app, sql_schema_version), 0) < SCHEMA_VERSION &&
+        db_exec(&app, "SELECT resthook_init()")) {
+        log_line(LOG_INFO, "schema brought up to date", "database", path, "schema#",
+                 (long long)SCHEMA_VERSION, NULL);
+    }
+    if (app.rc != SQLITE_OK) {
+        wrong = xprintf("%s: its schema can't be brought up to date: %s", path, app.error);
+    }
+    db_close(&app);
+    return wrong;
+}
 
 void repair_open(struct outbox *outbox, int64_t now) {
     struct db *side = journal_db(outbox->journal);
@@ -189,19 +219,13 @@ static int repair(struct outbox *outbox, struct db *app, int64_t now) {
 
 void repair_turn(struct outbox *outbox, int64_t now) {
     struct db app;
-    char *error = NULL;
     int rc;
 
     if (outbox->repair_wanted == 0 || outbox->repair_wanted == outbox->intact_schema ||
         now < outbox->repair_at || outbox->stalled) {
         return;
     }
-    if (db_open(&app, outbox->path, true, 0) &&
-        sqlite3_resthook_init(app.handle, &error, NULL) != SQLITE_OK) {
-        db_fail(&app, "%s", error != NULL ? error : "out of memory");
-    }
-    sqlite3_free(error);
-    rc = app.rc == SQLITE_OK ? repair(outbox, &app, now) : app.rc;
+    rc = open_with_functions(&app, outbox->path, 0) ? repair(outbox, &app, now) : app.rc;
     outbox->repair_failed = rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY;
     outbox->repair_at = now + (outbox->repair_failed ? AFTER_ERROR : AGAIN);
     if (outbox->repair_failed) {

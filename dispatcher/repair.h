@@ -11,6 +11,11 @@
 
 struct outbox;
 
+/*
+** Before anything else: brings the schema of resthook's tables in app.db up to this program's, if it
+** is older, as resthook_init() does. Returns NULL, or why not (the caller frees it).
+*/
+char *repair_schema(const char *path);
 /* At the start: what the side file knows of the last time that all was in order. */
 void repair_open(struct outbox *outbox, int64_t now);
 /* app.db was looked at just now: is its schema still the one that was in order? */

@@ -81,9 +81,8 @@ static bool is_missing(struct call *call, int rc) {
     return rc == SQLITE_ERROR && strncmp(sqlite3_errmsg(call->db), "no such table", 13) == 0;
 }
 
-static void check_schema(struct call *call, bool needed) {
+static void check_schema(struct call *call, enum schema_need need) {
     sqlite3_stmt *statement = NULL;
-    int version = 0;
     int rc;
 
     if (call->rc != SQLITE_OK) {
@@ -92,14 +91,19 @@ static void check_schema(struct call *call, bool needed) {
     rc = sqlite3_prepare_v2(call->db, sql_schema_version, -1, &statement, NULL);
     if (!is_missing(call, rc)) {
         call_check(call, rc);
-        version = call_step(call, statement) ? sqlite3_column_int(statement, 0) : 0;
+        call->schema = call_step(call, statement) ? sqlite3_column_int(statement, 0) : 0;
     }
     (void)sqlite3_finalize(statement); /* its error was kept by the step */
-    if (version > SCHEMA_VERSION) {
+    if (call->schema > SCHEMA_VERSION) {
         call_fail(call, "the schema of this file is version %d, newer than this program's %d",
-                  version, SCHEMA_VERSION);
-    } else if (needed && version <= 0) {
+                  call->schema, SCHEMA_VERSION);
+    } else if (need != SCHEMA_NONE && call->schema <= 0) {
         call_fail(call, "this database has no resthook schema: SELECT resthook_init() first");
+    } else if (need == SCHEMA_CURRENT && call->schema < SCHEMA_VERSION) {
+        call_fail(call,
+                  "the schema of this file is version %d, older than this program's %d: SELECT "
+                  "resthook_init() brings it up to date",
+                  call->schema, SCHEMA_VERSION);
     }
 }
 
@@ -113,7 +117,7 @@ static void set_up(struct call *call, sqlite3_context *context, const char *func
 
 void call_open(struct call *call, sqlite3_context *context, const char *function) {
     set_up(call, context, function);
-    check_schema(call, true);
+    check_schema(call, SCHEMA_CURRENT);
 }
 
 /* A file without a schema has no table to lock by; what creates one takes the lock itself. */
@@ -172,7 +176,7 @@ static void undo(struct call *call) {
 }
 
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
-                bool needs_schema) {
+                enum schema_need need) {
     set_up(call, context, function);
     prepare_endings(call);
     if (call->rc != SQLITE_OK) {
@@ -187,7 +191,7 @@ void call_begin(struct call *call, sqlite3_context *context, const char *functio
     if (call->rc == SQLITE_OK) {
         take_lock(call);
     }
-    check_schema(call, needs_schema);
+    check_schema(call, need);
 }
 
 bool call_end(struct call *call) {

@@ -121,7 +121,7 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
     bool number;
 
-    call_begin(&call, context, "resthook_emit", true);
+    call_begin(&call, context, "resthook_emit", SCHEMA_ANY);
     const char *event = call_text_argument(&call, argv, 0, "event", EVENT_MAX);
 
     check_emitted(&call, argv, event);
@@ -141,7 +141,7 @@ static void ping(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_begin(&call, context, "resthook_ping", true);
+    call_begin(&call, context, "resthook_ping", SCHEMA_CURRENT);
     const char *id = call_text_argument(&call, argv, 0, "id", 100);
     sqlite3_int64 live = call_int(&call, -1, sql_subscription_live, "t", id);
 
@@ -176,7 +176,7 @@ static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_begin(&call, context, "resthook_replay", true);
+    call_begin(&call, context, "resthook_replay", SCHEMA_CURRENT);
     const char *id = call_text_argument(&call, argv, 0, "delivery", 120);
 
     if (call.rc == SQLITE_OK && !split_delivery(id, subscription, sizeof subscription, &event)) {

@@ -14,7 +14,7 @@
 
 #include "sqlite.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define RESTHOOK_VERSION "0.1.0"
 
 /*
@@ -26,6 +26,7 @@ struct call {
     const char *function; /* "resthook_subscribe" */
     sqlite3_context *context;
     sqlite3 *db;
+    int schema;         /* version of resthook's schema in the file, 0: none */
     int rc;             /* SQLITE_OK, or the first error */
     char *error;        /* its message, sqlite3_malloc'ed; NULL: there was no memory for it */
     bool savepoint;     /* opened here, and to be released or rolled back */
@@ -36,18 +37,25 @@ struct call {
     sqlite3_int64 last_rowid; /* the host's last_insert_rowid(), put back at the end */
 };
 
-/* Starts a call that only reads. There must be a schema, and not a newer one. */
+/* What a call needs of the file. A newer schema than the program's is refused in any case. */
+enum schema_need {
+    SCHEMA_NONE, /* it makes one */
+    SCHEMA_ANY,  /* an older one will do: an application's trigger calls it, which may not fail */
+    SCHEMA_CURRENT, /* resthook_init() first */
+};
+
+/* Starts a call that only reads. */
 void call_open(struct call *call, sqlite3_context *context, const char *function);
 /*
 ** Starts a call that changes something: opens a savepoint and takes the write lock before anything
 ** is read. SQLite asks the host's busy handler only then; a transaction that has read and then
 ** wants to write gets SQLITE_BUSY at once. Inside a statement that writes (INSERT ... SELECT
 ** f(...), a trigger) SQLite lets no savepoint be opened: then what several statements did is undone
-** by that statement's own rollback, so check everything before writing anything. needs_schema:
-** fails where there is none.
+** by that statement's own rollback, so check everything before writing anything. need: of
+** the schema.
 */
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
-                bool needs_schema);
+                enum schema_need need);
 /* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the
 ** result was set by the caller before. Returns true on success. */
 bool call_end(struct call *call);

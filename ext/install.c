@@ -15,7 +15,10 @@ static void init(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
     (void)argc;
     (void)argv;
-    call_begin(&call, context, "resthook_init", false);
+    call_begin(&call, context, "resthook_init", SCHEMA_NONE);
+    if (call.schema == 1) {
+        call_exec(&call, sql_upgrade_2, "");
+    }
     call_exec(&call, sql_schema, "");
     settings_install(&call);
     sqlite3_result_int(context, SCHEMA_VERSION);
@@ -44,7 +47,7 @@ static void uninstall(sqlite3_context *context, int argc, sqlite3_value **argv) 
 
     (void)argc;
     (void)argv;
-    call_begin(&call, context, "resthook_uninstall", false);
+    call_begin(&call, context, "resthook_uninstall", SCHEMA_NONE);
     if (!call.savepoint) { /* there no table can be dropped, and nothing would be undone */
         call_fail(&call, "it can't be called inside a statement that writes");
     }

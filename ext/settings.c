@@ -144,7 +144,7 @@ static void set(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_begin(&call, context, "resthook_set", true);
+    call_begin(&call, context, "resthook_set", SCHEMA_CURRENT);
     const struct setting *s = find(&call, call_text_argument(&call, argv, 0, "name", 100));
 
     if (s != NULL && sqlite3_value_type(argv[1]) == SQLITE_NULL) {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SIDE_SCHEMA 1
+#define SIDE_SCHEMA 2
 #define PATIENCE 100 /* ms: the dispatcher's own locks are shorter */
 
 struct head {

@@ -217,7 +217,7 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
     char new_id[4 + ID_LENGTH + 1];
     struct call call;
 
-    call_begin(&call, context, "resthook_subscribe", true);
+    call_begin(&call, context, "resthook_subscribe", SCHEMA_CURRENT);
     const char *event = call_text_argument(&call, argv, 0, "event", EVENT_MAX);
     const char *target = call_text_argument(&call, argv, 1, "target", URL_MAX);
 
@@ -269,7 +269,7 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
 
     (void)argc;
-    call_begin(&call, context, "resthook_update", true);
+    call_begin(&call, context, "resthook_update", SCHEMA_CURRENT);
     const char *id = subscription_argument(&call, argv, false);
 
     options_read(&call, argv[1], rules, OPT_COUNT, options);
@@ -288,7 +288,7 @@ static void set_status(sqlite3_context *context, sqlite3_value **argv, const cha
     struct call call;
     sqlite3_int64 other;
 
-    call_begin(&call, context, function, true);
+    call_begin(&call, context, function, SCHEMA_CURRENT);
     const char *id = subscription_argument(&call, argv, false);
 
     other = call_int(&call, 0, "SELECT status <> ?2 FROM main.resthook_subscription WHERE id = ?1",
@@ -316,7 +316,7 @@ static void unsubscribe(sqlite3_context *context, int argc, sqlite3_value **argv
     sqlite3_int64 live;
 
     (void)argc;
-    call_begin(&call, context, "resthook_unsubscribe", true);
+    call_begin(&call, context, "resthook_unsubscribe", SCHEMA_CURRENT);
     const char *id = subscription_argument(&call, argv, true);
 
     live = call_int(&call, 0, sql_subscription_live, "t", id);
@@ -345,7 +345,7 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
     char new_secret[SECRET_TEXT_MAX];
     struct call call;
 
-    call_begin(&call, context, "resthook_rotate_secret", true);
+    call_begin(&call, context, "resthook_rotate_secret", SCHEMA_CURRENT);
     const char *id = subscription_argument(&call, argv, false);
     sqlite3_int64 overlap = setting_int(&call, "rotation_overlap");
 

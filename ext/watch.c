@@ -138,7 +138,7 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3 *copy = NULL;
     const char *record = NULL;
 
-    call_begin(&call, context, "resthook_watch", true);
+    call_begin(&call, context, "resthook_watch", SCHEMA_CURRENT);
     request.table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
     read_operation(&call, argv, &request.operation, &of);
     request.of = of.data;
@@ -191,7 +191,7 @@ static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     const char *event = NULL;
     int retired = 0;
 
-    call_begin(&call, context, "resthook_unwatch", true);
+    call_begin(&call, context, "resthook_unwatch", SCHEMA_CURRENT);
     table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
     if (argc > 1) {
         read_operation(&call, argv, &operation, &of);
@@ -345,7 +345,7 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
     (void)argc;
     (void)argv;
-    call_begin(&call, context, "resthook_repair", true);
+    call_begin(&call, context, "resthook_repair", SCHEMA_CURRENT);
     capture_max = setting_int(&call, "capture_max");
     versions_read(&call, &list);
     for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {

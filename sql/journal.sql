@@ -29,6 +29,9 @@ CREATE TABLE IF NOT EXISTS meta(
 
 -- Names of events, and subscriptions as they were known, so that history outlives app.db's rows and a
 -- delivery row is a few integers.
+--   failing_since  when the first attempt failed of those that have all failed since the last success; NULL: it answers
+--   filtered       events that its filter left out
+--   public_key     'whpk_' + base64, of a subscription that signs with Ed25519
 CREATE TABLE IF NOT EXISTS event_name(
   n INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE
@@ -36,7 +39,10 @@ CREATE TABLE IF NOT EXISTS event_name(
 CREATE TABLE IF NOT EXISTS subscription(
   n INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
-  target TEXT NOT NULL
+  target TEXT NOT NULL,
+  failing_since INTEGER,
+  filtered INTEGER NOT NULL DEFAULT 0,
+  public_key TEXT
 );
 
 -- One row a (subscription, event) pair that is finished, or that had to make way for the cursor.
@@ -47,9 +53,14 @@ CREATE TABLE IF NOT EXISTS subscription(
 --   attempts     made so far; base: how many of them were made before the last replay, which begins the
 --                schedule again
 --   next_at      when it is due; NULL in a row that waits for something else than time
+--   key          what it is ordered by, of an ordered subscription; NULL otherwise
 --   reason       why it is held, dead or cancelled
 --   started_at, duration, status, error, response   the last attempt: ms, ms, HTTP status, error text,
 --                first bytes of the response; NULL where there was none
+--   class        of the error: dns, connect, tls, timeout, protocol, status …; NULL: none
+--   dns, connect, tls, first_byte
+--                when these were done, microseconds from the attempt's start; NULL: it did not come to that
+--   headers      of the response, as they came, the first bytes
 --   finished_at  when the state became final
 CREATE TABLE IF NOT EXISTS delivery(
   sub INTEGER NOT NULL,
@@ -67,12 +78,21 @@ CREATE TABLE IF NOT EXISTS delivery(
   error TEXT,
   response TEXT,
   finished_at INTEGER,
+  key TEXT,
+  class TEXT,
+  dns INTEGER,
+  connect INTEGER,
+  tls INTEGER,
+  first_byte INTEGER,
+  headers TEXT,
   PRIMARY KEY(sub, event)
 ) WITHOUT ROWID;
 -- The due rows of a subscription, earliest first.
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery(sub, next_at) WHERE state < 3;
 -- Which events are still needed (retention in app.db), and how many deliveries of each state there are.
 CREATE INDEX IF NOT EXISTS delivery_open ON delivery(event, state) WHERE state < 3;
+-- Who is next of a key, in an ordered subscription.
+CREATE INDEX IF NOT EXISTS delivery_key ON delivery(sub, key, event) WHERE state < 3 AND key IS NOT NULL;
 -- The dead, newest first.
 CREATE INDEX IF NOT EXISTS delivery_dead ON delivery(finished_at) WHERE state = 4;
 
@@ -86,6 +106,12 @@ CREATE TABLE IF NOT EXISTS attempt(
   status INTEGER,
   error TEXT,
   response TEXT,
+  class TEXT,
+  dns INTEGER,
+  connect INTEGER,
+  tls INTEGER,
+  first_byte INTEGER,
+  headers TEXT,
   PRIMARY KEY(sub, event, attempt)
 ) WITHOUT ROWID;
 
@@ -118,6 +144,13 @@ CREATE TABLE IF NOT EXISTS effect(
   revision INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Events about deliveries (resthook.*) that wait for a quiet moment to become rows of the outbox.
+CREATE TABLE IF NOT EXISTS notice(
+  n INTEGER PRIMARY KEY,
+  event TEXT NOT NULL,
+  payload TEXT NOT NULL
+);
 
 -- For hosts without the extension: what is recorded here. Pairs above the cursor are not in it.
 CREATE VIEW IF NOT EXISTS resthook_deliveries AS

@@ -5,7 +5,7 @@
 -- The DDL is read by every program that opens the file, so it uses nothing newer than SQLite 3.24
 -- (an object in newer syntax would make the whole schema unreadable to an older library).
 -- Times are integers: milliseconds since 1970-01-01 UTC. The views show them as ISO 8601.
--- Run by resthook_init(); every statement can be run again. "main." keeps a TEMP table of the same name out of the
+-- Run by resthook_init(), after upgrade.sql where there is an older version; every statement can be run again. "main." keeps a TEMP table of the same name out of the
 -- way; it does not become part of what is stored.
 
 -- Facts about this installation.
@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS main.resthook_meta(
   name TEXT PRIMARY KEY,
   value
 ) WITHOUT ROWID;
-INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 1), ('revision', 1);
+INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 2), ('revision', 1);
 
 -- The outbox: one row an event. No type and no constraint but the key: a constraint could fail (or,
 -- under OR IGNORE, silently drop) an application's write, and a type would convert what was written.
@@ -41,6 +41,19 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
   watch
 );
 
+-- What some emitted events have besides. Not in the outbox, whose columns after these are the captured values'.
+--   event            resthook_outbox.id
+--   headers          JSON object of request headers of this event alone; NULL: none
+--   idempotency_key  the same key again within the setting idempotency_window is the same event; NULL: none
+CREATE TABLE IF NOT EXISTS main.resthook_extra(
+  event INTEGER PRIMARY KEY,
+  headers TEXT,
+  idempotency_key TEXT,
+  created_at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS main.resthook_extra_key
+  ON resthook_extra(idempotency_key) WHERE idempotency_key IS NOT NULL;
+
 -- Who wants what. An ended subscription stays as a tombstone: its history refers to it.
 --   id              'sub_' and 24 random characters
 --   event           'a.b' exactly, 'a.*' everything below a, '*' everything
@@ -54,6 +67,11 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
 --   max_in_flight   requests at once, NULL: the endpoint's own bound
 --   timeout         milliseconds a request may take, NULL: the setting
 --   retry_schedule  '0,5s,5m,…', NULL: the setting
+--   retry_statuses  which HTTP statuses are tried again, '429,5xx'; NULL: all that are no success
+--   filter          SQL condition; NULL: none
+--   rate            requests a second at most, NULL: no bound
+--   ordered         skip, stop (what a dead delivery does to its key); NULL: not ordered
+--   verify          none, x-hook-secret; verify_secret is what the target has to give back
 --   from_id, to_id  it receives events with from_id < id <= to_id. from_id is the newest id when it was
 --                   made, to_id when it ended (NULL: not ended). Neither is ever overwritten.
 --   revision        counts changes of this row: the dispatcher's own updates say WHERE revision = ?
@@ -71,6 +89,12 @@ CREATE TABLE IF NOT EXISTS main.resthook_subscription(
   max_in_flight INTEGER,
   timeout INTEGER,
   retry_schedule TEXT,
+  retry_statuses TEXT,
+  filter TEXT,
+  rate REAL,
+  ordered TEXT,
+  verify TEXT NOT NULL DEFAULT 'none',
+  verify_secret TEXT,
   description TEXT,
   from_id INTEGER NOT NULL,
   to_id INTEGER,
@@ -199,6 +223,17 @@ CREATE TRIGGER IF NOT EXISTS main.resthook_setting_changed AFTER UPDATE OF value
 BEGIN
   UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision';
 END;
+
+-- Existing rows sent as if they had just been written: resthook_backfill() put them into the outbox as the events
+-- first_id to last_id, for one subscription alone.
+CREATE TABLE IF NOT EXISTS main.resthook_backfill_run(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  subscription TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  first_id INTEGER NOT NULL,
+  last_id INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+);
 
 -- What the dispatcher is asked to do with what it has recorded. It consumes them in order, by a cursor of
 -- its own in the side file, and deletes them later. A request only files a row here, so a query over

@@ -12,6 +12,8 @@ DROP TRIGGER IF EXISTS main.resthook_subscription_changed;
 DROP TRIGGER IF EXISTS main.resthook_setting_changed;
 DROP TRIGGER IF EXISTS main.resthook_request_filed;
 DROP TABLE IF EXISTS main.resthook_interest;
+DROP TABLE IF EXISTS main.resthook_extra;
+DROP TABLE IF EXISTS main.resthook_backfill_run;
 DROP TABLE IF EXISTS main.resthook_request;
 DROP TABLE IF EXISTS main.resthook_setting;
 DROP TABLE IF EXISTS main.resthook_watch;

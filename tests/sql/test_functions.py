@@ -66,7 +66,7 @@ def stored(db, sub, *columns):
 def test_version_and_init(db):
     assert re.fullmatch(r"\d+\.\d+\.\d+", one(db, "SELECT resthook_version()"))
     before = dump(db)
-    assert one(db, "SELECT resthook_init()") == 1
+    assert one(db, "SELECT resthook_init()") == 2
     assert dump(db) == before, "it can be called again"
 
 
@@ -636,7 +636,7 @@ def test_without_a_schema_or_with_a_newer_one(path):
     db.execute("UPDATE resthook_meta SET value = 99 WHERE name = 'schema'")
     before = dump(db)
     for call in ("resthook_init()", "resthook_emit('a.b', '{}')", "resthook_get('timeout')", "resthook_uninstall()"):
-        with pytest.raises(sqlite3.Error, match="version 99, newer than this program's 1"):
+        with pytest.raises(sqlite3.Error, match="version 99, newer than this program's 2"):
             db.execute(f"SELECT {call}")
     assert dump(db) == before
 
@@ -671,7 +671,7 @@ def test_it_builds_into_an_application(tmp_path):
             sqlite3_stmt *statement;
             sqlite3_auto_extension((void (*)(void))sqlite3_resthook_init);
             sqlite3_open(":memory:", &db);
-            sqlite3_prepare_v2(db, "SELECT resthook_version() WHERE resthook_init() = 1", -1, &statement, 0);
+            sqlite3_prepare_v2(db, "SELECT resthook_version() WHERE resthook_init() = 2", -1, &statement, 0);
             if (sqlite3_step(statement) == SQLITE_ROW) puts((const char *)sqlite3_column_text(statement, 0));
             sqlite3_finalize(statement);
             return sqlite3_close(db);
@@ -695,4 +695,4 @@ def test_in_an_sqlite_without_progress_callbacks(tmp_path):
         INSERT INTO item(price) VALUES (2.5);
         SELECT resthook_payload(id) FROM resthook_events;
     """], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, ["1", "resthook_watch_1", '{"t":5.0}'], "")
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, ["2", "resthook_watch_1", '{"t":5.0}'], "")

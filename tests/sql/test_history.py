@@ -61,7 +61,7 @@ class App:
         side = sqlite3.connect(self.side_path, isolation_level=None)
         side.execute("PRAGMA journal_mode=WAL")
         side.executescript(f"BEGIN; {(ROOT / 'sql/journal.sql').read_text()} COMMIT;")
-        side.execute("INSERT OR IGNORE INTO meta VALUES ('schema', 1), ('cursor', 0)")
+        side.execute("INSERT OR IGNORE INTO meta VALUES ('schema', 2), ('cursor', 0)")
         return side
 
     def states(self):
@@ -138,7 +138,7 @@ def test_a_row_is_shown_once_while_its_event_is_above_the_cursor(app):
     sub, other = app.subscribe(), app.subscribe("https://example.org/2")
     app.emit(count=3)
     side = app.side()
-    side.execute("INSERT INTO subscription VALUES (1, ?, 'https://example.org/')", (sub,))
+    side.execute("INSERT INTO subscription(n, id, target) VALUES (1, ?, 'https://example.org/')", (sub,))
     side.execute("INSERT INTO event_name VALUES (1, 'a.b')")
     side.execute("INSERT INTO delivery(sub, event, state, name) VALUES (1, 2, 3, 1), (1, 1, 4, 1)")
     side.execute("UPDATE meta SET value = 1 WHERE name = 'cursor'")
@@ -148,7 +148,7 @@ def test_a_row_is_shown_once_while_its_event_is_above_the_cursor(app):
 
 def test_every_state_has_its_name(app):
     side = app.side()
-    side.execute("INSERT INTO subscription VALUES (1, 'sub_x', 'https://example.org/')")
+    side.execute("INSERT INTO subscription(n, id, target) VALUES (1, 'sub_x', 'https://example.org/')")
     for state in range(6):
         side.execute("INSERT INTO delivery(sub, event, state, name, reason) VALUES (1, ?, ?, 1, 'why')",
                      (state + 1, state))
@@ -193,7 +193,7 @@ def many(app):
     side.execute("BEGIN")
     side.execute("INSERT INTO event_name VALUES (1, 'a.b')")
     for number, sub in enumerate(subs, 1):
-        side.execute("INSERT INTO subscription VALUES (?, ?, 'https://example.org/')", (number, sub))
+        side.execute("INSERT INTO subscription(n, id, target) VALUES (?, ?, 'https://example.org/')", (number, sub))
         side.executemany("INSERT INTO delivery(sub, event, state, name, attempts, started_at) VALUES (?, ?, ?, 1, 2, 5)",
                          [(number, event, 4 if event % 10 == 0 else 3) for event in range(1, 101)])
         side.executemany("INSERT INTO attempt(sub, event, attempt, started_at) VALUES (?, ?, 1, 1)",
@@ -299,7 +299,7 @@ def test_nothing_can_be_written(many):
     (lambda app: (app.side_path.unlink(), app.side_path.symlink_to("nowhere")), "it is not a file"),
     (lambda app: app.side().execute("DROP TABLE delivery"), "no such table: .*delivery"),
     (lambda app: app.side().execute("UPDATE meta SET value = 7 WHERE name = 'schema'"),
-     "its schema is version 7, this program knows 1"),
+     "its schema is version 7, this program knows 2"),
 ])
 def test_an_unreadable_side_file_gives_no_rows_and_a_line_of_status(many, spoil, message):
     for name in ("-wal", "-shm"):
@@ -330,8 +330,8 @@ def test_a_side_file_of_another_database(many):
 
 def test_an_outbox_that_is_gone_and_a_newer_schema(many):
     many.db.execute("UPDATE resthook_meta SET value = 9 WHERE name = 'schema'")
-    assert many.states() == {} and "newer than this program's 1" in many.status()["journal"]
-    many.db.execute("UPDATE resthook_meta SET value = 1 WHERE name = 'schema'")
+    assert many.states() == {} and "newer than this program's 2" in many.status()["journal"]
+    many.db.execute("UPDATE resthook_meta SET value = 2 WHERE name = 'schema'")
     many.db.execute("DROP TABLE resthook_outbox")
     many.status()
     assert many.one("SELECT count(*) FROM resthook_deliveries WHERE state = 'dead'") == 30
