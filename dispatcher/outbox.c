@@ -128,7 +128,7 @@ static bool leave(struct outbox *outbox, const char *so, int64_t now) {
     bool recorded;
 
     if (outbox->held == NULL) {
-        source_flush(outbox, now);
+        record_flush(outbox, now);
     }
     journal_begin(outbox->journal, true);
     journal_set(outbox->journal, so, now);
@@ -158,7 +158,7 @@ int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
         !retention_is_done(outbox->retention)) {
         return 0;
     }
-    return source_next_due(outbox);
+    return due_next(outbox);
 }
 
 bool outbox_has_news(struct outbox *outbox) {

@@ -1,8 +1,10 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
-** source.c (claim, settle, record), fanout.c (reads events, makes pairs), roster.c (subscriptions
-** and requests as they change), retention.c (what may go), delivery.c (a pair as a job and as a
-** row). Nobody else includes this.
+** source.c (turn, claim, settle), fanout.c (reads events, makes pairs), due.c (rows whose time has
+** come), record.c (outcomes in groups), roster.c (subscriptions and requests as they change),
+** effect.c (what the dispatcher changes in them), retention.c with sweep_app.c and sweep_side.c
+** (what may go), repair.c (triggers), delivery.c (a pair as a job and as a row). Nobody else
+** includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H
@@ -93,9 +95,23 @@ void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing
 
 /* source.c */
 void source_open(struct outbox *outbox);
-int64_t source_next_due(const struct outbox *outbox); /* of the rows that wait; NEVER */
+
+/* due.c */
+void due_load(struct outbox *outbox, int64_t now);
+int64_t due_next(const struct outbox *outbox); /* the earliest of the rows that wait; NEVER */
+
+/* record.c */
+/* When a group is due, or a sign of life. idle: nothing is gained by waiting. */
+void record_turn(struct outbox *outbox, int64_t now, bool idle);
+int64_t record_due(const struct outbox *outbox); /* when it has to do that at the latest */
 /* Writes everything that is finished, and how far that brings the cursor, in one commit. */
-void source_flush(struct outbox *outbox, int64_t now);
+void record_flush(struct outbox *outbox, int64_t now);
+/*
+** Makes way: pairs that wait where there is no room, or are in flight, become rows, so that the
+** cursor and the reading can go on for the others. Only called when somebody lacks work, so that a
+** backlog for one target costs no rows.
+*/
+void record_spill(struct outbox *outbox, int64_t now);
 
 /* fanout.c */
 void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */

@@ -1,0 +1,83 @@
+/*
+** due.c: rows whose time has come are claimed back into memory, where they wait to be sent again.
+**
+** A subscription's place in the agenda is the time of its earliest row that is not in memory. It is
+** read for when that comes, and only as much as can be sent.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdlib.h>
+
+#include "memory.h"
+#include "state.h"
+
+#define DUE_AT_ONCE 32 /* rows of one subscription claimed in one turn */
+#define READ_AGAIN 500 /* ms before rows that could not be read are tried again */
+
+static bool is_busy(const struct sub *sub, int64_t event) {
+    const struct pair *pair;
+
+    TAILQ_FOREACH(pair, &sub->busy, links) {
+        if (pair->event->id == event) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Claims due rows of one subscription into memory; inside a read transaction. */
+static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
+    /* One row takes a subscription's place in the schedule; more only where they can be sent. */
+    int wanted = line_has_room(&sub->line, now) ? DUE_AT_ONCE : 1;
+    int most = sub->busy_count + wanted + 1;
+    struct due_row *rows = xcalloc((size_t)most, sizeof *rows);
+    struct db *side = journal_db(outbox->journal);
+
+    db_clear(side);
+    int count = journal_due(outbox->journal, sub->n, rows, most);
+    int64_t next_due = side->rc == SQLITE_OK ? NEVER : now + READ_AGAIN; /* not read: later */
+    int loaded = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (is_busy(sub, rows[i].event)) {
+            continue;
+        }
+        if (rows[i].next_at > now || loaded >= wanted) {
+            next_due = rows[i].next_at;
+            break;
+        }
+        if (!fanout_row(outbox, sub, &rows[i], now)) {
+            next_due = rows[i].next_at;
+            outbox->read_at = now + READ_AGAIN;
+            break;
+        }
+        loaded++;
+    }
+    agenda_set(&outbox->agenda, sub, next_due);
+    free(rows);
+}
+
+void due_load(struct outbox *outbox, int64_t now) {
+    struct sub *sub;
+    int budget = 64; /* subscriptions a turn */
+
+    while (!outbox->stalled && now >= outbox->read_at && budget-- > 0 &&
+           (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
+        if (sub->again_count > 0) {
+            agenda_set(&outbox->agenda, sub, NEVER);
+            sub->due_waits = true; /* source.c brings it back when those are sent */
+            continue;
+        }
+        if (!reader_begin(outbox->reader)) {
+            outbox->read_at = now + 2;
+            return;
+        }
+        load_rows(outbox, sub, now);
+        reader_end(outbox->reader);
+    }
+}
+
+int64_t due_next(const struct outbox *outbox) {
+    const struct sub *first = agenda_first(&outbox->agenda);
+
+    return first != NULL ? first->next_due : NEVER;
+}

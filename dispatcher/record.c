@@ -1,0 +1,172 @@
+/*
+** record.c: what became of pairs, written to the side file in groups: outcomes, how far that brings
+** the cursor, and the signs of life.
+**
+** A commit that fails leaves everything in memory and is tried again: until then nothing new is
+** read, and little is sent (outbox->stalled).
+** SPDX-License-Identifier: MIT
+*/
+#include "log.h"
+#include "state.h"
+
+#define GROUP 256        /* outcomes in a commit at most … */
+#define GROUP_AGE 5      /* … or ms that the oldest of them has waited */
+#define RETRY_COMMIT 500 /* ms before a commit that failed is tried again */
+#define BEAT_EVERY 1000  /* ms between signs of life in the side file … */
+#define IDLE_BEAT 5000 /* … while nothing happens: a hundred idle databases cost nothing to see */
+
+static int64_t next_beat(const struct outbox *outbox) {
+    bool idle = !outbox->unsynced && outbox->in_flight == 0 && outbox->done_count == 0;
+
+    return outbox->beat_at + (idle ? IDLE_BEAT : BEAT_EVERY);
+}
+
+static void write_state(struct outbox *outbox, bool beat, int64_t now) {
+    struct journal *journal = outbox->journal;
+    int64_t cursor = window_cursor(&outbox->window);
+
+    if (cursor != outbox->cursor || outbox->check_id != outbox->anchored) {
+        journal_set(journal, "cursor", cursor);
+        if (outbox->check_id > 0) {
+            journal_anchor(journal, outbox->check_id, outbox->check_created);
+        }
+    }
+    if (outbox->counts_moved) {
+        if (outbox->boot_known) {
+            journal_set_text(journal, "boot", outbox->boot);
+        }
+        journal_set(journal, "filtered", outbox->filtered);
+        journal_set(journal, "wakes_hint", outbox->wakes[WAKE_HINT]);
+        journal_set(journal, "wakes_recheck", outbox->wakes[WAKE_RECHECK]);
+        journal_set(journal, "wakes_poll", outbox->wakes[WAKE_POLL]);
+    }
+    if (beat) {
+        journal_set(journal, "heartbeat_at", now);
+        journal_set(journal, "in_flight", outbox->in_flight);
+        journal_set(journal, "intact_schema", outbox->intact_schema);
+        journal_set(journal, "intact_at", outbox->intact_at);
+    }
+}
+
+static void wrote_state(struct outbox *outbox, bool beat, int64_t now) {
+    outbox->cursor = window_cursor(&outbox->window);
+    outbox->anchored = outbox->check_id;
+    outbox->counts_moved = false;
+    outbox->beat_at = beat ? now : outbox->beat_at;
+}
+
+/* news: it holds more than a sign of life. */
+static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) {
+    if (journal_commit(outbox->journal)) {
+        if (outbox->stalled) {
+            log_line(LOG_INFO, "outcomes are written again", "database", outbox->path, NULL);
+        }
+        outbox->stalled = false;
+        outbox->commit_at = 0;
+        outbox->synced_at = durable ? now : outbox->synced_at;
+        outbox->unsynced = !durable && (news || outbox->unsynced);
+        return true;
+    }
+    if (!outbox->stalled) {
+        log_line(LOG_ERROR, "outcomes can't be written: they are kept and tried again", "database",
+                 outbox->path, "error", journal_error(outbox->journal), NULL);
+    }
+    outbox->stalled = true;
+    outbox->commit_at = now + RETRY_COMMIT;
+    return false;
+}
+
+void record_flush(struct outbox *outbox, int64_t now) {
+    bool news = outbox->done_count > 0 || outbox->counts_moved ||
+                window_cursor(&outbox->window) != outbox->cursor;
+    bool durable =
+        (news || outbox->unsynced) && now - outbox->synced_at >= outbox->subs.settings.sync_every;
+    bool beat = now >= next_beat(outbox);
+    struct pair *pair;
+
+    journal_begin(outbox->journal, durable);
+    TAILQ_FOREACH(pair, &outbox->done, done) {
+        journal_put(outbox->journal, &pair->outcome);
+    }
+    write_state(outbox, beat, now);
+    if (!commit(outbox, now, durable, news)) {
+        return;
+    }
+    wrote_state(outbox, beat, now);
+    while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
+        struct sub *sub = pair->sub;
+
+        if (pair->outcome.next_at < sub->next_due && sub->status == SUB_SENDS) {
+            agenda_set(&outbox->agenda, sub, pair->outcome.next_at);
+        }
+        TAILQ_REMOVE(&outbox->done, pair, done);
+        TAILQ_REMOVE(&sub->busy, pair, links);
+        sub->busy_count--;
+        pair_free(&outbox->window, pair);
+    }
+    outbox->done_count = 0;
+}
+
+void record_spill(struct outbox *outbox, int64_t now) {
+    struct event *event;
+    struct pair *pair, *next;
+    int spilled = 0;
+
+    journal_begin(outbox->journal, false);
+    TAILQ_FOREACH(event, &outbox->window.events, links) {
+        TAILQ_FOREACH(pair, &event->pairs, siblings) {
+            pair->spilling = !pair->recorded && pair->place != PAIR_DONE &&
+                             (pair->place == PAIR_BUSY || !line_has_room(&pair->sub->line, now));
+            if (pair->spilling) {
+                struct delivery row = pair_row(pair, STATE_PENDING, now, NULL, now);
+
+                journal_put(outbox->journal, &row);
+                spilled++;
+            }
+        }
+    }
+    if (!commit(outbox, now, false, true)) {
+        return;
+    }
+    for (event = TAILQ_FIRST(&outbox->window.events); event != NULL;) {
+        struct event *following = TAILQ_NEXT(event, links);
+
+        for (pair = TAILQ_FIRST(&event->pairs); pair != NULL; pair = next) {
+            next = TAILQ_NEXT(pair, siblings);
+            if (!pair->spilling) {
+                continue;
+            }
+            pair->spilling = false;
+            pair_settled(pair);
+            if (pair->place == PAIR_WAITING) {
+                struct sub *sub = pair->sub;
+
+                TAILQ_REMOVE(&sub->fresh, pair, links);
+                sub_announce(sub);
+                sub_due(outbox, sub, now);
+                pair_free(&outbox->window, pair);
+            }
+        }
+        event = following;
+    }
+    log_line(LOG_DEBUG, "made way", "database", outbox->path, "rows#", (long long)spilled, NULL);
+}
+
+void record_turn(struct outbox *outbox, int64_t now, bool idle) {
+    bool group_is_due =
+        outbox->done_count > 0 &&
+        (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE || idle);
+
+    if (now >= outbox->commit_at && (group_is_due || now >= next_beat(outbox))) {
+        record_flush(outbox, now);
+    }
+}
+
+int64_t record_due(const struct outbox *outbox) {
+    int64_t due = next_beat(outbox);
+
+    if (outbox->done_count > 0 && outbox->done_since + GROUP_AGE < due) {
+        due = outbox->done_since + GROUP_AGE;
+    }
+    return outbox->stalled && outbox->commit_at > due ? outbox->commit_at : due;
+}
