@@ -13,6 +13,7 @@
 #include "repair.h"
 #include "retention.h"
 #include "state.h"
+#include "writer.h"
 
 static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
@@ -85,7 +86,8 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
         goto failed;
     }
     start(outbox, options->lock >= 0, now);
-    outbox->retention = retention_new(outbox->path, now);
+    outbox->writer = writer_new(outbox->path);
+    outbox->retention = retention_new(outbox, now);
     outbox->slot = wake_add(wake, outbox->path);
     return outbox;
 
@@ -106,6 +108,9 @@ void outbox_hold(struct outbox *outbox, const char *why) {
 void outbox_free(struct outbox *outbox) {
     if (outbox->retention != NULL) {
         retention_free(outbox->retention);
+    }
+    if (outbox->writer != NULL) {
+        writer_free(outbox->writer);
     }
     if (outbox->journal != NULL) {
         journal_close(outbox->journal);

@@ -153,9 +153,8 @@ void record_spill(struct outbox *outbox, int64_t now) {
 }
 
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
-    bool group_is_due =
-        outbox->done_count > 0 &&
-        (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE || idle);
+    bool group_is_due = outbox->done_count > 0 && (outbox->done_count >= GROUP ||
+                                                   now - outbox->done_since >= GROUP_AGE || idle);
 
     if (now >= outbox->commit_at && (group_is_due || now >= next_beat(outbox))) {
         record_flush(outbox, now);

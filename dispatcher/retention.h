@@ -11,10 +11,10 @@
 struct outbox;
 struct retention;
 
-struct retention *retention_new(const char *path, int64_t now);
+struct retention *retention_new(struct outbox *outbox, int64_t now);
 void retention_free(struct retention *retention);
 /* Takes a step when it is time for one. Never inside a transaction of the journal. */
-void retention_turn(struct retention *retention, struct outbox *outbox, int64_t now);
+void retention_turn(struct retention *retention, int64_t now);
 /* Has the round over everything that is under way, or the first one, come to its end? */
 bool retention_is_done(const struct retention *retention);
 /* Something was committed to app.db: if it was somebody else, keep away for a while. */

@@ -68,24 +68,6 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
 }
 
-/* A 410 that is not yet written to app.db holds as long as nobody changed the row since. */
-static void overlay_effects(struct outbox *outbox) {
-    struct db *db = journal_db(outbox->journal);
-    sqlite3_stmt *list = outbox->effects;
-
-    while (db_row(db, list)) {
-        struct sub *sub =
-            subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
-
-        if (sub != NULL && sub->status != SUB_ENDED &&
-            sub->revision == sqlite3_column_int64(list, 3) &&
-            sub->updated_at == sqlite3_column_int64(list, 4)) {
-            sub->status = SUB_ENDED; /* what still comes is for it too, and is cancelled */
-            sub->ended = "gone: 410 from target";
-        }
-    }
-}
-
 /* Replays: a final delivery's row is due again. They are consumed by a cursor that is committed
 ** with their effect. */
 static bool take_requests(struct outbox *outbox, int64_t now) {
@@ -149,7 +131,7 @@ bool roster_load(struct outbox *outbox, int64_t now) {
                             outbox->window.read_to)) {
         return false;
     }
-    overlay_effects(outbox);
+    effect_overlay(outbox);
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
     }
@@ -166,9 +148,6 @@ bool roster_load(struct outbox *outbox, int64_t now) {
 }
 
 void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now) {
-    struct db *db = journal_db(outbox->journal);
-    sqlite3_stmt *put = outbox->effect_put;
-
     if (sub->status == SUB_ENDED) {
         return;
     }
@@ -176,16 +155,7 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
              "reason", reason, NULL);
     sub->status = SUB_ENDED;
     sub->ended = "gone: 410 from target";
-    journal_begin(outbox->journal, false);
-    db_text(db, put, 1, sub->id);
-    db_text(db, put, 2, "ended");
-    db_text(db, put, 3, reason);
-    db_int(db, put, 4, sub->revision);
-    db_int(db, put, 5, sub->updated_at);
-    db_run(db, put);
-    journal_commit(
-        outbox->journal); /* if it fails, the target says 410 once more after a restart */
-    outbox->effects_wait = true;
+    effect_put(outbox, sub, "ended", reason);
     end(outbox, sub, now);
     outbox->generation++;
 }
@@ -195,14 +165,12 @@ void roster_open(struct outbox *outbox) {
 
     subscriptions_open(&outbox->subs, reader_db(outbox->reader), &outbox->source,
                        outbox->endpoints);
-    outbox->effects = db_prepare(db, sql_effect_list);
-    outbox->effect_put = db_prepare(db, sql_effect_put);
+    effect_open(outbox);
     outbox->requests = db_prepare(reader_db(outbox->reader), sql_app_requests);
     outbox->requests_taken = db_prepare(reader_db(outbox->reader), sql_app_requests_taken);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = -1;
     outbox->any_held = true;
-    outbox->effects_wait = true;
 }
 
 static void forget(struct outbox *outbox, struct sub *sub) {

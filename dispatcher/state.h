@@ -30,6 +30,7 @@ struct event_name {
 };
 
 struct retention;
+struct writer;
 
 struct outbox {
     struct source source;
@@ -41,6 +42,7 @@ struct outbox {
     int slot;
     struct reader *reader;
     struct journal *journal;
+    struct writer *writer;
     struct retention *retention;
 
     struct subscriptions subs;
@@ -51,7 +53,8 @@ struct outbox {
     bool any_held;      /* there may be held rows */
     int64_t stranger;  /* up to here the journal has no rows of subscriptions that are not loaded */
     bool effects_wait; /* there may be changes to write to app.db */
-    sqlite3_stmt *effects, *effect_put, *requests, *requests_taken, *next_known;
+    sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *requests, *requests_taken,
+        *next_known;
     struct agenda agenda;
     struct event_name *names[NAME_BUCKETS];
 
@@ -128,6 +131,17 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason,
                  int64_t now); /* the target said 410 */
 void roster_tidy(struct outbox *outbox,
                  int64_t now); /* ended ones: their rows are cancelled, then they are forgotten */
+
+/* effect.c */
+void effect_open(struct outbox *outbox);
+void effect_prepare(struct outbox *outbox); /* its statement for app.db, once the writer is open */
+/* A subscription's change by the dispatcher itself: until it is written to app.db, at a quiet
+** moment, it stands in the side file. */
+void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
+                const char *reason);
+/* What is not yet written holds as long as nobody changed the row since; after a load. */
+void effect_overlay(struct outbox *outbox);
+void effect_write(struct outbox *outbox, int64_t now); /* some of them, if app.db lets us */
 
 /* delivery.c */
 /* The row of a pair that is (or becomes) this, with no attempt in it. */

@@ -1,0 +1,99 @@
+/*
+** effect.c: what the dispatcher itself changes in a subscription: its end after a 410.
+**
+** It holds at once, is kept in the side file, and is written to app.db when nobody is writing there.
+** It is dropped when the row changed since: then somebody has decided otherwise.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdlib.h>
+
+#include "sql.h"
+#include "state.h"
+#include "writer.h"
+
+#define AT_ONCE 100 /* sql_effect_list has no more */
+
+void effect_open(struct outbox *outbox) {
+    struct db *side = journal_db(outbox->journal);
+
+    outbox->effects = db_prepare(side, sql_effect_list);
+    outbox->effect_put = db_prepare(side, sql_effect_put);
+    outbox->effect_done = db_prepare(side, sql_effect_done);
+    outbox->effects_wait = true;
+}
+
+void effect_prepare(struct outbox *outbox) {
+    outbox->effect_set = db_prepare(writer_db(outbox->writer), sql_app_effect);
+}
+
+void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
+                const char *reason) {
+    struct db *side = journal_db(outbox->journal);
+    sqlite3_stmt *put = outbox->effect_put;
+
+    journal_begin(outbox->journal, false);
+    db_text(side, put, 1, sub->id);
+    db_text(side, put, 2, status);
+    db_text(side, put, 3, reason);
+    db_int(side, put, 4, sub->revision);
+    db_int(side, put, 5, sub->updated_at);
+    db_run(side, put);
+    journal_commit(
+        outbox->journal); /* if it fails, the target says 410 once more after a restart */
+    outbox->effects_wait = true;
+}
+
+void effect_overlay(struct outbox *outbox) {
+    struct db *side = journal_db(outbox->journal);
+    sqlite3_stmt *list = outbox->effects;
+
+    while (db_row(side, list)) {
+        struct sub *sub =
+            subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
+
+        if (sub != NULL && sub->status != SUB_ENDED &&
+            sub->revision == sqlite3_column_int64(list, 3) &&
+            sub->updated_at == sqlite3_column_int64(list, 4)) {
+            sub->status = SUB_ENDED; /* what still comes is for it too, and is cancelled */
+            sub->ended = "gone: 410 from target";
+        }
+    }
+}
+
+void effect_write(struct outbox *outbox, int64_t now) {
+    struct db *app = writer_db(outbox->writer), *side = journal_db(outbox->journal);
+    char *done[AT_ONCE];
+    int count = 0;
+
+    db_clear(side);
+    outbox->effects_wait = db_row(side, outbox->effects);
+    db_reset(outbox->effects);
+    if (!outbox->effects_wait || !writer_begin(outbox->writer)) {
+        return;
+    }
+    while (count < AT_ONCE && db_row(side, outbox->effects)) {
+        char *id = db_copy(outbox->effects, 0);
+
+        db_text(app, outbox->effect_set, 1, id);
+        db_text(app, outbox->effect_set, 2, (const char *)sqlite3_column_text(outbox->effects, 1));
+        db_text(app, outbox->effect_set, 3, (const char *)sqlite3_column_text(outbox->effects, 2));
+        db_int(app, outbox->effect_set, 4, sqlite3_column_int64(outbox->effects, 3)); /* revision */
+        db_int(app, outbox->effect_set, 5,
+               sqlite3_column_int64(outbox->effects, 4)); /* updated_at */
+        db_int(app, outbox->effect_set, 6, now);
+        db_run(app, outbox->effect_set);
+        done[count++] = id;
+    }
+    db_reset(outbox->effects);
+    bool written = writer_end(outbox->writer);
+
+    journal_begin(outbox->journal, true);
+    for (int i = 0; i < count; i++) {
+        if (written) {
+            db_text(side, outbox->effect_done, 1, done[i]);
+            db_run(side, outbox->effect_done);
+        }
+        free(done[i]);
+    }
+    journal_commit(outbox->journal);
+}

@@ -1,0 +1,80 @@
+/*
+** writer.c: see writer.h.
+** SPDX-License-Identifier: MIT
+*/
+#include "writer.h"
+
+#include <stdlib.h>
+
+#include "memory.h"
+
+struct writer {
+    struct db db;
+    char *path;
+    bool open;
+    int64_t commits;
+};
+
+struct writer *writer_new(const char *path) {
+    struct writer *writer = xcalloc(1, sizeof *writer);
+
+    writer->path = xstrdup(path);
+    return writer;
+}
+
+void writer_close(struct writer *writer) {
+    if (writer->open) {
+        db_close(&writer->db);
+        writer->open = false;
+    }
+}
+
+void writer_free(struct writer *writer) {
+    writer_close(writer);
+    free(writer->path);
+    free(writer);
+}
+
+bool writer_open(struct writer *writer, bool wal) {
+    struct db *db = &writer->db;
+
+    if (writer->open) {
+        return true;
+    }
+    db_open(db, writer->path, true, 0);
+    /* NORMAL is safe against corruption in WAL only. */
+    db_exec(db, wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
+    writer->open = db->rc == SQLITE_OK;
+    if (!writer->open) {
+        db_close(db);
+    }
+    return writer->open;
+}
+
+struct db *writer_db(struct writer *writer) {
+    return &writer->db;
+}
+
+bool writer_begin(struct writer *writer) {
+    db_clear(&writer->db);
+    return db_exec(&writer->db, "BEGIN IMMEDIATE");
+}
+
+bool writer_end(struct writer *writer) {
+    struct db *db = &writer->db;
+
+    if (db_exec(db, "COMMIT")) {
+        writer->commits++;
+        return true;
+    }
+    db_clear(db);
+    if (!sqlite3_get_autocommit(db->handle)) {
+        db_exec(db, "ROLLBACK");
+    }
+    db_clear(db);
+    return false;
+}
+
+int64_t writer_commits(const struct writer *writer) {
+    return writer->commits;
+}

@@ -1,0 +1,26 @@
+/*
+** writer.h: app.db as the dispatcher writes it: rarely, for about a millisecond, on a connection of
+** its own that is opened when it is first wanted. It tries its lock once and gives way.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_WRITER_H
+#define RESTHOOKD_WRITER_H
+
+#include "db.h"
+
+struct writer;
+
+struct writer *writer_new(const char *path);
+void writer_free(struct writer *writer);
+/* false: not now. wal: app.db is in WAL mode. */
+bool writer_open(struct writer *writer, bool wal);
+void writer_close(struct writer *writer); /* until it is wanted again */
+/* For reading, and between begin and end for writing; open. */
+struct db *writer_db(struct writer *writer);
+/* false: somebody else has the lock. */
+bool writer_begin(struct writer *writer);
+/* Commits; false: nothing was written. */
+bool writer_end(struct writer *writer);
+int64_t writer_commits(const struct writer *writer); /* so far */
+
+#endif
