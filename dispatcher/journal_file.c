@@ -1,0 +1,148 @@
+/*
+** journal_file.c: the side file itself: made, recognized as ours, opened and closed.
+** SPDX-License-Identifier: MIT
+*/
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "journal_state.h"
+#include "memory.h"
+#include "sql.h"
+
+#define JOURNAL_SCHEMA 2
+
+/* ms for the lock of somebody else, who has no business here; the outcomes of all other databases
+** wait meanwhile, and a commit that failed is tried again soon. */
+#define PATIENCE 200
+
+/* A link would let the side file be any file, in a folder of anybody's. */
+static bool is_file(const char *path, const struct stat *info, char **error) {
+    if (S_ISREG(info->st_mode)) {
+        return true;
+    }
+    *error = xprintf("%s: this is %s: the side file has to be a file of its own, remove it", path,
+                     S_ISLNK(info->st_mode) ? "a symbolic link" : "not a file");
+    return false;
+}
+
+/* The side file is made before SQLite opens it, so that it never has a wider mode than the
+** database. */
+static bool create_like(const char *path, const char *database, char **error) {
+    struct stat model, there;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0) {
+        if (errno == EEXIST && lstat(path, &there) == 0) {
+            return is_file(path, &there, error);
+        }
+        *error = xprintf("cannot create %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool made = stat(database, &model) == 0;
+
+    /* Only root may give a file away; anybody else made it as himself, which is what can be had. */
+    if (made && fchown(fd, model.st_uid, model.st_gid) != 0 && geteuid() == 0) {
+        made = false;
+    }
+    made = made && fchmod(fd, model.st_mode & 0666) == 0;
+    if (!made) {
+        *error =
+            xprintf("cannot give %s the owner and mode of the database: %s", path, strerror(errno));
+        unlink(path);
+    }
+    close(fd); /* nobody has the file open yet: no lock is lost */
+    return made;
+}
+
+/* Is what is in the file ours? Asked before anything is changed in it. */
+static void recognize(struct journal *journal) {
+    struct db *db = &journal->db;
+    sqlite3_stmt *statement = db_prepare(db, "SELECT count(*) FROM sqlite_master");
+    int64_t schema;
+
+    journal->is_new = db_value(db, statement, 1) == 0;
+    if (journal->is_new) {
+        return;
+    }
+    statement = db_prepare(db, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name "
+                               "IN ('meta', 'delivery', 'anchor')");
+    if (db_value(db, statement, 3) != 3) {
+        db_fail(db, "this is another database, not a side file");
+    }
+    statement = db_prepare(db, "SELECT value FROM meta WHERE name = 'schema'");
+    schema = db_value(db, statement, 0);
+    if (db->rc == SQLITE_OK && (schema < 1 || schema > JOURNAL_SCHEMA)) {
+        db_fail(db, "its schema is version %lld, this program knows %d", (long long)schema,
+                JOURNAL_SCHEMA);
+    }
+    journal->schema = (int)schema;
+}
+
+struct journal *journal_look(const char *path, char **error) {
+    struct journal *journal;
+    struct stat info;
+
+    *error = NULL;
+    if (lstat(path, &info) != 0) {
+        if (errno != ENOENT) {
+            *error = xprintf("%s: %s", path, strerror(errno));
+        }
+        return NULL;
+    }
+    if (!is_file(path, &info, error)) {
+        return NULL;
+    }
+    journal = xcalloc(1, sizeof *journal);
+    /* As a guest: what a dispatcher that was killed left in the WAL stays there. */
+    db_open(&journal->db, path, true, PATIENCE);
+    db_exec(&journal->db, "PRAGMA query_only=ON");
+    recognize(journal);
+    if (journal->db.rc == SQLITE_OK && !journal->is_new) {
+        journal->meta_get = db_prepare(&journal->db, sql_meta_get);
+        return journal;
+    }
+    if (journal->db.rc != SQLITE_OK) {
+        *error = xprintf("%s: %s", path, journal->db.error);
+    }
+    journal_close(journal);
+    return NULL;
+}
+
+struct journal *journal_open(const char *path, const char *database, char **error) {
+    struct journal *journal = xcalloc(1, sizeof *journal);
+    struct db *db = &journal->db;
+    sqlite3_stmt *statement;
+
+    *error = NULL;
+    if (!create_like(path, database, error)) {
+        free(journal);
+        return NULL;
+    }
+    db_open(db, path, false, PATIENCE);
+    recognize(journal);
+    statement = db_prepare(db, "PRAGMA journal_mode=WAL");
+    db_run(db, statement);
+    db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");
+    db_exec(db, "BEGIN IMMEDIATE");
+    if (journal->schema == 1) {
+        db_exec(db, sql_journal_upgrade_2);
+    }
+    db_exec(db, sql_journal);
+    db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 2); COMMIT");
+    journal_prepare(journal);
+    if (db->rc != SQLITE_OK) {
+        *error = xprintf("%s: %s", path, db->error);
+        journal_close(journal);
+        return NULL;
+    }
+    return journal;
+}
+
+void journal_close(struct journal *journal) {
+    db_close(&journal->db);
+    free(journal);
+}

@@ -1,0 +1,27 @@
+/*
+** journal_state.h: what the two rooms of the journal share: journal_file.c (the file) and journal.c
+** (what is written and read in it). Nobody else includes this.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_JOURNAL_STATE_H
+#define RESTHOOKD_JOURNAL_STATE_H
+
+#include "journal.h"
+
+struct journal {
+    struct db db;
+    bool is_new;
+    int schema; /* version found, 0: new */
+    bool full;  /* synchronous is FULL now */
+    char error[256];
+    sqlite3_stmt *begin, *commit, *rollback;
+    sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
+    sqlite3_stmt *put, *mark, *keep, *recorded, *due, *open_of, *open_any, *newest, *replay,
+        *unhold, *cancel;
+    sqlite3_stmt *anchor_add, *anchor_trim;
+};
+
+/* journal.c */
+void journal_prepare(struct journal *journal); /* its statements, once the schema is there */
+
+#endif
