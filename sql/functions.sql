@@ -1,4 +1,4 @@
--- functions.sql: what every SQL function of resthook needs (ext/call.c).
+-- functions.sql: what every SQL function of resthook needs (ext/call.c, ext/statement.c).
 
 -- The version of resthook's schema in this file; an error "no such table" when there is none.
 -- name: schema_version

@@ -1,4 +1,4 @@
--- history.sql: what the virtual tables of the extension read (ext/history.c). Each has a part from the side file and a
+-- history.sql: what the virtual tables of the extension read (ext/history.c, ext/answer.c). Each has a part from the side file and a
 -- part from app.db. In place of (SUB) and (EVENT) the extension writes the condition on a subscription's id (?1) or an
 -- event's id (?2) that the query has, or 1: an OR would read everything. ?3 is the cursor in app.db's part, the time now
 -- in ms in the side file's.
