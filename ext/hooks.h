@@ -119,6 +119,7 @@ int settings_register(sqlite3 *db);  /* resthook_set, _get */
 int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_rotate_secret */
 int emit_register(sqlite3 *db);      /* resthook_emit, _ping, _replay */
 int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair */
+int backfill_register(sqlite3 *db);  /* resthook_backfill */
 int payload_register(sqlite3 *db);   /* resthook_payload */
 int history_register(sqlite3 *db);   /* the virtual tables */
 

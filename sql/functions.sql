@@ -97,3 +97,16 @@ INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES 
 -- ISO 8601 text as milliseconds since 1970-01-01; NULL: it is none.
 -- name: time_of
 SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER);
+
+-- Backfill: where a live subscription begins; the versions of the same watch that may have captured what it was sent.
+-- name: backfill_subscription
+SELECT from_id FROM main.resthook_subscription WHERE id = ?1 AND to_id IS NULL;
+
+-- name: backfill_versions
+SELECT id FROM main.resthook_watch
+ WHERE operation = 'insert' AND event = ?1 AND table_name = ?2 COLLATE NOCASE
+   AND id IN (SELECT watch FROM main.resthook_outbox WHERE id > ?3);
+
+-- name: backfill_add
+INSERT INTO main.resthook_backfill_run(subscription, table_name, first_id, last_id, created_at)
+  VALUES (?1, ?2, ?3, ?4, ?5);
