@@ -1,9 +1,7 @@
 /*
-** emit.c: events that no table's watch makes, and requests: resthook_emit, resthook_ping,
-** resthook_replay.
+** emit.c: events that no table's watch makes: resthook_emit, resthook_ping.
 ** SPDX-License-Identifier: MIT
 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "event.h"
@@ -12,20 +10,23 @@
 #include "options.h"
 #include "sql.h"
 
-enum { OPT_KEY, OPT_DELIVER_AT, OPT_COUNT };
+enum { OPT_KEY, OPT_DELIVER_AT, OPT_IDEMPOTENCY_KEY, OPT_COUNT };
 
 #define NESTED_MAX 16
-#define LATEST 253402300799LL /* 9999-12-31T23:59:59Z, seconds */
+#define IDEMPOTENCY_KEY_MAX 500 /* bytes */
+#define LATEST 253402300799LL   /* 9999-12-31T23:59:59Z, seconds */
 
 /* deliver_at is ISO 8601 text or seconds since 1970, so its type is looked at here and not by a
 ** rule. */
 static const struct option_rule text_rules[OPT_COUNT] = {
     [OPT_KEY] = {"key", OPTION_TEXT},
     [OPT_DELIVER_AT] = {"deliver_at", OPTION_TEXT},
+    [OPT_IDEMPOTENCY_KEY] = {"idempotency_key", OPTION_TEXT},
 };
 static const struct option_rule number_rules[OPT_COUNT] = {
     [OPT_KEY] = {"key", OPTION_TEXT},
     [OPT_DELIVER_AT] = {"deliver_at", OPTION_NUMBER},
+    [OPT_IDEMPOTENCY_KEY] = {"idempotency_key", OPTION_TEXT},
 };
 
 static bool deliver_at_is_number(struct call *call, sqlite3_value *document) {
@@ -110,10 +111,33 @@ static void check_nesting(struct call *call) {
     }
 }
 
-/* The id of the row that this call just wrote; call_end puts the host's own last_insert_rowid()
-** back. */
-static void result_id(struct call *call) {
-    sqlite3_result_int64(call->context, sqlite3_last_insert_rowid(call->db));
+/*
+** The key as it is stored: an event's name and the key, so that a key is one event of that name.
+** NULL: none is given. The caller's, to be freed with sqlite3_free.
+*/
+static char *idempotency_key(struct call *call, const char *event, const struct option *option) {
+    char *key = NULL;
+
+    if (call->rc != SQLITE_OK || option->text == NULL) {
+        return NULL;
+    }
+    if (option->text[0] == '\0' || strlen(option->text) > IDEMPOTENCY_KEY_MAX) {
+        call_fail(call, "option idempotency_key is %z, expected a text of 1 to %d bytes",
+                  shown_text(option->text), IDEMPOTENCY_KEY_MAX);
+    } else if (call->schema < 2) {
+        call_fail(call, "option idempotency_key needs a newer schema: SELECT resthook_init() "
+                        "brings it up to date");
+    } else if ((key = sqlite3_mprintf("%s %s", event, option->text)) == NULL) {
+        call_check(call, SQLITE_NOMEM);
+    }
+    return key;
+}
+
+/* The event that has the key since less than the setting's time; 0: none. */
+static sqlite3_int64 event_with(struct call *call, const char *key, sqlite3_int64 now) {
+    sqlite3_int64 window = key != NULL ? setting_int(call, "idempotency_window") : 0;
+
+    return key != NULL ? call_int(call, 0, sql_extra_known, "ti", key, now - window * 1000) : 0;
 }
 
 static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -129,10 +153,21 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
     options_read(&call, argc > 2 ? argv[2] : NULL, number ? number_rules : text_rules, OPT_COUNT,
                  options);
     sqlite3_int64 deliver_at = read_deliver_at(&call, &options[OPT_DELIVER_AT], number);
+    char *key = idempotency_key(&call, event, &options[OPT_IDEMPOTENCY_KEY]);
+    sqlite3_int64 now = call_now(&call);
+    sqlite3_int64 id = event_with(&call, key, now);
 
     check_nesting(&call);
-    call_exec(&call, sql_emit_add, "tvti", event, argv[1], options[OPT_KEY].text, deliver_at);
-    result_id(&call);
+    if (id == 0) {
+        call_exec(&call, sql_emit_add, "tvti", event, argv[1], options[OPT_KEY].text, deliver_at);
+        id = sqlite3_last_insert_rowid(call.db); /* call_end puts the host's own back */
+        if (key != NULL) {
+            call_exec(&call, sql_extra_release, "t", key);
+            call_exec(&call, sql_extra_add, "iti", id, key, now);
+        }
+    }
+    sqlite3_result_int64(context, id);
+    sqlite3_free(key);
     options_free(options, OPT_COUNT);
     call_end(&call);
 }
@@ -151,51 +186,7 @@ static void ping(sqlite3_context *context, int argc, sqlite3_value **argv) {
         call_fail(&call, "subscription %z has ended", shown(argv[0]));
     }
     call_exec(&call, sql_emit_ping, "t", id);
-    result_id(&call);
-    call_end(&call);
-}
-
-/* "sub_…-123" taken apart; false: it is not of this form. */
-static bool split_delivery(const char *id, char *subscription, size_t room, sqlite3_int64 *event) {
-    const char *dash = strrchr(id, '-');
-    char *end = NULL;
-
-    if (dash == NULL || strncmp(id, "sub_", 4) != 0 || (size_t)(dash - id) >= room ||
-        dash[1] < '1' || dash[1] > '9') {
-        return false;
-    }
-    memcpy(subscription, id, (size_t)(dash - id));
-    subscription[dash - id] = '\0';
-    *event = strtoll(dash + 1, &end, 10);
-    return *end == '\0' && strlen(dash + 1) <= 18;
-}
-
-static void replay(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    char subscription[100];
-    sqlite3_int64 event = 0;
-    struct call call;
-
-    (void)argc;
-    call_begin(&call, context, "resthook_replay", SCHEMA_CURRENT);
-    const char *id = call_text_argument(&call, argv, 0, "delivery", 120);
-
-    if (call.rc == SQLITE_OK && !split_delivery(id, subscription, sizeof subscription, &event)) {
-        call_fail(&call, "delivery is %z, expected an id of resthook_deliveries such as sub_…-12",
-                  shown(argv[0]));
-    }
-    sqlite3_int64 live =
-        call_int(&call, -1, sql_subscription_live, "t", call.rc == SQLITE_OK ? subscription : NULL);
-
-    if (live < 0) {
-        call_fail(&call, "delivery %z: there is no such subscription", shown(argv[0]));
-    } else if (live == 0) {
-        call_fail(&call, "delivery %z: its subscription has ended", shown(argv[0]));
-    }
-    if (call_int(&call, 0, "SELECT 1 FROM main.resthook_outbox WHERE id = ?1", "i", event) == 0) {
-        call_fail(&call, "delivery %z: its event is no longer in the outbox", shown(argv[0]));
-    }
-    call_exec(&call, sql_request_replay, "tii", subscription, event, call_now(&call));
-    sqlite3_result_value(context, argv[0]);
+    sqlite3_result_int64(context, sqlite3_last_insert_rowid(call.db));
     call_end(&call);
 }
 
@@ -204,7 +195,6 @@ int emit_register(sqlite3 *db) {
         {"resthook_emit", 2, FUNCTION_ANYWHERE, emit},
         {"resthook_emit", 3, FUNCTION_ANYWHERE, emit},
         {"resthook_ping", 1, FUNCTION_DIRECT_ONLY, ping},
-        {"resthook_replay", 1, FUNCTION_DIRECT_ONLY, replay},
     };
 
     return register_functions(db, functions, sizeof functions / sizeof *functions);

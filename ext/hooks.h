@@ -117,7 +117,8 @@ int register_functions(sqlite3 *db, const struct function *functions, int count)
 int install_register(sqlite3 *db);   /* resthook_init, _uninstall, _version */
 int settings_register(sqlite3 *db);  /* resthook_set, _get */
 int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_rotate_secret */
-int emit_register(sqlite3 *db);      /* resthook_emit, _ping, _replay */
+int emit_register(sqlite3 *db);      /* resthook_emit, _ping */
+int request_register(sqlite3 *db);   /* resthook_replay, _cancel, _forget */
 int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair */
 int backfill_register(sqlite3 *db);  /* resthook_backfill */
 int payload_register(sqlite3 *db);   /* resthook_payload */

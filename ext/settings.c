@@ -51,6 +51,8 @@ static const struct setting {
      "what is kept for a paused or failing target ends as dead: expired after this"},
     {"keep_pending_rows", SETTING_INTEGER, "deliveries", "1000000", 1, 1000000000,
      "and beyond so many of one subscription that is paused or failing, the oldest first"},
+    {"idempotency_window", SETTING_DURATION, "seconds", "86400", 1, 31536000,
+     "how long an idempotency_key of resthook_emit() names the same event"},
     {"backfill_rate", SETTING_INTEGER, "events a second", "100", 0, 1000000,
      "how fast resthook_backfill() sends existing rows; 0: as fast as the target takes them"},
     {"sync_every", SETTING_DURATION, "seconds", "1", 0, 1,

@@ -87,12 +87,26 @@ UPDATE main.resthook_subscription SET old_secret = secret, old_secret_until = ?3
 -- name: emit_add
 INSERT INTO main.resthook_outbox(event, payload, key, deliver_at) VALUES (?1, ?2, ?3, nullif(?4, 0))
 
+-- An idempotency key that is younger than ?2, and what releases an older one and takes it.
+-- name: extra_known
+SELECT event FROM main.resthook_extra WHERE idempotency_key = ?1 AND created_at > ?2;
+
+-- name: extra_release
+UPDATE main.resthook_extra SET idempotency_key = NULL WHERE idempotency_key = ?1;
+
+-- name: extra_add
+INSERT OR REPLACE INTO main.resthook_extra(event, idempotency_key, created_at) VALUES (?1, ?2, ?3);
+
 -- name: emit_ping
 INSERT INTO main.resthook_outbox(event, payload, only)
   VALUES ('resthook.ping', '{"subscription":"' || ?1 || '"}', ?1);
 
--- name: request_replay
-INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES ('replay', ?1, ?2, ?3);
+-- name: request_add
+INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES (?1, ?2, ?3, ?4);
+
+-- Is it there, and not forgotten?
+-- name: event_remembered
+SELECT 1 FROM main.resthook_outbox WHERE id = ?1 AND only IS NOT 'forgotten';
 
 -- ISO 8601 text as milliseconds since 1970-01-01; NULL: it is none.
 -- name: time_of

@@ -26,7 +26,8 @@ INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 2), ('re
 --   payload     JSON text of an emitted event; NULL in a captured row
 --   key         ordering key of an emitted event
 --   deliver_at  not before this time; NULL: at once
---   only        id of the one subscription that may receive it; NULL: all that match
+--   only        id of the one subscription that may receive it; NULL: all that match; 'forgotten': none, and nothing
+--               is left of what it said (resthook_forget)
 --   created_at  when it was captured (constant within one statement)
 --   watch       version of the watch that captured it (resthook_watch.id); NULL: emitted
 --   v0, v1 …    the captured values as they were written; added by ALTER TABLE to the widest watch
@@ -44,7 +45,8 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
 -- What some emitted events have besides. Not in the outbox, whose columns after these are the captured values'.
 --   event            resthook_outbox.id
 --   headers          JSON object of request headers of this event alone; NULL: none
---   idempotency_key  the same key again within the setting idempotency_window is the same event; NULL: none
+--   idempotency_key  the event's name, a space and the key: the same again within the setting idempotency_window is
+--                    the same event; NULL: none
 CREATE TABLE IF NOT EXISTS main.resthook_extra(
   event INTEGER PRIMARY KEY,
   headers TEXT,
@@ -238,8 +240,8 @@ CREATE TABLE IF NOT EXISTS main.resthook_backfill_run(
 -- What the dispatcher is asked to do with what it has recorded. It consumes them in order, by a cursor of
 -- its own in the side file, and deletes them later. A request only files a row here, so a query over
 -- resthook_deliveries that replays can not chase its own tail.
---   kind          replay
---   subscription  id, with event: the delivery meant
+--   kind          replay, cancel, forget
+--   subscription  id, with event: the delivery meant; forget: NULL, every delivery of the event
 CREATE TABLE IF NOT EXISTS main.resthook_request(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   kind TEXT NOT NULL,
