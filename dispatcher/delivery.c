@@ -92,9 +92,10 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
     if (outcome->state == VERDICT_DEAD) {
         row.state = STATE_DEAD;
         row.reason = pair->reason = xstrdup(outcome->reason);
-    } else if (outcome->state == VERDICT_RETRY && pair->sub->status == SUB_ENDED) {
+    } else if (outcome->state == VERDICT_RETRY &&
+               (pair->sub->status == SUB_ENDED || pair->cancelled != NULL)) {
         row.state = STATE_CANCELLED;
-        row.reason = pair->sub->ended;
+        row.reason = pair->cancelled != NULL ? pair->cancelled : pair->sub->ended;
     } else if (outcome->state == VERDICT_RETRY) {
         row.state = STATE_RETRYING;
         row.next_at = outcome->next_at;
@@ -103,7 +104,7 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
     if (outcome->error != NULL && *outcome->error != '\0') {
         row.error = pair->error = xstrdup(outcome->error);
     }
-    if (outcome->response_length > 0) {
+    if (outcome->response_length > 0 && !pair->forgotten) {
         pair->response = xcalloc(1, outcome->response_length);
         memcpy(pair->response, outcome->response, outcome->response_length);
         row.response = pair->response;

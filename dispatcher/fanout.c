@@ -209,6 +209,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         return false; /* that it was not read does not say that it is gone */
     }
     bool there = read && row.created_at == due->created_at && row.event != NULL;
+    bool forgotten = there && row.only != NULL && strcmp(row.only, sub->id) != 0;
     struct event_name *name = there ? name_of(outbox, row.event) : NULL;
     struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
     struct pair *pair = pair_new(&outbox->window, event, sub);
@@ -219,13 +220,15 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     pair->attempts = due->attempts;
     pair->base = due->base;
     pair_settled(pair); /* the row is there: it holds no cursor */
-    if (there) {
+    if (there && !forgotten) {
         reading = reader_body(outbox->reader, &event->body[FORMAT_BARE],
                               &event->body[FORMAT_CHANGE], sub->format == FORMAT_CHANGE, &why);
     }
     reader_rows_done(outbox->reader);
     if (!there) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
+    } else if (forgotten) {
+        pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "forgotten", now);
     } else if (reading == READ_DEAD) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
     } else if (due->base == 0 &&

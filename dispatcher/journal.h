@@ -11,6 +11,10 @@
 
 #include "db.h"
 
+/* ms for the lock of somebody else, who has no business here; the outcomes of all other databases
+** wait meanwhile, and a commit that failed is tried again soon. */
+#define JOURNAL_PATIENCE 200
+
 struct journal;
 
 enum delivery_state {

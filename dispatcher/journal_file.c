@@ -15,10 +15,6 @@
 
 #define JOURNAL_SCHEMA 2
 
-/* ms for the lock of somebody else, who has no business here; the outcomes of all other databases
-** wait meanwhile, and a commit that failed is tried again soon. */
-#define PATIENCE 200
-
 /* A link would let the side file be any file, in a folder of anybody's. */
 static bool is_file(const char *path, const struct stat *info, char **error) {
     if (S_ISREG(info->st_mode)) {
@@ -98,7 +94,7 @@ struct journal *journal_look(const char *path, char **error) {
     }
     journal = xcalloc(1, sizeof *journal);
     /* As a guest: what a dispatcher that was killed left in the WAL stays there. */
-    db_open(&journal->db, path, true, PATIENCE);
+    db_open(&journal->db, path, true, JOURNAL_PATIENCE);
     db_exec(&journal->db, "PRAGMA query_only=ON");
     recognize(journal);
     if (journal->db.rc == SQLITE_OK && !journal->is_new) {
@@ -122,11 +118,12 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         free(journal);
         return NULL;
     }
-    db_open(db, path, false, PATIENCE);
+    db_open(db, path, false, JOURNAL_PATIENCE);
     recognize(journal);
     statement = db_prepare(db, "PRAGMA journal_mode=WAL");
     db_run(db, statement);
-    db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA cache_size=-4000;");
+    db_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=OFF; PRAGMA secure_delete=ON; "
+                "PRAGMA cache_size=-4000;");
     db_exec(db, "BEGIN IMMEDIATE");
     if (journal->schema == 1) {
         db_exec(db, sql_journal_upgrade_2);

@@ -16,7 +16,6 @@
 #include "state.h"
 
 #define CANCEL_ROWS 500 /* in a commit */
-#define REQUESTS 1000   /* likewise */
 
 /* What waits in memory leaves it: first attempts as rows of this state, those that are rows already
 ** as they are. */
@@ -68,48 +67,6 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
 }
 
-/* Replays: a final delivery's row is due again. They are consumed by a cursor that is committed
-** with their effect. */
-static bool take_requests(struct outbox *outbox, int64_t now) {
-    struct db *app = reader_db(outbox->reader);
-    sqlite3_stmt *list = outbox->requests;
-    int64_t taken = outbox->request_cursor, filed = outbox->request_filed;
-    int count = 0;
-
-    db_int(app, outbox->requests_taken, 1, taken);
-    db_int(app, outbox->requests_taken, 2, filed);
-    taken = db_value(app, outbox->requests_taken, 0);
-    journal_begin(outbox->journal, false);
-    db_int(app, list, 1, taken);
-    db_int(app, list, 2, REQUESTS);
-    outbox->requests_left = false;
-    while (db_row(app, list)) {
-        const char *kind = (const char *)sqlite3_column_text(list, 1);
-        const char *id = (const char *)sqlite3_column_text(list, 2);
-        struct sub *sub = id != NULL ? subscription_named(&outbox->subs, id) : NULL;
-
-        taken = sqlite3_column_int64(list, 0);
-        filed = sqlite3_column_int64(list, 4);
-        outbox->requests_left = ++count == REQUESTS;
-        if (sub != NULL && sub->status != SUB_ENDED && kind != NULL &&
-            strcmp(kind, "replay") == 0 &&
-            journal_replay(outbox->journal, sub->n, sqlite3_column_int64(list, 3), now)) {
-            sub_due(outbox, sub, now);
-        } else {
-            log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path,
-                     "request#", (long long)taken, "subscription", id, NULL);
-        }
-    }
-    journal_set(outbox->journal, "request_cursor", taken);
-    journal_set(outbox->journal, "request_filed", filed);
-    if (!journal_commit(outbox->journal)) {
-        return false;
-    }
-    outbox->request_cursor = taken;
-    outbox->request_filed = filed;
-    return app->rc == SQLITE_OK;
-}
-
 /* Whatever held deliveries wait for may have come: they are tried again. */
 static void unhold(struct outbox *outbox, int64_t now) {
     struct sub *sub;
@@ -139,7 +96,7 @@ bool roster_load(struct outbox *outbox, int64_t now) {
     if (outbox->any_held) {
         unhold(outbox, now);
     }
-    if (!take_requests(outbox, now)) {
+    if (!asked_take(outbox, now)) {
         return false;
     }
     outbox->revision = outbox->requests_left ? -1 : reader_revision(outbox->reader);
@@ -166,8 +123,7 @@ void roster_open(struct outbox *outbox) {
     subscriptions_open(&outbox->subs, reader_db(outbox->reader), &outbox->source,
                        outbox->endpoints);
     effect_open(outbox);
-    outbox->requests = db_prepare(reader_db(outbox->reader), sql_app_requests);
-    outbox->requests_taken = db_prepare(reader_db(outbox->reader), sql_app_requests_taken);
+    asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = -1;
     outbox->any_held = true;

@@ -121,6 +121,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     due_load(outbox, now);
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
+    asked_turn(outbox, now);
     retention_turn(outbox->retention, now);
     return next_turn(outbox, now);
 }

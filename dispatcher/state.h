@@ -1,7 +1,7 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), fanout.c (reads events, makes pairs), due.c (rows whose time has
-** come), record.c (outcomes in groups), roster.c (subscriptions and requests as they change),
+** come), record.c (outcomes in groups), roster.c (subscriptions as they change), asked.c (requests),
 ** effect.c (what the dispatcher changes in them), retention.c with sweep_app.c and sweep_side.c
 ** (what may go), repair.c (triggers), delivery.c (a pair as a job and as a row). Nobody else
 ** includes this.
@@ -54,7 +54,7 @@ struct outbox {
     int64_t stranger;  /* up to here the journal has no rows of subscriptions that are not loaded */
     bool effects_wait; /* there may be changes to write to app.db */
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *requests, *requests_taken,
-        *next_known;
+        *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
     struct agenda agenda;
     struct event_name *names[NAME_BUCKETS];
 
@@ -86,6 +86,7 @@ struct outbox {
     int64_t cursor, anchored;              /* as written */
     int64_t request_cursor, request_filed; /* the last request carried out, and its created_at */
     int64_t requests_deleted;
+    int64_t erase_at;   /* when the side file's WAL is to be emptied; 0: it needn't be */
     bool requests_left; /* more than one look takes */
     int64_t turned_at;  /* the time of the last turn */
     int64_t given_up;   /* deliveries that died without an attempt */
@@ -131,6 +132,14 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason,
                  int64_t now); /* the target said 410 */
 void roster_tidy(struct outbox *outbox,
                  int64_t now); /* ended ones: their rows are cancelled, then they are forgotten */
+
+/* asked.c */
+void asked_open(struct outbox *outbox);
+/* Inside a snapshot, after the subscriptions were loaded: carries out what is asked for. false: it
+** can't be read or recorded now. */
+bool asked_take(struct outbox *outbox, int64_t now);
+void asked_turn(struct outbox *outbox,
+                int64_t now); /* empties the side file's WAL of what was forgotten */
 
 /* effect.c */
 void effect_open(struct outbox *outbox);

@@ -41,9 +41,11 @@ struct pair {
     struct sub *sub;
     struct sub_target *target; /* while busy */
     enum pair_place place;
-    bool again;    /* it came from a row */
-    bool spilling; /* is being written to make way */
-    bool recorded; /* the journal has a row of it: it doesn't hold the cursor */
+    bool again;            /* it came from a row */
+    bool spilling;         /* is being written to make way */
+    bool forgotten;        /* nothing of the answer is kept */
+    const char *cancelled; /* why it is not sent again after the attempt under way; NULL */
+    bool recorded;         /* the journal has a row of it: it doesn't hold the cursor */
     int attempts, base;
     struct job job;
     struct delivery outcome; /* when done; its texts are the pair's */

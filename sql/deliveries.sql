@@ -72,6 +72,23 @@ UPDATE delivery SET state = 5, next_at = NULL, reason = ?2, finished_at = ?3
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
                          WHERE sub = ?1 AND state < 3 LIMIT ?4)
 
+-- resthook_cancel(), resthook_forget(): one delivery, and all of an event.
+-- name: delivery_cancel_one
+UPDATE delivery SET state = 5, next_at = NULL, reason = 'cancelled', finished_at = ?3
+ WHERE sub = ?1 AND event = ?2 AND state < 3
+
+-- name: delivery_cancel_event
+UPDATE delivery SET state = 5, next_at = NULL, reason = 'forgotten', finished_at = ?2
+ WHERE sub IN (SELECT n FROM subscription) AND event = ?1 AND state < 3
+
+-- name: delivery_erase
+UPDATE delivery SET key = NULL, response = NULL, headers = NULL
+ WHERE sub IN (SELECT n FROM subscription) AND event = ?1
+
+-- name: attempt_erase
+UPDATE attempt SET response = NULL, headers = NULL
+ WHERE sub IN (SELECT n FROM subscription) AND event = ?1
+
 -- What was kept too long ends: older than ?2; of those due at ?5 or later. The age counts from the event, or from the
 -- time for which it was meant (deliver_at, a replay), which is next_at until the first attempt. One that was sent
 -- before and is replayed has its schedule.

@@ -1,0 +1,216 @@
+/*
+** asked.c: carries out what resthook_request asks for (sql/schema.sql): replay, cancel, forget.
+**
+** Requests are consumed in order by a cursor that is committed together with their effect. What is
+** asked for may concern a row of the side file, a pair in memory, or an event that was not read
+** yet; and a pair that is in flight can't be called back: it is cancelled when its attempt fails.
+** SPDX-License-Identifier: MIT
+*/
+#include <string.h>
+
+#include "log.h"
+#include "memory.h"
+#include "sql.h"
+#include "state.h"
+
+#define REQUESTS 1000    /* in a commit */
+#define ERASE_AGAIN 1000 /* ms */
+
+void asked_open(struct outbox *outbox) {
+    struct db *app = reader_db(outbox->reader);
+    struct db *side = journal_db(outbox->journal);
+
+    outbox->requests = db_prepare(app, sql_app_requests);
+    outbox->requests_taken = db_prepare(app, sql_app_requests_taken);
+    outbox->cancel_one = db_prepare(side, sql_delivery_cancel_one);
+    outbox->forget_open = db_prepare(side, sql_delivery_cancel_event);
+    outbox->forget_rows = db_prepare(side, sql_delivery_erase);
+    outbox->forget_attempts = db_prepare(side, sql_attempt_erase);
+}
+
+/* What is in memory of a pair is not sent (again). It may be freed. */
+static void call_back(struct outbox *outbox, struct pair *pair, const char *reason, int64_t now) {
+    struct sub *sub = pair->sub;
+
+    if (pair->place == PAIR_BUSY) {
+        pair->cancelled = reason;
+    } else if (pair->place == PAIR_DONE) {
+        if (pair->outcome.state < STATE_DELIVERED) {
+            pair->outcome.state = STATE_CANCELLED;
+            pair->outcome.next_at = NEVER;
+            pair->outcome.reason = reason;
+            pair->outcome.finished_at = now;
+        }
+    } else if (pair->again) { /* its row is cancelled in the side file */
+        TAILQ_REMOVE(&sub->again, pair, links);
+        sub->again_count--;
+        if (sub->due_waits && sub->again_count == 0) {
+            sub->due_waits = false;
+            sub_due(outbox, sub, now);
+        }
+        pair_free(&outbox->window, pair);
+    } else {
+        TAILQ_REMOVE(&sub->fresh, pair, links);
+        pair_mark(outbox, pair, STATE_CANCELLED, NEVER, reason, now);
+    }
+}
+
+/* Every pair in memory of the subscription and the event: none, one, or an attempt that is under
+** way and its row's successor. Returns how many there were. */
+static int call_back_all(struct outbox *outbox, struct sub *sub, int64_t event, bool erase,
+                         const char *reason, int64_t now) {
+    struct pairs *lists[] = {&sub->fresh, &sub->again, &sub->busy};
+    struct pair *pair, *next;
+    int count = 0;
+
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        for (pair = TAILQ_FIRST(lists[i]); pair != NULL; pair = next) {
+            next = TAILQ_NEXT(pair, links);
+            if (pair->event->id == event) {
+                count++;
+                pair->forgotten = erase;
+                if (erase && pair->place == PAIR_DONE) {
+                    pair->outcome.response_length = 0;
+                }
+                call_back(outbox, pair, reason, now);
+            }
+        }
+    }
+    sub_announce(sub);
+    return count;
+}
+
+static bool cancel_row(struct outbox *outbox, const struct sub *sub, int64_t event, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+
+    db_int(side, outbox->cancel_one, 1, sub->n);
+    db_int(side, outbox->cancel_one, 2, event);
+    db_int(side, outbox->cancel_one, 3, now);
+    return db_run(side, outbox->cancel_one) && sqlite3_changes(side->handle) > 0;
+}
+
+/* An event above what was read: its pair is recorded as cancelled before there is one. */
+static bool cancel_unread(struct outbox *outbox, struct sub *sub, int64_t event, int64_t now) {
+    struct outbox_row row;
+    bool wanted = event > outbox->window.read_to && reader_row(outbox->reader, event, &row) &&
+                  row.event != NULL && subscription_wants(sub, event, row.event, row.only);
+
+    if (wanted) {
+        struct delivery delivery = {
+            .sub = sub->n,
+            .event = event,
+            .state = STATE_CANCELLED,
+            .name = journal_event_name(outbox->journal, row.event),
+            .created_at = row.created_at,
+            .next_at = NEVER,
+            .reason = "cancelled",
+            .finished_at = now,
+        };
+
+        journal_put(outbox->journal, &delivery);
+        sub->recorded_to = event > sub->recorded_to ? event : sub->recorded_to;
+    }
+    reader_rows_done(outbox->reader);
+    return wanted;
+}
+
+static bool cancel(struct outbox *outbox, struct sub *sub, int64_t event, int64_t now) {
+    int in_memory = call_back_all(outbox, sub, event, false, "cancelled", now);
+    bool row = cancel_row(outbox, sub, event, now);
+
+    return in_memory > 0 || row || cancel_unread(outbox, sub, event, now);
+}
+
+static bool replay(struct outbox *outbox, struct sub *sub, int64_t event, int64_t now) {
+    if (!journal_replay(outbox->journal, sub->n, event, now)) {
+        return false;
+    }
+    sub_due(outbox, sub, now);
+    return true;
+}
+
+/* What is overwritten in the side file is still in its WAL, until that is checkpointed (asked_turn).
+** Its row in app.db is empty by now, and nobody receives it (resthook_forget). */
+static void forget(struct outbox *outbox, int64_t event, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+    struct sub *sub;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        call_back_all(outbox, sub, event, true, "forgotten", now);
+    }
+    db_int(side, outbox->forget_open, 1, event);
+    db_int(side, outbox->forget_open, 2, now);
+    db_run(side, outbox->forget_open);
+    db_int(side, outbox->forget_rows, 1, event);
+    db_run(side, outbox->forget_rows);
+    db_int(side, outbox->forget_attempts, 1, event);
+    db_run(side, outbox->forget_attempts);
+    outbox->erase_at = now;
+}
+
+void asked_turn(struct outbox *outbox, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+
+    if (outbox->erase_at == 0 || now < outbox->erase_at || outbox->stalled) {
+        return;
+    }
+    /* A reader would be waited for, with all other databases: he is asked again later instead. */
+    sqlite3_busy_timeout(side->handle, 0);
+    int rc = sqlite3_wal_checkpoint_v2(side->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+    sqlite3_busy_timeout(side->handle, JOURNAL_PATIENCE);
+    outbox->erase_at = rc == SQLITE_OK ? 0 : now + ERASE_AGAIN;
+}
+
+/* false: there was nothing to act on. */
+static bool carry_out(struct outbox *outbox, const char *kind, const char *id, int64_t event,
+                      int64_t now) {
+    struct sub *sub = id != NULL ? subscription_named(&outbox->subs, id) : NULL;
+
+    if (kind != NULL && strcmp(kind, "forget") == 0) {
+        forget(outbox, event, now);
+        return true;
+    }
+    if (kind == NULL || sub == NULL || sub->status == SUB_ENDED) {
+        return false;
+    }
+    if (strcmp(kind, "replay") == 0) {
+        return replay(outbox, sub, event, now);
+    }
+    return strcmp(kind, "cancel") == 0 && cancel(outbox, sub, event, now);
+}
+
+bool asked_take(struct outbox *outbox, int64_t now) {
+    struct db *app = reader_db(outbox->reader);
+    sqlite3_stmt *list = outbox->requests;
+    int64_t taken = outbox->request_cursor, filed = outbox->request_filed;
+    int count = 0;
+
+    db_int(app, outbox->requests_taken, 1, taken);
+    db_int(app, outbox->requests_taken, 2, filed);
+    taken = db_value(app, outbox->requests_taken, 0);
+    journal_begin(outbox->journal, false);
+    db_int(app, list, 1, taken);
+    db_int(app, list, 2, REQUESTS);
+    outbox->requests_left = false;
+    while (db_row(app, list)) {
+        const char *id = (const char *)sqlite3_column_text(list, 2);
+
+        taken = sqlite3_column_int64(list, 0);
+        filed = sqlite3_column_int64(list, 4);
+        outbox->requests_left = ++count == REQUESTS;
+        if (!carry_out(outbox, (const char *)sqlite3_column_text(list, 1), id,
+                       sqlite3_column_int64(list, 3), now)) {
+            log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path,
+                     "request#", (long long)taken, "subscription", id, NULL);
+        }
+    }
+    journal_set(outbox->journal, "request_cursor", taken);
+    journal_set(outbox->journal, "request_filed", filed);
+    if (!journal_commit(outbox->journal)) {
+        return false;
+    }
+    outbox->request_cursor = taken;
+    outbox->request_filed = filed;
+    return app->rc == SQLITE_OK;
+}
