@@ -22,7 +22,8 @@
 struct app_sweep {
     struct outbox *outbox;
     int64_t swept_to; /* of the outbox, in this round */
-    sqlite3_stmt *old, *remove, *requested, *requests_taken, *requests_done, *unused, *watches;
+    sqlite3_stmt *old, *remove, *requested, *requests_taken, *requests_done, *unused, *watches,
+        *backfills;
     sqlite3_stmt *needed, *anchor; /* of the side file */
 };
 
@@ -50,6 +51,7 @@ void app_sweep_prepare(struct app_sweep *sweep) {
     sweep->requests_done = db_prepare(app, sql_app_requests_done);
     sweep->unused = db_prepare(app, sql_app_watch_unused);
     sweep->watches = db_prepare(app, sql_app_watch_delete);
+    sweep->backfills = db_prepare(app, sql_app_backfill_delete);
 }
 
 static int64_t next_of(struct db *side, sqlite3_stmt *statement, int64_t from) {
@@ -171,6 +173,7 @@ void app_sweep_watches(struct app_sweep *sweep) {
 
     if (db_value(app, sweep->unused, 0) != 0 && writer_begin(outbox->writer)) {
         db_run(app, sweep->watches);
+        db_run(app, sweep->backfills);
         writer_end(outbox->writer);
     }
 }

@@ -92,6 +92,21 @@ static int take_snapshots(struct answer *answer) {
     return unreadable(answer, rc, answer->side, "the side file");
 }
 
+/* What app.db knows of backfills, for the side file to say how far they are. */
+static int bind_backfills(struct answer *answer, sqlite3_stmt *status) {
+    sqlite3_stmt *read = NULL;
+    int rc = sqlite3_prepare_v2(answer->db, sql_status_backfills, -1, &read, NULL);
+
+    if (rc != SQLITE_OK) { /* an older schema knows none */
+        return rc == SQLITE_ERROR ? SQLITE_OK : rc;
+    }
+    if (sqlite3_step(read) == SQLITE_ROW) {
+        rc = sqlite3_bind_value(status, 5, sqlite3_column_value(read, 0));
+    }
+    (void)sqlite3_finalize(read);
+    return rc;
+}
+
 /* third: the value of ?3, see history.sql. */
 static int start(struct answer *answer, int which, sqlite3 *db, const char *sql,
                  const char *event_column, const struct narrowing *narrowing, sqlite3_int64 third) {
@@ -107,6 +122,9 @@ static int start(struct answer *answer, int which, sqlite3 *db, const char *sql,
     }
     if (rc == SQLITE_OK && which == ROWS_SIDE && sqlite3_bind_parameter_count(*statement) >= 4) {
         rc = sqlite3_bind_int64(*statement, 4, side_touched(db));
+    }
+    if (rc == SQLITE_OK && which == ROWS_SIDE && sqlite3_bind_parameter_count(*statement) >= 5) {
+        rc = bind_backfills(answer, *statement);
     }
     sqlite3_free(text);
     return unreadable(answer, rc, db, which == ROWS_SIDE ? "the side file" : "the outbox");

@@ -63,8 +63,13 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WH
 SELECT 'journal', ?1 UNION ALL SELECT 'dispatcher', ?2 UNION ALL
 SELECT 'retrying', 0 UNION ALL SELECT 'held', 0 UNION ALL SELECT 'dead', 0
 
+-- name: status_backfills
+SELECT json_group_array(json_array(subscription, table_name, first_id, last_id))
+  FROM (SELECT * FROM main.resthook_backfill_run ORDER BY id DESC LIMIT 100)
+
 -- Of a database that the dispatcher keeps closed, since there is nothing to do for it, the sign of life is the time
 -- of the side file (?4).
+-- ?5 are the backfills that app.db knows (status_backfills).
 -- name: status_side
 SELECT 'dispatcher', CASE WHEN beat IS NULL THEN 'never ran'
                           WHEN abs(?3 - beat) < 15000 AND stopped = 0 THEN 'running'
@@ -80,6 +85,16 @@ UNION ALL SELECT 'held', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delive
 UNION ALL SELECT 'dead', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_dead WHERE state = 4 LIMIT 50000)
 UNION ALL SELECT 'held_reason', (SELECT d.reason FROM delivery AS d INDEXED BY delivery_open
                                   WHERE d.state < 3 AND d.state = 2 ORDER BY d.event LIMIT 1)
+UNION ALL SELECT 'backfill', (rows - min(rows, open)) || ' of ' || rows || ' rows of ' || table_name || ' are finished for ' || id
+  FROM (SELECT last - first + 1 AS rows, table_name, id,
+               max(0, last - max(first - 1, (SELECT value FROM meta WHERE name = 'cursor')))
+               + (SELECT count(*) FROM (
+                    SELECT 1 FROM delivery AS d INDEXED BY delivery_open
+                     WHERE d.state < 3 AND d.event BETWEEN first AND min(last, (SELECT value FROM meta WHERE name = 'cursor'))
+                       AND d.sub = s.n LIMIT 50000)) AS open
+          FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS table_name,
+                       json_extract(value, '$[2]') AS first, json_extract(value, '$[3]') AS last FROM json_each(?5)) AS run
+          LEFT JOIN subscription AS s USING (id))
 UNION ALL SELECT 'gap', strftime('%Y-%m-%dT%H:%M:%fZ', from_at / 86400000.0 + 2440587.5) || ' to '
        || strftime('%Y-%m-%dT%H:%M:%fZ', to_at / 86400000.0 + 2440587.5) || ': ' || event || ' of ' || table_name
        || ' had no trigger; what was written then is possibly missed' FROM gap

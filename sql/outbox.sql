@@ -81,10 +81,17 @@ SELECT w.id, w.event, w.table_name,
                     WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id)
 
 -- A retired version of a watch goes when every row that it may have captured is gone.
+-- So does what is known of a backfill.
 -- name: app_watch_unused
 SELECT 1 FROM main.resthook_watch
- WHERE retired_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807) LIMIT 1
+ WHERE retired_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807)
+UNION ALL SELECT 1 FROM main.resthook_backfill_run
+ WHERE last_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807) LIMIT 1
 
 -- name: app_watch_delete
 DELETE FROM main.resthook_watch
  WHERE retired_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807)
+
+-- name: app_backfill_delete
+DELETE FROM main.resthook_backfill_run
+ WHERE last_id < ifnull((SELECT min(id) FROM main.resthook_outbox), 9223372036854775807)

@@ -13,6 +13,10 @@ def names(receiver, path="/"):
     return sorted(r.json()["name"] for r in receiver.received(path))
 
 
+def progress(db):
+    return [row[0] for row in db.ext("SELECT value FROM resthook_status WHERE name = 'backfill'")]
+
+
 def test_a_new_subscriber_gets_what_is_there_and_then_what_comes(db, receiver, dispatcher):
     insert(db, "a", "b", "c")
     dispatcher(db)
@@ -80,10 +84,25 @@ def test_it_is_spread_out_and_live_events_pass_it(db, receiver, dispatcher, even
     receiver.wait_for(3)
     assert "live" in names(receiver) and len(receiver.received("/")) < 11
     eventually(lambda: db.journal("SELECT count(*) FROM resthook_deliveries")[0][0] == 11)
+    eventually(lambda: progress(db) == [f"1 of 10 rows of item are finished for {sub}"] or len(receiver.received("/")) > 2)
     db.ext("SELECT resthook_set('backfill_rate', 0)")
     other, _ = db.subscribe("item.create", receiver.url("/other"))
     db.ext("SELECT resthook_backfill(?, 'item')", other)
     receiver.wait_for(11, "/other")
+    eventually(lambda: f"11 of 11 rows of item are finished for {other}" in progress(db))
+    db.ext("SELECT resthook_unsubscribe(?)", sub)
+    eventually(lambda: f"10 of 10 rows of item are finished for {sub}" in progress(db))
+
+
+def test_what_is_known_of_it_goes_with_its_events(db, receiver, dispatcher, eventually):
+    insert(db, "a")
+    sub, _ = db.subscribe("item.create", receiver.url("/"))
+    db.ext("SELECT resthook_backfill(?, 'item')", sub)
+    assert progress(db) == [], "no dispatcher has run yet"
+    db.ext("SELECT resthook_set('keep_events', 0)")
+    insert(db, *"bcd")
+    dispatcher(db)
+    eventually(lambda: db.shell("SELECT count(*) FROM resthook_backfill_run") == "0")
 
 
 def test_it_is_undone_with_its_transaction(db):
