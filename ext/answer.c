@@ -7,7 +7,8 @@
 ** the two: what was recorded in between is seen in the side file. Where there is no side file yet,
 ** all events are pending. One that can't be read gives no rows, and its reason is in
 ** resthook_status: it is no error, since the query may be the application's, and we are its guest.
-** A read that fails on the way is one: half of an answer is none.
+** That is so as well of a read that fails on the way: what was read before it is shown, and nothing
+** after it.
 ** SPDX-License-Identifier: MIT
 */
 #include "answer.h"
@@ -18,10 +19,12 @@
 #include "side.h"
 #include "sql.h"
 
-void answer_open(struct answer *answer, sqlite3 *db, const struct kind *kind) {
+void answer_open(struct answer *answer, sqlite3 *db, const struct kind *kind,
+                 struct damage *damage) {
     memset(answer, 0, sizeof *answer);
     answer->db = db;
     answer->kind = kind;
+    answer->damage = damage;
     answer->at = ROWS_END;
 }
 
@@ -130,17 +133,42 @@ static int start(struct answer *answer, int which, sqlite3 *db, const char *sql,
     return unreadable(answer, rc, db, which == ROWS_SIDE ? "the side file" : "the outbox");
 }
 
-/* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown. */
-static bool is_recorded(struct answer *answer) {
+/* Ends the rows where the side file could not be read any further. */
+static int break_off(struct answer *answer, int rc) {
+    sqlite3_free(answer->why);
+    answer->why = NULL;
+    rc = unreadable(answer, rc, answer->side, "the side file");
+    if (rc == SQLITE_OK) {
+        sqlite3_free(answer->damage->why);
+        answer->damage->kind = answer->kind;
+        answer->damage->why = answer->why; /* all who ask for it are asked from now on */
+        answer->why = NULL;
+        finalize_rows(answer);
+        answer->at = ROWS_END;
+    }
+    return rc;
+}
+
+/* All of it was there to be read. */
+static void forget_damage(struct answer *answer) {
+    if (answer->whole && answer->damage->kind == answer->kind) {
+        sqlite3_free(answer->damage->why);
+        answer->damage->why = NULL;
+    }
+}
+
+/* Does the side file have a row of the pair that app.db's rows stand at? Then it was shown.
+** SQLITE_ROW, SQLITE_DONE, or an error. */
+static int is_recorded(struct answer *answer) {
     sqlite3_stmt *app = answer->rows[ROWS_APP];
-    bool recorded;
+    int recorded;
 
     if (answer->recorded == NULL) {
-        return false;
+        return SQLITE_DONE;
     }
     (void)sqlite3_bind_value(answer->recorded, 1, sqlite3_column_value(app, 3));
     (void)sqlite3_bind_value(answer->recorded, 2, sqlite3_column_value(app, 1));
-    recorded = sqlite3_step(answer->recorded) == SQLITE_ROW;
+    recorded = sqlite3_step(answer->recorded);
     (void)sqlite3_reset(answer->recorded);
     return recorded;
 }
@@ -152,14 +180,23 @@ int answer_next(struct answer *answer) {
         int rc = SQLITE_DONE;
 
         while (rows != NULL && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
-            if (answer->at != ROWS_APP || !is_recorded(answer)) {
+            int recorded = answer->at == ROWS_APP ? is_recorded(answer) : SQLITE_DONE;
+
+            if (recorded == SQLITE_DONE) {
                 return SQLITE_OK;
             }
+            if (recorded != SQLITE_ROW) {
+                return break_off(answer, recorded);
+            }
+        }
+        if (rc != SQLITE_DONE && answer->at == ROWS_SIDE) {
+            return break_off(answer, rc);
         }
         if (rc != SQLITE_DONE) {
             return fail(answer, rc, sqlite3_db_handle(rows));
         }
     }
+    forget_damage(answer);
     return SQLITE_OK;
 }
 
@@ -193,42 +230,64 @@ static int start_both(struct answer *answer, const struct narrowing *narrowing) 
     return rc;
 }
 
-/* What resthook_status says when there is no side file, or can't say without it. */
-static int start_status(struct answer *answer) {
+/* The side file's lines of resthook_status are few and never half: they are read to the end first. */
+static int try_status(struct answer *answer) {
+    sqlite3_stmt *rows = answer->rows[ROWS_SIDE];
     sqlite3_stmt *pending = NULL;
-    sqlite3_stmt **why = &answer->rows[ROWS_WHY];
-    int rc = SQLITE_OK;
+    int ended;
+    int rc;
 
-    if (answer->why != NULL) {
-        rc = sqlite3_prepare_v2(answer->db, sql_status_none, -1, why, NULL);
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+    }
+    rc = sqlite3_reset(rows);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_prepare_v2(answer->side, sql_status_pending, -1, &pending, NULL);
+    }
+    if (rc == SQLITE_OK && sqlite3_step(pending) == SQLITE_ROW && answer->rows[ROWS_APP] != NULL) {
+        (void)sqlite3_bind_value(answer->rows[ROWS_APP], 4, sqlite3_column_value(pending, 0));
+        (void)sqlite3_bind_value(answer->rows[ROWS_APP], 5, sqlite3_column_value(pending, 1));
+    }
+    ended = sqlite3_finalize(pending);
+    rc = rc == SQLITE_OK ? ended : rc;
+    if (rc != SQLITE_OK) {
+        rc = unreadable(answer, rc, answer->side, "the side file");
+        (void)sqlite3_finalize(rows);
+        answer->rows[ROWS_SIDE] = NULL;
+    }
+    return rc;
+}
+
+/* What resthook_status says when there is no side file, can't say without it, or could not be read
+** of it. */
+static int start_status(struct answer *answer) {
+    sqlite3_stmt **why = &answer->rows[ROWS_WHY];
+    const char *text;
+    int rc = answer->rows[ROWS_SIDE] != NULL ? try_status(answer) : SQLITE_OK;
+
+    text = answer->why != NULL ? answer->why : answer->damage->why;
+    if (rc == SQLITE_OK && text != NULL) {
+        rc = sqlite3_prepare_v2(
+            answer->db, answer->rows[ROWS_SIDE] == NULL ? sql_status_none : "SELECT 'journal', ?1",
+            -1, why, NULL);
         if (rc == SQLITE_OK) {
-            rc = sqlite3_bind_text(*why, 1, answer->why, -1, SQLITE_STATIC);
+            rc = sqlite3_bind_text(*why, 1, text, -1, SQLITE_TRANSIENT);
         }
-        if (rc == SQLITE_OK) {
+        if (rc == SQLITE_OK && sqlite3_bind_parameter_count(*why) >= 2) {
             rc = sqlite3_bind_text(*why, 2, answer->unreadable ? "not known" : "never ran", -1,
                                    SQLITE_STATIC);
         }
     }
-    if (rc == SQLITE_OK && answer->rows[ROWS_SIDE] != NULL && answer->rows[ROWS_APP] != NULL) {
-        rc = sqlite3_prepare_v2(answer->side, sql_status_pending, -1, &pending, NULL);
-        if (rc == SQLITE_OK && sqlite3_step(pending) == SQLITE_ROW) {
-            rc = sqlite3_bind_value(answer->rows[ROWS_APP], 4, sqlite3_column_value(pending, 0));
-        }
-        if (rc == SQLITE_OK) {
-            rc = sqlite3_bind_value(answer->rows[ROWS_APP], 5, sqlite3_column_value(pending, 1));
-        }
-        (void)sqlite3_finalize(pending);
-    }
     return fail(answer, rc, answer->db);
 }
 
-int answer_start(struct answer *answer, const struct narrowing *narrowing) {
+int answer_start(struct answer *answer, const struct narrowing *narrowing, bool whole) {
     const struct kind *kind = answer->kind;
     int rc = SQLITE_OK;
 
     finalize_rows(answer);
     answer->failed = NULL;
     answer->rowid = 0;
+    answer->whole = whole;
     answer->at = ROWS_END;
     if (!answer->open && answer->why == NULL) {
         rc = take_snapshots(answer);

@@ -25,11 +25,20 @@ struct kind {
 
 enum { ROWS_WHY, ROWS_SIDE, ROWS_APP, ROWS_END }; /* where the rows come from, in this order */
 
+/* A read of the side file that failed on the way, for resthook_status to say: a connection's, since
+** no other query need come upon the same page. Gone when all of that table was read again. */
+struct damage {
+    const struct kind *kind;
+    char *why; /* NULL: there is none; sqlite3_malloc'ed */
+};
+
 struct answer {
     sqlite3 *db;
+    struct damage *damage;
     const struct kind *kind;
     bool open;          /* the snapshots are taken; they stay from one start to the next */
     bool unreadable;    /* there is a side file, but … */
+    bool whole;         /* nothing narrows the query */
     sqlite3_stmt *hold; /* keeps app.db's */
     sqlite3 *side;      /* private; NULL: there is none */
     char *why;          /* what there is instead of a side file */
@@ -41,10 +50,12 @@ struct answer {
     sqlite3 *failed; /* whose error message says why a call failed; NULL: the code says it all */
 };
 
-void answer_open(struct answer *answer, sqlite3 *db, const struct kind *kind);
+void answer_open(struct answer *answer, sqlite3 *db, const struct kind *kind,
+                 struct damage *damage);
 void answer_close(struct answer *answer);
-/* Begins, from the first row, and goes to the next. SQLITE_OK or the code. */
-int answer_start(struct answer *answer, const struct narrowing *narrowing);
+/* Begins, from the first row, and goes to the next. whole: nothing is narrowed. SQLITE_OK or the
+** code. */
+int answer_start(struct answer *answer, const struct narrowing *narrowing, bool whole);
 int answer_next(struct answer *answer);
 /* The row, its columns in the order of the declaration; NULL: there is none (more). */
 sqlite3_stmt *answer_row(const struct answer *answer);

@@ -58,7 +58,29 @@ struct table {
     sqlite3_vtab base;
     sqlite3 *db;
     const struct kind *kind;
+    struct damage *damage;
 };
+
+/* What SQLite hands to a table when it is first used; the three of a connection share one damage. */
+struct shared;
+struct module {
+    const struct kind *kind;
+    struct shared *shared;
+};
+struct shared {
+    struct module modules[3];
+    int left; /* of them */
+    struct damage damage;
+};
+
+static void leave(void *data) {
+    struct shared *shared = ((struct module *)data)->shared;
+
+    if (--shared->left == 0) {
+        sqlite3_free(shared->damage.why);
+        sqlite3_free(shared);
+    }
+}
 
 struct cursor {
     sqlite3_vtab_cursor base;
@@ -67,7 +89,8 @@ struct cursor {
 
 static int connect(sqlite3 *db, void *data, int argc, const char *const *argv, sqlite3_vtab **out,
                    char **error) {
-    const struct kind *kind = data;
+    const struct module *module = data;
+    const struct kind *kind = module->kind;
     struct table *table;
     int rc = sqlite3_declare_vtab(db, kind->declaration);
 
@@ -84,6 +107,7 @@ static int connect(sqlite3 *db, void *data, int argc, const char *const *argv, s
     memset(table, 0, sizeof *table);
     table->db = db;
     table->kind = kind;
+    table->damage = &module->shared->damage;
     *out = &table->base;
     return SQLITE_OK;
 }
@@ -136,7 +160,7 @@ static int open_cursor(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
         return SQLITE_NOMEM;
     }
     memset(cursor, 0, sizeof *cursor);
-    answer_open(&cursor->answer, table->db, table->kind);
+    answer_open(&cursor->answer, table->db, table->kind, table->damage);
     *out = &cursor->base;
     return SQLITE_OK;
 }
@@ -169,7 +193,7 @@ static int filter(sqlite3_vtab_cursor *base, int by, const char *text, int argc,
     (void)text;
     (void)argc;
     narrowing_read(&narrowing, by, argv);
-    return fail(cursor, answer_start(&cursor->answer, &narrowing));
+    return fail(cursor, answer_start(&cursor->answer, &narrowing, by == 0));
 }
 
 static int next_row(sqlite3_vtab_cursor *base) {
@@ -203,11 +227,21 @@ int history_register(sqlite3 *db) {
         .xRowid = rowid,
     };
     static const struct kind *const kinds[] = {&deliveries, &attempts, &status};
+    struct shared *shared = sqlite3_malloc(sizeof *shared);
     int rc = SQLITE_OK;
 
-    for (int i = 0; i < 3 && rc == SQLITE_OK; i++) {
-        rc = sqlite3_create_module_v2(db, kinds[i]->name, &module, (void *)(uintptr_t)kinds[i],
-                                      NULL);
+    if (shared == NULL) {
+        return SQLITE_NOMEM;
+    }
+    memset(shared, 0, sizeof *shared);
+    shared->left = 3;
+    for (int i = 0; i < 3; i++) {
+        shared->modules[i] = (struct module){kinds[i], shared};
+        if (rc == SQLITE_OK) {
+            rc = sqlite3_create_module_v2(db, kinds[i]->name, &module, &shared->modules[i], leave);
+        } else {
+            leave(&shared->modules[i]);
+        }
     }
     return rc;
 }

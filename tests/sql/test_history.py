@@ -312,6 +312,61 @@ def test_an_unreadable_side_file_gives_no_rows_and_a_line_of_status(many, spoil,
     del kept
 
 
+def damage(many, name):
+    """Overwrites the last page of a table or an index of the side file."""
+    side = sqlite3.connect(many.side_path, isolation_level=None)
+    side.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    side.execute("PRAGMA journal_mode=DELETE")
+    size = side.execute("PRAGMA page_size").fetchone()[0]
+    root, last = side.execute("SELECT rootpage, (SELECT max(pageno) FROM dbstat WHERE name = ?1) FROM sqlite_master"
+                              " WHERE name = ?1", (name,)).fetchone()
+    side.close()
+    with open(many.side_path, "r+b") as file:
+        file.seek((last - 1) * size)
+        kept = file.read(size)
+        file.seek((last - 1) * size)
+        file.write(b"\xa5" * size)
+
+    def mend():
+        with open(many.side_path, "r+b") as file:
+            file.seek((last - 1) * size)
+            file.write(kept)
+    return mend if last != root else None
+
+
+@pytest.mark.parametrize("name, table", [("delivery", "resthook_deliveries"), ("attempt", "resthook_attempts")])
+def test_a_damaged_page_ends_the_rows_and_is_a_line_of_status(many, name, table):
+    side = sqlite3.connect(many.side_path)
+    side.execute("UPDATE delivery SET error = printf('%.200c', 'e')")
+    side.execute("UPDATE attempt SET error = printf('%.200c', 'e')")
+    side.commit()
+    side.close()
+    whole = many.all(f"SELECT * FROM {table}")
+    assert "journal" not in many.status()
+    mend = damage(many, name)
+    rows = many.all(f"SELECT * FROM {table}")
+    assert 0 < len(rows) < len(whole) and rows == whole[:len(rows)], "what comes before it, and nothing after it"
+    assert re.fullmatch("the side file can't be read: .*malformed", many.status()["journal"])
+    assert len(many.all("SELECT * FROM resthook_status WHERE name = 'journal'")) == 1
+    assert many.one(f"SELECT count(*) FROM {table} AS a JOIN {table} AS b USING ({'id' if name == 'delivery' else 'delivery_id'})") >= 0
+    mend()
+    assert many.all(f"SELECT * FROM {table}") == whole
+    assert "journal" not in many.status()
+
+
+@pytest.mark.parametrize("name", ["delivery_open", "delivery_dead", "meta", "gap", "subscription", "event_name"])
+def test_whatever_page_is_damaged_is_no_error(many, name):
+    damage(many, name)
+    for table in ("resthook_deliveries", "resthook_attempts"):
+        many.all(f"SELECT * FROM {table}")
+        many.all(f"SELECT * FROM {table} WHERE {'delivery_' if 'attempts' in table else ''}id = ?", f"{many.subs[0]}-7")
+    many.states()
+    many.all("SELECT * FROM resthook_deliveries WHERE state = 'dead'")
+    many.all("SELECT * FROM resthook_deliveries WHERE state = 'pending'")
+    assert "can't be read" in many.status()["journal"]
+    assert many.status()["unread"] in (10, 110)
+
+
 def test_a_side_file_that_lacks_an_index(many):
     many.side().execute("DROP INDEX delivery_open")
     assert many.one("SELECT count(*) FROM resthook_deliveries") == 330
