@@ -52,14 +52,13 @@ static sqlite3_int64 read_deliver_at(struct call *call, const struct option *opt
     }
     if (number && option->number >= 0 && option->number <= (double)LATEST) {
         at = (sqlite3_int64)(option->number * 1000.0);
-    } else if (!number && option->text[0] >= '0' && option->text[0] <= '9' &&
-               strchr(option->text, '-') != NULL) {
+    } else if (!number) {
         at = call_int(call, -1, sql_time_of, "t", option->text);
     }
     if (at < 0) {
         call_fail(call,
-                  "option deliver_at is %z, expected a time such as '2026-01-31T12:00:00Z' or "
-                  "seconds since 1970",
+                  "option deliver_at is %z, expected a date and time such as "
+                  "'2026-01-31T12:00:00Z' or seconds since 1970",
                   shown_text(option->text));
     }
     return at;

@@ -101,6 +101,16 @@ INSERT OR REPLACE INTO main.resthook_extra(event, idempotency_key, created_at) V
 INSERT INTO main.resthook_outbox(event, payload, only)
   VALUES ('resthook.ping', '{"subscription":"' || ?1 || '"}', ?1);
 
+-- Was the event (?2) for the subscription (?1)? No row: it is gone from the outbox.
+-- name: request_meant
+SELECT o.id > s.from_id AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
+         ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+              OR (substr(s.event, -2) = '.*' AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
+                                                 = substr(s.event, 1, length(s.event) - 1)) END
+  FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+       CROSS JOIN main.resthook_subscription AS s
+ WHERE o.id = ?2 AND o.only IS NOT 'forgotten' AND s.id = ?1;
+
 -- name: request_add
 INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES (?1, ?2, ?3, ?4);
 
@@ -108,9 +118,11 @@ INSERT INTO main.resthook_request(kind, subscription, event, created_at) VALUES 
 -- name: event_remembered
 SELECT 1 FROM main.resthook_outbox WHERE id = ?1 AND only IS NOT 'forgotten';
 
--- ISO 8601 text as milliseconds since 1970-01-01; NULL: it is none.
+-- ISO 8601 text as milliseconds since 1970-01-01; NULL: it is none. julianday() takes a time without a date too, and
+-- 02-31 for the third of March.
 -- name: time_of
-SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER);
+SELECT CAST(round((julianday(?1) - 2440587.5) * 86400000) AS INTEGER)
+ WHERE ?1 GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' AND date(julianday(substr(?1, 1, 10))) = substr(?1, 1, 10);
 
 -- Backfill: where a live subscription begins; the versions of the same watch that may have captured what it was sent.
 -- name: backfill_subscription
