@@ -5,8 +5,10 @@
 */
 #include <string.h>
 
+#include "event.h"
 #include "expand.h"
 #include "hooks.h"
+#include "json.h"
 #include "sql.h"
 #include "version.h"
 
@@ -50,6 +52,38 @@ static void expand(struct call *call, sqlite3_stmt *row) {
     expander_free(expander);
 }
 
+/* An emitted event's: any program may have written it. */
+static void show_emitted(struct call *call, sqlite3_stmt *row, long long id) {
+    int type = sqlite3_column_type(row, 0); /* before column_text, which may change it */
+    const char *text = (const char *)sqlite3_column_text(row, 0);
+    size_t length = (size_t)sqlite3_column_bytes(row, 0), where = 0;
+    const char *event = (const char *)sqlite3_column_text(row, 2);
+    struct buffer json = {0};
+    const char *wrong;
+
+    if ((text == NULL && type == SQLITE_TEXT) ||
+        (event == NULL && sqlite3_column_type(row, 2) == SQLITE_TEXT)) {
+        call_check(call, SQLITE_NOMEM);
+    } else if (event == NULL || event_check(event, (size_t)sqlite3_column_bytes(row, 2)) != NULL) {
+        call_fail(call, "event %lld is not sent: it has no name, or a bad one", id);
+    } else if (text == NULL || type == SQLITE_BLOB) {
+        call_fail(call, "event %lld is not sent: its payload is not JSON, but %s", id,
+                  type == SQLITE_BLOB ? "a BLOB" : "NULL");
+    } else if ((wrong = json_check(text, length, &where)) != NULL) {
+        call_fail(call, "event %lld is not sent: its payload is not JSON, %s at byte %lld", id,
+                  wrong, (long long)where);
+    } else {
+        render_json(&json, text, length);
+        if (json.failed) {
+            call_check(call, SQLITE_NOMEM);
+        } else {
+            sqlite3_result_text64(call->context, json.data, json.length, SQLITE_TRANSIENT,
+                                  SQLITE_UTF8);
+        }
+        buffer_free(&json);
+    }
+}
+
 static void payload(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
     sqlite3_stmt *row;
@@ -57,13 +91,13 @@ static void payload(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     call_open(&call, context, "resthook_payload");
     if (sqlite3_value_type(argv[0]) != SQLITE_INTEGER) {
-        call_fail(&call, "%z is not the id of an event", shown(argv[0]));
+        call_fail(&call, "id is %z, expected an event's, a whole number", shown(argv[0]));
     }
     row = call_prepare(&call, sql_watch_event, "v", argv[0]);
     if (row != NULL && !call_step(&call, row)) {
         call_fail(&call, "no event has the id %lld", (long long)sqlite3_value_int64(argv[0]));
     } else if (row != NULL && sqlite3_column_type(row, 1) == SQLITE_NULL) {
-        sqlite3_result_value(context, sqlite3_column_value(row, 0));
+        show_emitted(&call, row, (long long)sqlite3_value_int64(argv[0]));
     } else if (row != NULL) {
         expand(&call, row);
     }

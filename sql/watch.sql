@@ -69,7 +69,7 @@ UPDATE main.resthook_watch
  WHERE id = ?1
 
 -- name: watch_event
-SELECT payload, watch, * FROM main.resthook_outbox WHERE id = ?1 AND only IS NOT 'forgotten'
+SELECT payload, watch, event, * FROM main.resthook_outbox WHERE id = ?1 AND only IS NOT 'forgotten'
 
 -- The parts of a version, out of its JSON.
 -- name: watch_values
