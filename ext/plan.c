@@ -130,6 +130,7 @@ static void add_of(struct plan *plan) {
 /* The values to capture, and what is said about them. */
 static int choose(struct plan *plan, char **error) {
     bool deleting = plan->request.operation == OPERATION_DELETE;
+    int columns;
 
     plan->values =
         sqlite3_malloc64((2 * (sqlite3_uint64)plan->table.count + 1) * sizeof *plan->values);
@@ -144,9 +145,10 @@ static int choose(struct plan *plan, char **error) {
     buffer_text(&plan->primary_key, plan->primary_key.length > 0 ? "]" : "[]");
     add_virtuals(plan);
     add_of(plan);
-    if (plan->width > PLAN_VALUES_MAX) {
+    columns = plan->width - (plan->table.rowid != NULL); /* it comes on top */
+    if (columns > PLAN_VALUES_MAX) {
         return refuse(error, sqlite3_mprintf("%s: %d values to capture, at most %d can be",
-                                             plan->table.name, plan->width, PLAN_VALUES_MAX));
+                                             plan->table.name, columns, PLAN_VALUES_MAX));
     }
     return plan->captured.failed || plan->primary_key.failed || plan->virtuals.failed ||
                    plan->of_json.failed

@@ -109,8 +109,21 @@ sqlite3_int64 version_install(struct call *call, const struct plan *plan, const 
     return id;
 }
 
+/* A first attempt failed for want of the old row, it may be; the second, with it, for its width.
+** Both are said. Takes both texts. */
+static char *join(char *first, char *second) {
+    char *both = first != NULL && second != NULL
+                     ? sqlite3_mprintf("%s; with the old row: %s", first, second)
+                     : NULL;
+
+    sqlite3_free(first);
+    sqlite3_free(second);
+    return both;
+}
+
 int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struct plan *plan,
                  char **error) {
+    char *first = NULL;
     int rc = SQLITE_ERROR;
 
     for (int attempt = 0; attempt < 2 && rc == SQLITE_ERROR; attempt++) {
@@ -121,11 +134,16 @@ int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struc
                 break;
             }
             request->old = true;
-            sqlite3_free(*error);
+            first = *error;
+            *error = NULL;
         }
         rc = plan_make(db, request, plan, error);
+        if (rc == SQLITE_ERROR && attempt > 0) {
+            *error = join(first, *error);
+            return *error != NULL ? rc : SQLITE_NOMEM;
+        }
         if (rc != SQLITE_OK) {
-            return rc;
+            break;
         }
         row = plan_row(plan);
         rc = expander_check(db, copy, &row, error);
@@ -133,5 +151,6 @@ int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struc
             plan_free(plan);
         }
     }
+    sqlite3_free(first);
     return rc;
 }
