@@ -33,14 +33,33 @@ static void render_bytes(struct cell cell, struct buffer *out) {
     }
 }
 
+/* Is it one of the words that other databases and JSON have for a truth? In any case. */
+static bool is_word(struct cell cell, const char *word) {
+    const char *text = (const char *)sqlite3_column_text(cell.statement, cell.column);
+
+    return text != NULL &&
+           (size_t)sqlite3_column_bytes(cell.statement, cell.column) == strlen(word) &&
+           sqlite3_strnicmp(text, word, (int)strlen(word)) == 0;
+}
+
+/* A text that is `true` or `false` is what it says; all else is true where SQLite takes it so. */
+static bool is_true(struct cell cell, int kind) {
+    double number;
+
+    if (kind == SQLITE_TEXT && is_word(cell, "true")) {
+        return true;
+    }
+    number = sqlite3_column_double(cell.statement, cell.column); /* of 'false' it is 0 */
+    return number < 0 || number > 0;
+}
+
 bool cell_render(struct cell cell, enum template_type type, struct buffer *out) {
     int kind =
         cell.statement != NULL ? sqlite3_column_type(cell.statement, cell.column) : SQLITE_NULL;
     bool quoted = type == TEMPLATE_TEXT && (kind == SQLITE_INTEGER || kind == SQLITE_FLOAT);
 
     if (type == TEMPLATE_BOOL && kind != SQLITE_NULL) {
-        double number = sqlite3_column_double(cell.statement, cell.column);
-        render_boolean(out, number < 0 || number > 0);
+        render_boolean(out, is_true(cell, kind));
         return true;
     }
     buffer_text(out, quoted ? "\"" : "");
