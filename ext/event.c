@@ -65,6 +65,26 @@ bool event_matches(const char *pattern, const char *name) {
     return strcmp(pattern, name) == 0;
 }
 
+static const char *const own[] = {
+    "resthook.ping",
+    "resthook.subscription.failing",
+    "resthook.subscription.recovered",
+    "resthook.subscription.gone",
+    "resthook.delivery.dead",
+};
+const char event_own[] = "resthook.ping, resthook.subscription.failing, "
+                         "resthook.subscription.recovered, resthook.subscription.gone, "
+                         "resthook.delivery.dead";
+
+bool event_pattern_is_known(const char *pattern) {
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (event_matches(pattern, own[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool event_is_reserved(const char *name) {
     size_t length = strlen(RESERVED);
 

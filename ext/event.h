@@ -23,6 +23,11 @@ const char *event_check_pattern(const char *pattern, size_t length);
 /* Does the pattern name the event? "a.*" names "a.b" and "a.b.c", not "a". Both are valid. */
 bool event_matches(const char *pattern, const char *name);
 
+/* Is there an event of resthook's own that the pattern names? */
+bool event_pattern_is_known(const char *pattern);
+
+extern const char event_own[]; /* all of them, for people */
+
 /* Names that only resthook itself may emit: "resthook" and all below it. */
 bool event_is_reserved(const char *name);
 

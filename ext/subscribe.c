@@ -80,6 +80,19 @@ static void check_one_of(struct call *call, const char *key, const char *value,
     call_fail(call, "option %s is %z, expected one of %s", key, shown_text(value), list);
 }
 
+static void check_headers_once(struct call *call, const char *object) {
+    char *name = call_text(call,
+                           "SELECT key FROM json_each(?1) GROUP BY key COLLATE NOCASE"
+                           " HAVING count(*) > 1 LIMIT 1",
+                           "t", object);
+
+    if (name != NULL) {
+        call_fail(call, "header %z is given twice; upper and lower case are the same",
+                  shown_text(name));
+    }
+    sqlite3_free(name);
+}
+
 static void check_headers(struct call *call, const char *object) {
     sqlite3_stmt *rows =
         call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
@@ -136,6 +149,7 @@ static void check_options(struct call *call, const struct option *options) {
     }
     if ((o = &options[OPT_HEADERS])->text != NULL) {
         check_headers(call, o->text);
+        check_headers_once(call, o->text);
     }
     o = &options[OPT_MAX_IN_FLIGHT];
     if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {
@@ -206,6 +220,9 @@ static void check_event_and_target(struct call *call, sqlite3_value **argv, cons
     if ((wrong = event_check_pattern(event, strlen(event))) != NULL) {
         call_fail(call, "event %z %s, expected a name such as enrollment.create, enrollment.* or *",
                   shown(argv[0]), wrong);
+    } else if (event_is_reserved(event) && !event_pattern_is_known(event)) {
+        call_fail(call, "event %z is reserved and there is no such event; known are %s",
+                  shown(argv[0]), event_own);
     } else if ((wrong = url_check(target, strlen(target), NULL)) != NULL) {
         call_fail(call, "target %z %s, expected a URL such as https://example.com/hook",
                   shown(argv[1]), wrong);
