@@ -98,12 +98,18 @@ static int copy_tables(sqlite3 *db, sqlite3 *copy) {
     return rc;
 }
 
-int blueprint_open(sqlite3 *db, sqlite3 **copy) {
+int blueprint_open(sqlite3 *db, sqlite3 **copy, char **error) {
     sqlite3 *made = NULL;
     struct fence fence;
-    int rc = sqlite3_open_v2(":memory:", &made, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
+    int rc;
 
     *copy = NULL;
+    *error = NULL;
+    if (!fence_possible()) {
+        *error = sqlite3_mprintf("%s", FENCE_IMPOSSIBLE);
+        return *error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
+    }
+    rc = sqlite3_open_v2(":memory:", &made, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
     if (rc == SQLITE_OK) {
         (void)sqlite3_db_config(made, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
         fence_up(&fence, made);

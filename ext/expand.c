@@ -58,7 +58,7 @@ static int make_statement(struct expander *expander, sqlite3 *copy, char **error
         return SQLITE_OK;
     }
     if (copy == NULL) {
-        rc = blueprint_open(expander->db, &own);
+        rc = blueprint_open(expander->db, &own, error);
     }
     if (rc == SQLITE_OK) {
         rc = compile_definition(expander->db, copy != NULL ? copy : own, &expander->definition,
@@ -72,7 +72,7 @@ static int make_statement(struct expander *expander, sqlite3 *copy, char **error
 static int finish(struct expander *expander, int rc, sqlite3 *copy, struct expander **out,
                   char **error) {
     if (rc == SQLITE_OK) {
-        rc = image_open(&expander->image, &expander->definition, error);
+        rc = image_open(&expander->image, expander->db, &expander->definition, error);
     }
     if (rc == SQLITE_OK) {
         rc = make_statement(expander, copy, error);

@@ -61,6 +61,14 @@ int fence_reader(void *context, int action, const char *first, const char *secon
     }
 }
 
+bool fence_possible(void) {
+#ifndef SQLITE_CORE
+    return sqlite3_set_authorizer != NULL;
+#else
+    return true;
+#endif
+}
+
 static int tick(void *context) {
     struct fence *fence = context;
 

@@ -23,6 +23,12 @@ int fence_reader(void *context, int action, const char *first, const char *secon
 /* May this function be called? Not those that read or write files, load code, or are ours. */
 bool fence_function(const char *name);
 
+/* May rules be put up at all? A host's SQLite built with SQLITE_OMIT_AUTHORIZATION has none: then
+** nothing that a file brings along is run. */
+bool fence_possible(void);
+#define FENCE_IMPOSSIBLE                                                                           \
+    "this SQLite was built without sqlite3_set_authorizer(), which expressions are checked by"
+
 /* The step limit. A fence that is up holds the connection's progress handler; it is put down by the
 ** same caller. In a host whose SQLite has no progress handler there is no limit of steps; the
 ** dispatcher's has one. */
@@ -31,6 +37,7 @@ struct fence {
     int left;   /* in thousands of steps */
     int length; /* the connection's own limit */
 };
+
 void fence_up(struct fence *fence, sqlite3 *db);
 /* Returns whether the limit was met, which then is why a statement was interrupted. */
 bool fence_down(struct fence *fence);

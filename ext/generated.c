@@ -157,19 +157,55 @@ static int prepare_row(struct generated *generated, char *const *virtuals, int c
     return rc;
 }
 
-int generated_open(const char *table, const char *table_sql, char *const *virtuals, int count,
-                   struct generated **out, char **error) {
+/* An expression may see how text is kept: hex(a), CAST(a AS BLOB). It can be said as long as there
+** is no table. */
+static int take_encoding(sqlite3 *db, sqlite3 *like, char **error) {
+    static const char *const known[][2] = {{"UTF-16le", "PRAGMA encoding = 'UTF-16le'"},
+                                           {"UTF-16be", "PRAGMA encoding = 'UTF-16be'"}};
+    sqlite3_stmt *statement = NULL;
+    const char *encoding = NULL;
+    const char *set = "";
+    int rc = sqlite3_prepare_v2(like, "PRAGMA main.encoding", -1, &statement, NULL);
+    int ended;
+
+    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        encoding = (const char *)sqlite3_column_text(statement, 0);
+    }
+    for (size_t i = 0; encoding != NULL && i < sizeof known / sizeof *known; i++) {
+        if (strcmp(encoding, known[i][0]) == 0) {
+            set = known[i][1];
+        }
+    }
+    ended = sqlite3_finalize(statement);
+    rc = rc == SQLITE_OK ? ended : rc;
+    if (rc != SQLITE_OK) {
+        *error = sqlite3_mprintf("%s", sqlite3_errmsg(like));
+    }
+    return rc == SQLITE_OK ? sqlite3_exec(db, set, NULL, NULL, NULL) : rc;
+}
+
+int generated_open(sqlite3 *like, const char *table, const char *table_sql, char *const *virtuals,
+                   int count, struct generated **out, char **error) {
     struct generated *generated = sqlite3_malloc64(sizeof *generated);
     struct fence fence;
     int rc;
 
     *out = NULL;
+    *error = NULL;
     if (generated == NULL) {
         return SQLITE_NOMEM;
+    }
+    if (!fence_possible()) {
+        *error = sqlite3_mprintf("%s", FENCE_IMPOSSIBLE);
+        sqlite3_free(generated);
+        return *error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
     }
     memset(generated, 0, sizeof *generated);
     rc = sqlite3_open_v2(":memory:", &generated->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY,
                          NULL);
+    if (rc == SQLITE_OK) {
+        rc = take_encoding(generated->db, like, error);
+    }
     if (rc == SQLITE_OK) {
         /* The authorizer says which functions; 3.38 to 3.40 think json_extract() unsafe in an
         ** untrusted schema. */
@@ -195,7 +231,9 @@ int generated_open(const char *table, const char *table_sql, char *const *virtua
         rc = prepare_row(generated, virtuals, count);
     }
     if (rc != SQLITE_OK) {
-        *error = sqlite3_mprintf("%s", sqlite3_errmsg(generated->db));
+        if (*error == NULL) {
+            *error = sqlite3_mprintf("%s", sqlite3_errmsg(generated->db));
+        }
         generated_free(generated);
         return rc;
     }

@@ -16,8 +16,8 @@ struct generated;
 ** Returns SQLITE_OK, or the code and *error (sqlite3_free it) when the text needs something that
 ** only the application has.
 */
-int generated_open(const char *table, const char *table_sql, char *const *virtuals, int count,
-                   struct generated **out, char **error);
+int generated_open(sqlite3 *like, const char *table, const char *table_sql, char *const *virtuals,
+                   int count, struct generated **out, char **error);
 void generated_free(struct generated *generated);
 
 /* The table's columns in order, all of them; NULL behind the last. */

@@ -64,7 +64,7 @@ static int list_members(struct image *image) {
     return SQLITE_OK;
 }
 
-int image_open(struct image *image, const struct definition *d, char **error) {
+int image_open(struct image *image, sqlite3 *db, const struct definition *d, char **error) {
     char *message = NULL;
     int rc = SQLITE_OK;
 
@@ -72,7 +72,7 @@ int image_open(struct image *image, const struct definition *d, char **error) {
     image->definition = d;
     for (int side = 0; side < 2 && d->virtual_count > 0 && rc == SQLITE_OK; side++) {
         if (side == 0 ? d->has_new : d->has_old) {
-            rc = generated_open(d->table, d->table_sql, d->virtuals, d->virtual_count,
+            rc = generated_open(db, d->table, d->table_sql, d->virtuals, d->virtual_count,
                                 &image->generated[side], &message);
         }
     }
@@ -180,9 +180,20 @@ static void render_row(struct image *image, bool old, struct buffer *out) {
     buffer_text(out, "}");
 }
 
-/* What stands for a row too large to capture. */
+static bool is_key(const struct definition *d, const char *name) {
+    for (int i = 0; i < d->key_count; i++) {
+        if (strcmp(d->keys[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What stands for a row too large to capture. A column of the key may be called as the mark is:
+** then the mark has as many '_' before its name as it takes to be another one. */
 static void render_mark(const struct image *image, struct buffer *out) {
     const struct definition *d = image->definition;
+    struct buffer mark = {0};
 
     buffer_text(out, "{");
     for (int i = 0; i < d->key_count; i++) {
@@ -191,7 +202,18 @@ static void render_mark(const struct image *image, struct buffer *out) {
         (void)cell_render(image_value(image, d->keys[i].value), TEMPLATE_PLAIN, out);
         buffer_text(out, ",");
     }
-    buffer_text(out, "\"truncated\":true}");
+    buffer_text(&mark, "truncated");
+    for (int i = 0; !mark.failed && i < d->key_count && is_key(d, mark.data); i++) {
+        buffer_clear(&mark);
+        for (int j = 0; j <= i; j++) {
+            buffer_text(&mark, "_");
+        }
+        buffer_text(&mark, "truncated");
+    }
+    render_text(out, mark.failed ? "" : mark.data, mark.length);
+    out->failed = out->failed || mark.failed;
+    buffer_text(out, ":true}");
+    buffer_free(&mark);
 }
 
 void image_render(struct image *image, struct buffer *out) {

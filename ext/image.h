@@ -28,7 +28,7 @@ struct image {
 
 /* Makes an image of rows of that definition, which must outlive it. Returns SQLITE_OK, or the code
 ** and *error. */
-int image_open(struct image *image, const struct definition *definition, char **error);
+int image_open(struct image *image, sqlite3 *db, const struct definition *definition, char **error);
 void image_close(struct image *image);
 
 /* Shows another row; first is the column of v0. NULL: none. */

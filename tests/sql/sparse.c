@@ -1,8 +1,11 @@
 /*
-** sparse.c: a host whose SQLite was built with SQLITE_OMIT_PROGRESS_CALLBACK, as better-sqlite3's
-** is: what it hands to an extension has nothing in that place.
+** sparse.c: a host whose SQLite was built without something (SQLITE_OMIT_PROGRESS_CALLBACK, as
+** better-sqlite3's is, SQLITE_OMIT_AUTHORIZATION): what it hands to an extension has nothing in that
+** place.
 **
-**     sparse EXTENSION SQL      runs the SQL on a database in memory, and prints each value
+**     sparse EXTENSION progress_handler|set_authorizer SQL
+**
+** runs the SQL on a database in memory, and prints each value.
 ** SPDX-License-Identifier: MIT
 */
 #include <dlfcn.h>
@@ -17,12 +20,17 @@
 typedef int entry_point(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
 static sqlite3_api_routines sparse;
+static const char *without;
 
 static int take(sqlite3 *db, char **error, const sqlite3_api_routines *api) {
     (void)db;
     (void)error;
     sparse = *api;
-    sparse.progress_handler = NULL;
+    if (strcmp(without, "progress_handler") == 0) {
+        sparse.progress_handler = NULL;
+    } else {
+        sparse.set_authorizer = NULL;
+    }
     return SQLITE_OK;
 }
 
@@ -36,16 +44,17 @@ static int print(void *context, int count, char **values, char **names) {
 }
 
 int main(int argc, char **argv) {
-    void *extension = argc == 3 ? dlopen(argv[1], RTLD_NOW) : NULL;
+    void *extension = argc == 4 ? dlopen(argv[1], RTLD_NOW) : NULL;
     void *symbol = extension != NULL ? dlsym(extension, "sqlite3_resthook_init") : NULL;
     entry_point *enter = NULL;
     sqlite3 *db = NULL;
     char *error = NULL;
     int rc = sqlite3_auto_extension((void (*)(void))take);
 
+    without = argc == 4 ? argv[2] : "";
     memcpy(&enter, &symbol, sizeof enter);
     if (rc != SQLITE_OK || enter == NULL) {
-        fputs("usage: sparse EXTENSION SQL\n", stderr);
+        fputs("usage: sparse EXTENSION WITHOUT SQL\n", stderr);
         return 2;
     }
     rc = sqlite3_open(":memory:", &db);
@@ -53,7 +62,7 @@ int main(int argc, char **argv) {
         rc = enter(db, &error, &sparse);
     }
     if (rc == SQLITE_OK) {
-        rc = sqlite3_exec(db, argv[2], print, NULL, &error);
+        rc = sqlite3_exec(db, argv[3], print, NULL, &error);
     }
     if (rc != SQLITE_OK) {
         fprintf(stderr, "%s\n", error != NULL ? error : sqlite3_errstr(rc));
