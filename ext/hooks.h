@@ -93,8 +93,7 @@ char *shown_text(const char *text);
 /* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
 sqlite3_int64 newest_event(struct call *call);
 
-/* Value of a setting as resthook_get returns it; the caller owns it (sqlite3_free). */
-char *setting_text(struct call *call, const char *name);
+/* Value of a setting, as resthook_get returns it. */
 sqlite3_int64 setting_int(struct call *call, const char *name);
 
 /* From where a function may be called; without effect before SQLite 3.31. */

@@ -12,7 +12,8 @@
 #include "render.h"
 
 #define SHOWN_MAX 80    /* bytes of a value in a message */
-#define MESSAGE_MAX 800 /* of all of it */
+#define MESSAGE_MAX 800 /* of all of it: */
+#define MESSAGE_END 300 /* as much as this of its end, where the reason often stands */
 
 /* Appends at most `most` bytes of a text, cut between characters, with invalid UTF-8 replaced and
 ** control characters too. Returns true when it was all of it. */
@@ -37,9 +38,20 @@ static bool append_clean(struct buffer *out, const char *text, int length, int m
 static void keep(struct call *call, int rc, const char *text) {
     struct buffer clean = {0};
 
+    int length = (int)strlen(text);
+
     call->rc = rc;
-    if (!append_clean(&clean, text, (int)strlen(text), MESSAGE_MAX)) {
+    if (length <= MESSAGE_MAX) {
+        (void)append_clean(&clean, text, length, length);
+    } else {
+        const char *end = text + length - MESSAGE_END;
+
+        while (((unsigned char)*end & 0xc0) == 0x80) {
+            end++; /* not in the middle of a character */
+        }
+        (void)append_clean(&clean, text, length, MESSAGE_MAX - MESSAGE_END);
         buffer_text(&clean, "…");
+        (void)append_clean(&clean, end, (int)strlen(end), MESSAGE_END);
     }
     if (!clean.failed) {
         call->error = sqlite3_mprintf("%s: %s", call->function, clean.data);
@@ -73,7 +85,14 @@ void call_check(struct call *call, int rc) {
 }
 
 static bool holds(const char *text, int length, const char *part) {
-    return memmem(text, (size_t)length, part, strlen(part)) != NULL;
+    int size = (int)strlen(part);
+
+    for (int i = 0; i + size <= length; i++) {
+        if (memcmp(text + i, part, (size_t)size) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Has it what a secret has, or a URL with a user's name and password? */

@@ -90,10 +90,6 @@ static const struct setting *find(struct call *call, const char *name) {
     return NULL;
 }
 
-char *setting_text(struct call *call, const char *name) {
-    return call_text(call, sql_setting_value, "t", name);
-}
-
 sqlite3_int64 setting_int(struct call *call, const char *name) {
     return call_int(call, 0, sql_setting_value, "t", name);
 }

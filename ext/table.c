@@ -13,7 +13,7 @@
 #include "sql.h"
 
 static int refuse(char **error, const char *name, const char *why) {
-    *error = sqlite3_mprintf("%s: %s", name, why);
+    *error = sqlite3_mprintf("table '%s': %s", name, why);
     return *error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
 }
 

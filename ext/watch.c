@@ -50,7 +50,7 @@ static void read_of(struct call *call, const char *names, struct buffer *of) {
         const char *wrong = clause_next_name(&names, &name);
 
         if (wrong != NULL) {
-            call_fail(call, "operation: %s: %s", at, wrong);
+            call_fail(call, "operation: %z: %s", shown_text(at), wrong);
         } else {
             buffer_text(of, of->length > 0 ? "," : "[");
             render_text(of, name.data, name.length);
@@ -72,7 +72,7 @@ static void read_operation(struct call *call, sqlite3_value **argv, enum operati
     const char *wrong = text != NULL ? clause_operation(text, operation, &names) : NULL;
 
     if (wrong != NULL) {
-        call_fail(call, "operation %s: %s", text, wrong);
+        call_fail(call, "operation %z: %s", shown(argv[1]), wrong);
     } else if (text != NULL) {
         read_of(call, names, of);
     }
@@ -83,9 +83,10 @@ static const char *read_event(struct call *call, sqlite3_value **argv) {
     const char *wrong = event != NULL ? event_check(event, strlen(event)) : NULL;
 
     if (wrong != NULL) {
-        call_fail(call, "event %s: %s", event, wrong);
+        call_fail(call, "event %z %s, expected a name such as order.paid", shown(argv[2]), wrong);
     } else if (event != NULL && event_is_reserved(event)) {
-        call_fail(call, "event %s: the name is reserved for resthook itself", event);
+        call_fail(call, "event %z is reserved: names that begin with resthook are resthook's own",
+                  shown(argv[2]));
     }
     return event;
 }
@@ -97,7 +98,7 @@ static const char *check_options(struct call *call, enum operation operation,
         options[OPTION_RECORD].text != NULL ? options[OPTION_RECORD].text : "subscribed";
 
     if (strcmp(record, "subscribed") != 0 && strcmp(record, "always") != 0) {
-        call_fail(call, "record: %s: always or subscribed is expected", record);
+        call_fail(call, "option record is %z, expected subscribed or always", shown_text(record));
     }
     if (options[OPTION_FIELDS].text != NULL && strcmp(options[OPTION_FIELDS].text, "{}") == 0) {
         call_fail(call, "fields: {}: at least one field is expected");
@@ -154,7 +155,9 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     request.old = options[OPTION_OLD].integer != 0 && request.operation == OPERATION_UPDATE;
     request.capture_max = setting_int(&call, "capture_max");
     if (call.rc == SQLITE_OK) {
-        call.rc = blueprint_open(call.db, &copy);
+        char *error = NULL;
+        int rc = blueprint_open(call.db, &copy, &error);
+        version_fail(&call, rc, error);
     }
     if (call.rc == SQLITE_OK) {
         char *error = NULL;
@@ -299,7 +302,7 @@ static bool repair_one(struct call *call, sqlite3 **copy, const struct version *
     if (!is_stale(call, now, capture_max) || !request_of(now, capture_max, &request)) {
         return false;
     }
-    rc = *copy == NULL ? blueprint_open(call->db, copy) : SQLITE_OK;
+    rc = *copy == NULL ? blueprint_open(call->db, copy, &error) : SQLITE_OK;
     if (rc == SQLITE_OK) {
         rc = version_plan(call->db, *copy, &request, &plan, &error);
     }

@@ -212,6 +212,39 @@ def test_ping_is_for_that_subscription_alone(db):
         ("resthook.ping", json.dumps({"subscription": sub}, separators=(",", ":")), sub)]
 
 
+def test_only_what_was_for_a_subscription_is_replayed(db):
+    """app.db alone says so: no side file is there."""
+    db.execute("SELECT resthook_watch('item', 'insert', 'item.create', '{\"record\":\"always\"}')")
+    one(db, "SELECT resthook_emit('item.early', '{}')")
+    subs = {event: subscribe(db, event) for event in ("*", "item.*", "item.create", "other", "resthook.*")}
+    db.execute("INSERT INTO item(name) VALUES ('tea')")
+    one(db, "SELECT resthook_emit('itemized', '{}')")
+    one(db, "SELECT resthook_ping(?)", subs["other"])
+    meant = {"*": {2, 3}, "item.*": {2}, "item.create": {2}, "other": {4}, "resthook.*": set()}
+    for event, sub in subs.items():
+        for number in (1, 2, 3, 4):
+            if number in meant[event]:
+                assert one(db, "SELECT resthook_replay(?)", f"{sub}-{number}") == f"{sub}-{number}"
+            else:
+                with pytest.raises(sqlite3.Error, match=f"'{sub}-{number}': its event was not for this subscription"):
+                    one(db, "SELECT resthook_replay(?)", f"{sub}-{number}")
+    assert one(db, "SELECT count(*) FROM resthook_request") == 5
+
+
+def test_events_of_our_own_can_be_subscribed_to(db):
+    for event in ("resthook.*", "resthook.ping", "resthook.subscription.*", "resthook.subscription.failing",
+                  "resthook.subscription.recovered", "resthook.subscription.gone", "resthook.delivery.dead", "resthooks"):
+        assert subscribe(db, event).startswith("sub_")
+
+
+def test_deliver_at_as_text(db):
+    for text, expected in (("2026-01-31T12:00:00Z", 1769860800000), ("2026-01-31T13:00:00.250+01:00", 1769860800250),
+                           ("2026-01-31 12:00", 1769860800000), ("2026-01-31", 1769817600000),
+                           ("2028-02-29T23:30:00-01:00", 1835483400000)):
+        number = one(db, "SELECT resthook_emit('a.b', '{}', ?)", json.dumps({"deliver_at": text}))
+        assert one(db, "SELECT deliver_at FROM resthook_outbox WHERE id = ?", number) == expected, text
+
+
 def test_replay_files_a_request(db):
     sub = subscribe(db, event="*")
     event = one(db, "SELECT resthook_emit('a.b', '{}')")
@@ -454,6 +487,9 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://[::1')", "target 'https://\\[::1' "),
     ("resthook_subscribe('a.b', 'https://a.b/#x')", "target 'https://a.b/#x' "),
     ("resthook_subscribe('a.b', ?)", "too long", "https://a.b/" + BIG),
+    ("resthook_subscribe('resthook', 'https://a.b/')", "event 'resthook' is reserved and there is no such event"),
+    ("resthook_subscribe('resthook.delivery.died', 'https://a.b/')", "no such event; known are resthook.ping, .*delivery.dead"),
+    ("resthook_subscribe('resthook.deliveries.*', 'https://a.b/')", "no such event; known are resthook.ping"),
     # options
     ("resthook_subscribe('a.b', 'https://a.b/', 1)", "options are 1, expected a JSON object"),
     ("resthook_subscribe('a.b', 'https://a.b/', '')", "options are not JSON"),
@@ -477,6 +513,9 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"Host\":\"1\"}}')", "header 'Host'"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"webhook-id\":\"1\"}}')", "header 'webhook-id'"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"x\":\"a\\nb\"}}')", "header 'x'"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"X-a\":\"1\",\"b\":\"1\",\"x-A\":\"1\"}}')",
+     "header '[Xx]-[Aa]' is given twice"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"x\":\"1\",\"x\":\"2\"}}')", "header 'x' is given twice"),
     ("resthook_subscribe('a.b', 'https://a.b/', ?)", "more than 50 headers",
      json.dumps({"headers": {f"x{i}": "1" for i in range(51)}})),
     ("resthook_subscribe('a.b', 'https://a.b/', ?)", "description is 1001 bytes", '{"description":"' + "d" * 1001 + '"}'),
@@ -509,6 +548,9 @@ BAD = [
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":\"tomorrow\"}')", "deliver_at is 'tomorrow'"),
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":-1}')", "deliver_at is '-1'"),
     ("resthook_emit('a.b', '{}', '{\"deliver_at\":true}')", "deliver_at is"),
+    *[("resthook_emit('a.b', '{}', ?)", f"deliver_at is '{at}', expected a date and time such as '2026-", json.dumps({"deliver_at": at}))
+      for at in ("12:00", "2026-02-31", "2027-02-29T00:00:00Z", "2026-13-01", "2026-1-1", "now", "2460000.5",
+                 "2026-01-31T25:00:00Z", "2026-01-31T12:00:00Zulu", "1969-12-31", "-2026-01-01", "20260131")],
     ("resthook_emit('a.b', '{}', '{\"key\":\"a\\u0000b\"}')", "options contain a NUL character"),
     ("resthook_emit('a.b', '{}', x'7b7d')", "options are a BLOB of 2 bytes, expected a JSON object"),
     ("resthook_emit('x@y z', '{}')", "event 'x@y z' "),
@@ -520,9 +562,11 @@ BAD = [
     ("resthook_replay('sub_x-99999999999999999999')", "expected an id"),
     ("resthook_replay('sub_x-1')", "there is no such subscription"),
     ("resthook_replay((SELECT id || '-1' FROM resthook_subscriptions WHERE event = 'ended'))", "has ended"),
+    ("resthook_replay((SELECT id || '-1' FROM resthook_subscriptions WHERE event = 'live'))", "was not for this subscription"),
+    ("resthook_replay((SELECT id || '-1x' FROM resthook_subscriptions WHERE event = 'live'))", "expected an id of"),
     ("resthook_replay((SELECT id || '-9' FROM resthook_subscriptions WHERE event = 'live'))", "no longer in the outbox"),
     ("resthook_payload(99)", "no event has the id 99"),
-    ("resthook_payload('1')", "'1' is not the id of an event"),
+    ("resthook_payload('1')", "id is '1', expected an event's, a whole number"),
     # settings
     ("resthook_set('nothing', 1)", "there is no setting 'nothing'; known are capture_max"),
     ("resthook_set(NULL, 1)", "name is NULL"),
@@ -678,7 +722,7 @@ def test_it_builds_into_an_application(tmp_path):
         }
     """)
     program = tmp_path / "program"
-    subprocess.run(["cc", "-DSQLITE_CORE", "-D_GNU_SOURCE", f"-I{ROOT / 'ext'}", f"-I{BUILD / 'gen'}", "-o", program,
+    subprocess.run(["cc", "-DSQLITE_CORE", f"-I{ROOT / 'ext'}", f"-I{BUILD / 'gen'}", "-o", program,
                     tmp_path / "main.c", *ROOT.glob("ext/*.c"), BUILD / "gen/sql.c", "-lsqlite3"], check=True)
     said = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", said)
@@ -688,7 +732,7 @@ def test_in_an_sqlite_without_progress_callbacks(tmp_path):
     """better-sqlite3 has one: there is no limit of steps then, and all else works."""
     program = tmp_path / "sparse"
     subprocess.run(["cc", "-Wall", "-Werror", "-o", program, ROOT / "tests/sql/sparse.c", "-lsqlite3"], check=True)
-    done = subprocess.run([program, BUILD / "resthook.so", """
+    done = subprocess.run([program, BUILD / "resthook.so", "progress_handler", """
         CREATE TABLE item(id INTEGER PRIMARY KEY, price, twice AS (price * 2));
         SELECT resthook_init();
         SELECT resthook_watch('item', 'insert', 'i', '{"record":"always","fields":{"t":"NEW.twice"}}');
@@ -696,3 +740,31 @@ def test_in_an_sqlite_without_progress_callbacks(tmp_path):
         SELECT resthook_payload(id) FROM resthook_events;
     """], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, ["2", "resthook_watch_1", '{"t":5.0}'], "")
+
+
+def test_in_an_sqlite_without_an_authorizer(tmp_path):
+    """What needs one is refused with a reason; all else works."""
+    program = tmp_path / "sparse"
+    subprocess.run(["cc", "-Wall", "-Werror", "-o", program, ROOT / "tests/sql/sparse.c", "-lsqlite3"], check=True)
+
+    def run(sql):
+        done = subprocess.run([program, BUILD / "resthook.so", "set_authorizer", """
+            CREATE TABLE item(id INTEGER PRIMARY KEY);
+            SELECT resthook_init();
+            SELECT length(resthook_subscribe('item.*', 'https://example.org/'));
+            SELECT resthook_emit('item.x', '{}');
+            SELECT resthook_repair();
+        """ + sql], capture_output=True, text=True)
+        return done.returncode, done.stdout.split(), done.stderr
+
+    assert run("") == (0, ["2", "28", "1", "0"], "")
+    assert run("SELECT resthook_watch('item', 'insert', 'item.create')") == (1, ["2", "28", "1", "0"], (
+        "resthook_watch: this SQLite was built without sqlite3_set_authorizer(), which expressions are checked by\n"))
+    # What another program made is not computed, and said so.
+    assert run("""
+        INSERT INTO resthook_watch(id, table_name, operation, event, options, captured, primary_key, record, created_at)
+          VALUES (7, 'item', 'insert', 'item.create', '{"when":"1"}', '[{"row":"new","column":"id"}]', '[]', 'always', 1);
+        ALTER TABLE resthook_outbox ADD COLUMN v0;
+        INSERT INTO resthook_outbox(watch, v0) VALUES (7, 1);
+        SELECT resthook_payload(2);
+    """)[2] == "resthook_payload: this SQLite was built without sqlite3_set_authorizer(), which expressions are checked by\n"

@@ -341,6 +341,41 @@ def test_nineteen_hundred_values_and_no_more(db):
     assert db.payloads() == [{"first": 0, "last": 1899}]
 
 
+def test_nineteen_hundred_columns_without_a_key(db):
+    """The rowid comes on top of them, and the mark of a large row behind it."""
+    names = [f"c{i}" for i in range(1900)]
+    db.write(f"CREATE TABLE widest({','.join(names)})")
+    db.write(f"CREATE TABLE half({','.join(names[:950])})")
+    db.ask("SELECT resthook_set('capture_max', 100000)")
+    db.watch("widest", "insert")
+    db.watch("half", "update", changed=names[:900], old=True)
+    for table, count in (("widest", 1900), ("half", 950)):
+        db.write(f"INSERT INTO {table} VALUES ({','.join('?' * count)})", *range(count))
+    assert [list(p.items()) for p in db.payloads()] == [[(name, i) for i, name in enumerate(names)]]
+    db.write("UPDATE half SET c899 = 'new', c949 = 'new'")
+    changed = db.payloads()
+    assert len(changed) == 1 and list(changed[0]) == names[:950] and changed[0]["c949"] == "new"
+    db.write("UPDATE half SET c900 = 'none of changed'")
+    assert db.payloads() == []
+    db.write("INSERT INTO widest(rowid, c7) VALUES (5, zeroblob(200000))")
+    assert db.payloads() == [{"rowid": 5, "truncated": True}]
+    db.write(f"CREATE TABLE wider({','.join(names)}, more)")
+    with pytest.raises(sqlite3.Error, match="wider: 1901 values to capture, at most 1900 can be"):
+        db.watch("wider", "insert")
+
+
+def test_the_error_of_a_wide_update_says_what_is_wrong_with_it(db):
+    db.write(f"CREATE TABLE wide(id INTEGER PRIMARY KEY, {','.join(f'c{i}' for i in range(1000))})")
+    with pytest.raises(sqlite3.Error, match="^resthook_watch: fields: x: .*no such column: NEW.nowhere.*; with the old row: "
+                                            "wide: 2002 values to capture, at most 1900 can be$"):
+        db.watch("wide", "update", fields={"x": "NEW.nowhere"})
+    with pytest.raises(sqlite3.Error, match="no such column: OLD.c0.*; with the old row: wide: 2002 values"):
+        db.watch("wide", "update", fields={"x": "OLD.c0"})
+    db.write("CREATE TABLE narrow(id INTEGER PRIMARY KEY, a)")
+    with pytest.raises(sqlite3.Error, match="no such column: NEW.nowhere: OLD.a [|]{2} NEW.nowhere$"):
+        db.watch("narrow", "update", fields={"x": "OLD.a || NEW.nowhere"})
+
+
 def test_names(db):
     table = "we \"ird' [t] 表"
     columns = ["id", "select", "a b", 'q"uote', "it's", "😀", "new", "OLD", "v0", "n0", "watch", "rowid", "[x]", "`"]
@@ -377,6 +412,35 @@ def test_generated_columns(db):
     assert db.payloads() == [{"was": "xv", "is": "yv", "s": 10}]
     db.write("DELETE FROM t WHERE id = 1")
     assert db.payloads() == [{"v": "yv", "id": 1, "a": "y", "s": 10, "same": 0}]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be", "UTF-8"])
+def test_text_in_every_encoding(tmp_path, encoding):
+    """A generated column may show how text is kept; it is computed as SQLite did."""
+    path = str(tmp_path / "app.db")
+    made = sqlite3.connect(path)
+    made.execute(f"PRAGMA encoding = '{encoding}'")
+    made.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, h AS (hex(a)), n AS (length(CAST(a AS BLOB))), "
+                 "j AS (json_extract(a, '$.k')), u AS (upper(a) || 'é€😀'), c AS (CAST(CAST(a AS BLOB) AS TEXT)))")
+    made.commit()
+    made.close()
+    db = Database(path)
+    db.write("PRAGMA trusted_schema = ON")  # SQLite 3.38 to 3.40 want it for json_extract() in a table
+    db.watch("t", "insert", "t.row")
+    db.watch("t", "insert", "t.fields", fields={"h": "NEW.h", "own": "hex(NEW.a)", "u:text": "NEW.u", "j:json": "NEW.j"},
+             when="NEW.n = length(CAST(NEW.a AS BLOB))", key="NEW.u")
+    db.watch("t", "update", "t.update", changed=["a"], fields={"was": "OLD.u", "is": "NEW.u"})
+    text = '{"k":"ä😀"}'
+    db.write("INSERT INTO t(id, a) VALUES (1, ?)", text)
+    assert db.ask("PRAGMA encoding") == encoding
+    row = dict(zip(("id", "a", "h", "n", "j", "u", "c"), db.write("SELECT * FROM t").fetchone()))
+    assert row["h"] == text.encode(encoding).hex().upper()
+    assert sorted(db.payloads(), key=len) == sorted([
+        row, {"h": row["h"], "own": row["h"], "u": row["u"], "j": row["j"]}], key=len)
+    db.write("UPDATE t SET a = '{}'")
+    assert db.payloads() == [{"was": row["u"], "is": "{}é€😀"}]
+    assert db.ask("SELECT resthook_repair()") == 0
+    db.close()
 
 
 def test_a_generated_column_that_fails_hurts_no_writer(db):
@@ -731,6 +795,20 @@ def test_rows_larger_than_capture_max(db):
     assert wrote("DELETE FROM i WHERE id = 9") == [{"id": 9, "truncated": True}]
 
 
+def test_a_key_that_is_called_as_the_mark_is(db):
+    db.ask("SELECT resthook_set('capture_max', 2000)")
+    db.write("CREATE TABLE t(truncated INTEGER PRIMARY KEY, a)")
+    db.write("CREATE TABLE u(truncated, _truncated, TRUNCATED_, a, PRIMARY KEY (_truncated, truncated))")
+    db.write("CREATE TABLE v(Truncated INTEGER PRIMARY KEY, a)")
+    for table in "tuv":
+        db.watch(table, "insert", f"{table}.insert")
+    db.write("INSERT INTO t VALUES (7, zeroblob(3000))")
+    db.write("INSERT INTO u VALUES (8, 9, 10, zeroblob(3000))")
+    db.write("INSERT INTO v VALUES (11, zeroblob(3000))")
+    assert db.texts() == ['{"truncated":7,"_truncated":true}', '{"truncated":8,"_truncated":9,"__truncated":true}',
+                          '{"Truncated":11,"truncated":true}']
+
+
 def test_a_row_that_no_outbox_could_hold(db):
     """The write succeeds whatever the size: nothing is copied that SQLite could find too big."""
     db.write("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)")
@@ -754,31 +832,36 @@ def test_values_are_read_once(db):
 
 NOTHING_CHANGED = [
     # arguments, what the error says
-    (("nowhere", "insert", "t.e"), "nowhere: no such table"),
-    (("main.t", "insert", "t.e"), "main.t: no such table"),
-    (("", "insert", "t.e"), "no such table"),
-    (("v", "insert", "t.e"), "v: a view"),
-    (("f", "insert", "t.e"), "f: a virtual table"),
-    (("f_content", "insert", "t.e"), "f_content: a shadow table"),
-    (("resthook_outbox", "insert", "t.e"), "resthook_outbox: a table of resthook"),
-    (("RESTHOOK_subscription", "insert", "t.e"), "RESTHOOK_subscription: a table of resthook"),
-    (("sqlite_master", "insert", "t.e"), "sqlite_master: a table of resthook or of SQLite"),
+    (("nowhere", "insert", "t.e"), "table 'nowhere': no such table"),
+    (("main.t", "insert", "t.e"), "table 'main.t': no such table"),
+    (("", "insert", "t.e"), "table '': no such table"),
+    (("a" * 900, "insert", "t.e"), "no such table in the main database$"),
+    (("t", "update of " + "a" * 900, "t.e"), "update of: table t has no column a"),
+    (("t", "insert" + "x" * 900, "t.e"), "[(]906 bytes[)]: insert, update, delete or update of columns is expected$"),
+    (("t", "insert", "t.e", json.dumps({"fields": {"é" * 900 + ":int": "1"}})), "unknown type"),
+    (("t", "insert", "t.e", json.dumps({"record": "é" * 900})), "[(]1800 bytes[)], expected subscribed or always$"),
+    (("v", "insert", "t.e"), "table 'v': a view"),
+    (("f", "insert", "t.e"), "table 'f': a virtual table"),
+    (("f_content", "insert", "t.e"), "table 'f_content': a shadow table"),
+    (("resthook_outbox", "insert", "t.e"), "table 'resthook_outbox': a table of resthook"),
+    (("RESTHOOK_subscription", "insert", "t.e"), "table 'RESTHOOK_subscription': a table of resthook"),
+    (("sqlite_master", "insert", "t.e"), "table 'sqlite_master': a table of resthook or of SQLite"),
     (("sqlite_sequence", "insert", "t.e"), "sqlite_sequence"),
-    (("only_temp", "insert", "t.e"), "only_temp: no such table in the main database"),
-    (("only_attached", "insert", "t.e"), "only_attached: no such table in the main database"),
+    (("only_temp", "insert", "t.e"), "table 'only_temp': no such table in the main database"),
+    (("only_attached", "insert", "t.e"), "table 'only_attached': no such table in the main database"),
     (("other.only_attached", "insert", "t.e"), "no such table in the main database"),
     ((1, "insert", "t.e"), "table"),
     ((None, "insert", "t.e"), "table"),
-    (("t", "upsert", "t.e"), "operation upsert"),
-    (("t", "update of", "t.e"), "operation update of"),
+    (("t", "upsert", "t.e"), "operation 'upsert': insert, update, delete or"),
+    (("t", "update of", "t.e"), "operation 'update of'"),
     (("t", "update of a,", "t.e"), "column name"),
     (("t", "update of nothing", "t.e"), "update of: table t has no column nothing"),
     (("t", "update of s", "t.e"), "s is a generated column"),
     (("t", "update of g", "t.e"), "g is a VIRTUAL generated column"),
-    (("t", "insert", "no good"), "event no good"),
-    (("t", "insert", "a.*"), r"event a\.\*"),
+    (("t", "insert", "no good"), "event 'no good' has a char.*, expected a name"),
+    (("t", "insert", "a.*"), r"event 'a\.\*' "),
     (("t", "insert", ""), "event"),
-    (("t", "insert", "resthook.ping"), "event resthook.ping"),
+    (("t", "insert", "resthook.ping"), "event 'resthook.ping' is reserved"),
     (("t", "insert", "a" * 300), "event"),
     (("t", "insert", "t.e", "{"), "options"),
     (("t", "insert", "t.e", "[]"), "options|object"),
@@ -791,7 +874,7 @@ NOTHING_CHANGED = [
     (("t", "insert", "t.e", '{"fields":{"a:int":"1"}}'), "a:int: unknown type"),
     (("t", "insert", "t.e", '{"fields":{"a..b":"1"}}'), r"a\.\.b: "),
     (("t", "insert", "t.e", r'{"when":"1\u0000 + 1"}'), "NUL"),
-    (("t", "insert", "t.e", '{"record":"never"}'), "record: never"),
+    (("t", "insert", "t.e", '{"record":"never"}'), "option record is 'never', expected"),
     (("t", "insert", "t.e", '{"old":true}'), "old: an insert has no old row"),
     (("t", "insert", "t.e", '{"changed":["a"]}'), "changed: insert"),
     (("t", "update", "t.e", '{"changed":[]}'), "changed: at least one column"),
@@ -891,6 +974,33 @@ def test_an_expression_is_checked_again_when_the_schema_has_changed(db):
         db.texts()
 
 
+def test_the_payload_of_what_any_program_emitted_is_what_is_sent(db):
+    """Invalid UTF-8 is mended; what is not JSON is dead, and here an error."""
+    for payload, sent in (("CAST(x'22ff22' AS TEXT)", '"\ufffd"'), ("5", "5"), ("2.5", "2.5"), ("'[1, 2]'", "[1, 2]")):
+        db.write(f"INSERT INTO resthook_outbox(event, payload) VALUES ('a.b', {payload})")
+        assert db.texts() == [sent]
+    for event, payload, says in (("'a.b'", "'{'", "event %d is not sent: its payload is not JSON, .* at byte 1"),
+                                 ("'a.b'", "NULL", "event %d is not sent: its payload is not JSON, but NULL"),
+                                 ("'a.b'", "x'7b7d'", "event %d is not sent: its payload is not JSON, but a BLOB"),
+                                 ("'a.b'", "9e999", "event %d is not sent: its payload is not JSON, .* at byte 0"),
+                                 ("'a b'", "'{}'", "event %d is not sent: it has no name, or a bad one"),
+                                 ("NULL", "'{}'", "event %d is not sent: it has no name, or a bad one")):
+        db.write(f"INSERT INTO resthook_outbox(event, payload) VALUES ({event}, {payload})")
+        number = db.ask("SELECT max(id) FROM resthook_outbox")
+        with pytest.raises(sqlite3.Error, match="^resthook_payload: " + says % number):
+            db.ask("SELECT resthook_payload(?)", number)
+
+
+def test_a_boolean_of_text(db):
+    db.write("CREATE TABLE t(id INTEGER PRIMARY KEY, v)")
+    db.watch("t", "insert", fields={"v:bool": "NEW.v"})
+    for value, expected in (("true", True), ("TRUE", True), ("False", False), ("false", False), ("1", True), ("0", False),
+                            ("0.5", True), ("yes", False), ("", False), ("true ", False), (b"true", False), (-1, True),
+                            (0.0, False), (None, None), ("true\x00", False)):
+        db.write("INSERT INTO t(v) VALUES (?)", value)
+        assert db.payloads() == [{"v": expected}], value
+
+
 def test_payload_of_emitted_and_unknown_events(db):
     db.write("INSERT INTO resthook_outbox(event, payload) VALUES ('a.b', '{\"x\": 1}')")
     assert db.texts() == ['{"x": 1}']
@@ -931,7 +1041,7 @@ def test_unwatch(db):
     db.write("DROP TABLE t")
     assert db.ask("SELECT resthook_unwatch('t')") == 4
     assert db.ask("SELECT count(*) FROM resthook_interest") == 3
-    with pytest.raises(sqlite3.Error, match="^resthook_unwatch: operation x"):
+    with pytest.raises(sqlite3.Error, match="^resthook_unwatch: operation 'x'"):
         db.ask("SELECT resthook_unwatch('u', 'x')")
 
 
