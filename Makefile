@@ -115,7 +115,7 @@ languages: all ## writers in other languages, with Debian's runtimes and npm's (
 	RESTHOOK_BUILD=$(BUILD) $(PYTHON) tests/languages/run
 
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
-	@BUILD=$(BUILD) sh .ci/lint
+	@BUILD=$(BUILD) sh .ci/lint$(if $(findstring s,$(firstword -$(MAKEFLAGS))),, && echo 'lint: clean')
 
 format: ## rewrite the C sources as .clang-format has them
 	clang-format -i $(wildcard ext/*.[ch] dispatcher/*.[ch] tests/*/*.[ch])
@@ -126,6 +126,12 @@ install: all ## below PREFIX (/usr/local), in DESTDIR if given
 	install -D -m 644 sql/strigo.sql $(DESTDIR)$(datadir)/resthook/strigo.sql
 	install -D -m 644 -t $(DESTDIR)$(docdir) README.md LICENSE
 
+uninstall: ## take away what install put there (the same PREFIX and DESTDIR)
+	rm -f $(DESTDIR)$(bindir)/resthookd $(DESTDIR)$(libdir)/sqlite3/resthook.so \
+		$(DESTDIR)$(datadir)/resthook/strigo.sql $(DESTDIR)$(docdir)/README.md $(DESTDIR)$(docdir)/LICENSE
+	@for each in $(libdir)/sqlite3 $(datadir)/resthook $(docdir); do \
+		rmdir $(DESTDIR)$$each 2>/dev/null || true; done
+
 clean: ## remove what was built
 	rm -rf $(BUILD)
 
@@ -133,6 +139,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix languages bench bench-check lint format install clean help
+.PHONY: all deps demo unit model test matrix languages bench bench-check lint format install uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)

@@ -1,12 +1,17 @@
 """The harness itself: a receiver or a verifier that is wrong would make every other test worthless."""
 
 import http.client
+import importlib.machinery
+import importlib.util
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +144,44 @@ def test_receiver_as_a_process_of_its_own():
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_the_runner_says_what_was_skipped(tmp_path):
+    loader = importlib.machinery.SourceFileLoader("runner", str(ROOT / "tests/run"))
+    runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(runner)
+    (tmp_path / "test_x.py").write_text("""
+import pytest
+def test_good(): pass
+def test_bad(): assert False
+@pytest.mark.skipif(True, reason="no node here")
+def test_one(): pass
+def test_two(): pytest.skip("no node here")
+def test_three(): pytest.skip("only root")
+""")
+    results = tmp_path / "results.xml"
+    subprocess.run([sys.executable, "-m", "pytest", "-q", f"--junitxml={results}", tmp_path / "test_x.py"], cwd=tmp_path,
+                   capture_output=True)
+    passed, failed, skipped = runner.Round.counts(results)
+    assert runner.closing(passed, failed, skipped) == ["3 skipped: no node here (2 times); only root", "1 passed, 1 failed"]
+    assert runner.closing(7, 0, []) == ["7 passed, 0 failed"]
+
+
+def test_uninstalling_takes_away_what_installing_put_there(tmp_path):
+    build = os.environ.get("RESTHOOK_BUILD", "build")
+
+    def make(target):
+        subprocess.run(["make", "-s", "-o", "all", f"BUILD={build}", target, f"DESTDIR={tmp_path}", "PREFIX=/opt/rest"],
+                       cwd=ROOT, check=True, capture_output=True, env={**os.environ, "MAKEFLAGS": ""})
+        return sorted(str(path.relative_to(tmp_path / "opt/rest")) for path in tmp_path.rglob("*") if path.is_file())
+
+    assert make("install") == ["bin/resthookd", "lib/sqlite3/resthook.so", "share/doc/resthook/LICENSE",
+                               "share/doc/resthook/README.md", "share/resthook/strigo.sql"]
+    other = tmp_path / "opt/rest/lib/sqlite3/other.so"
+    other.write_bytes(b"")
+    assert make("uninstall") == ["lib/sqlite3/other.so"]
+    assert not (tmp_path / "opt/rest/share/resthook").exists() and not (tmp_path / "opt/rest/share/doc/resthook").exists()
+    assert make("uninstall") == ["lib/sqlite3/other.so"], "again: nothing is left to do"
