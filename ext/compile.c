@@ -28,15 +28,17 @@ int compiled_virtual(const struct definition *definition, bool old, int i) {
     return definition->width + 1 + (old ? definition->virtual_count : 0) + i;
 }
 
-/* NEW("a","b")AS(SELECT ?1,?2). bound false: NULL for each parameter. */
-static void write_table(const struct definition *d, bool old, bool bound, bool with_virtual,
-                        struct buffer *out) {
+void compile_table(const struct definition *d, bool old, bool bound, bool with_virtual,
+                   struct buffer *out) {
+    bool there = old ? d->has_old : d->has_new;
+    bool columns = there ? old : !old; /* whose they are */
     const char *separator = "(";
 
+    bound = bound && there;
     buffer_text(out, old ? "OLD" : "NEW");
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < d->width; i++) {
-            if (d->values[i].old == old) {
+            if (d->values[i].old == columns) {
                 buffer_text(out, separator);
                 if (pass == 0) {
                     trigger_name(out, d->values[i].column);
@@ -67,11 +69,11 @@ static void write_with(const struct definition *d, bool bound, bool with_virtual
                        struct buffer *out) {
     buffer_text(out, "WITH ");
     if (d->has_new) {
-        write_table(d, false, bound, with_virtual, out);
+        compile_table(d, false, bound, with_virtual, out);
     }
     if (d->has_old) {
         buffer_text(out, d->has_new ? "," : "");
-        write_table(d, true, bound, with_virtual, out);
+        compile_table(d, true, bound, with_virtual, out);
     }
 }
 
@@ -83,7 +85,7 @@ static void write_from(const struct definition *d, struct buffer *out) {
 }
 
 /* The line ends keep a comment from swallowing the parenthesis. */
-static void write_expression(const char *expression, struct buffer *out) {
+void compile_expression(const char *expression, struct buffer *out) {
     buffer_text(out, "(\n");
     buffer_text(out, expression);
     buffer_text(out, "\n)");
@@ -93,22 +95,21 @@ static void write_statement(const struct definition *d, bool with_virtual, struc
     write_with(d, true, with_virtual, out);
     buffer_text(out, "SELECT ");
     if (d->key != NULL) {
-        write_expression(d->key, out);
+        compile_expression(d->key, out);
     }
     for (int i = 0; i < d->template.fields; i++) {
         buffer_text(out, i > 0 || d->key != NULL ? "," : "");
-        write_expression(d->fields[i], out);
+        compile_expression(d->fields[i], out);
     }
     buffer_text(out, d->key == NULL && d->template.fields == 0 ? "1" : "");
     write_from(d, out);
     if (d->when != NULL) {
         buffer_text(out, " WHERE");
-        write_expression(d->when, out);
+        compile_expression(d->when, out);
     }
 }
 
-/* Prepares sql, which must be one whole statement. *error gets SQLite's text. */
-static int prepare(sqlite3 *db, struct buffer *sql, sqlite3_stmt **statement, char **error) {
+int compile_statement(sqlite3 *db, struct buffer *sql, sqlite3_stmt **statement, char **error) {
     const char *tail = NULL;
     int rc = sql->failed ? SQLITE_NOMEM : sqlite3_prepare(db, sql->data, -1, statement, &tail);
 
@@ -147,8 +148,8 @@ static int check_one(sqlite3 *copy, const struct definition *d, bool with_virtua
     buffer_text(&sql, "SELECT 1");
     write_from(d, &sql);
     buffer_text(&sql, " WHERE");
-    write_expression(expression, &sql);
-    rc = prepare(copy, &sql, &statement, &message);
+    compile_expression(expression, &sql);
+    rc = compile_statement(copy, &sql, &statement, &message);
     if (rc == SQLITE_OK && sqlite3_bind_parameter_count(statement) > 0) {
         rc = SQLITE_ERROR;
         message = sqlite3_mprintf("a parameter can't be part of an expression");
@@ -175,7 +176,7 @@ static int check_all(sqlite3 *copy, const struct definition *d, bool with_virtua
     }
     if (rc == SQLITE_OK) {
         write_statement(d, with_virtual, &sql);
-        rc = prepare(copy, &sql, &statement, error);
+        rc = compile_statement(copy, &sql, &statement, error);
         (void)sqlite3_finalize(statement);
     }
     return rc;
@@ -199,7 +200,7 @@ int compile_definition(sqlite3 *db, sqlite3 *copy, const struct definition *d, b
     }
     if (rc == SQLITE_OK) {
         write_statement(d, compiled->reads_virtual, &sql);
-        rc = prepare(db, &sql, &compiled->statement, error);
+        rc = compile_statement(db, &sql, &compiled->statement, error);
     }
     if (rc == SQLITE_OK && !sqlite3_stmt_readonly(compiled->statement)) {
         rc = SQLITE_ERROR;

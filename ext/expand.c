@@ -329,3 +329,11 @@ const char *expander_table(const struct expander *expander) {
 int expander_width(const struct expander *expander) {
     return expander->definition.width;
 }
+
+const struct image *expander_image(const struct expander *expander) {
+    return &expander->image;
+}
+
+struct image *expander_shown(struct expander *expander) {
+    return &expander->image;
+}

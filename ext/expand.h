@@ -66,4 +66,9 @@ const char *expander_event(const struct expander *expander);
 const char *expander_table(const struct expander *expander);
 int expander_width(const struct expander *expander);
 
+struct image;
+/* What it knows of its rows, and the row that expander_run was given last: filter.c's. */
+const struct image *expander_image(const struct expander *expander);
+struct image *expander_shown(struct expander *expander);
+
 #endif

@@ -77,13 +77,18 @@ static int tick(void *context) {
 
 /* A host's SQLite may be built with SQLITE_OMIT_PROGRESS_CALLBACK, as better-sqlite3's is: then its
 ** interface has nothing in this place. */
-static void count_steps(sqlite3 *db, int stride, int (*call)(void *), void *context) {
-#ifndef SQLITE_CORE
-    if (sqlite3_progress_handler == NULL) {
-        return;
-    }
+bool fence_counts(void) {
+#ifdef SQLITE_CORE
+    return true;
+#else
+    return sqlite3_progress_handler != NULL;
 #endif
-    sqlite3_progress_handler(db, stride, call, context);
+}
+
+static void count_steps(sqlite3 *db, int stride, int (*call)(void *), void *context) {
+    if (fence_counts()) {
+        sqlite3_progress_handler(db, stride, call, context);
+    }
 }
 
 void fence_up(struct fence *fence, sqlite3 *db) {

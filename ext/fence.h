@@ -37,7 +37,7 @@ struct fence {
     int left;   /* in thousands of steps */
     int length; /* the connection's own limit */
 };
-
+bool fence_counts(void); /* can steps be counted here? */
 void fence_up(struct fence *fence, sqlite3 *db);
 /* Returns whether the limit was met, which then is why a statement was interrupted. */
 bool fence_down(struct fence *fence);

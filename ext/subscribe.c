@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "filter.h"
 #include "header.h"
 #include "hooks.h"
 #include "options.h"
@@ -21,6 +22,7 @@ enum {
     OPT_STATUS,
     OPT_HEADERS,
     OPT_FORMAT,
+    OPT_FILTER,
     OPT_MAX_IN_FLIGHT,
     OPT_TIMEOUT,
     OPT_RETRY_SCHEDULE,
@@ -33,6 +35,7 @@ static const struct option_rule rules[OPT_COUNT] = {
     [OPT_STATUS] = {"status", OPTION_TEXT},
     [OPT_HEADERS] = {"headers", OPTION_OBJECT},
     [OPT_FORMAT] = {"format", OPTION_TEXT},
+    [OPT_FILTER] = {"filter", OPTION_TEXT},
     [OPT_MAX_IN_FLIGHT] = {"max_in_flight", OPTION_INTEGER},
     [OPT_TIMEOUT] = {"timeout", OPTION_NUMBER},
     [OPT_RETRY_SCHEDULE] = {"retry_schedule", OPTION_TEXT},
@@ -40,6 +43,7 @@ static const struct option_rule rules[OPT_COUNT] = {
 };
 
 #define HEADERS_MOST 50
+#define FILTER_MOST 10000
 #define DESCRIPTION_MOST 1000
 #define ID_LENGTH 24
 
@@ -177,6 +181,28 @@ static void check_options(struct call *call, const struct option *options) {
     }
 }
 
+/* event: the subscription's pattern. */
+static void check_filter(struct call *call, const char *event, const char *filter) {
+    char *error = NULL;
+    int rc;
+
+    if (call->rc != SQLITE_OK || filter == NULL) {
+        return;
+    }
+    if (strlen(filter) > FILTER_MOST) {
+        call_fail(call, "option filter is %d bytes long, expected at most %d", (int)strlen(filter),
+                  FILTER_MOST);
+        return;
+    }
+    rc = filter_check(call->db, event, filter, &error);
+    if (rc == SQLITE_ERROR && error != NULL) {
+        call_fail(call, "option filter is %z, which can't be used: %s", shown_text(filter), error);
+    } else {
+        call_check(call, rc);
+    }
+    sqlite3_free(error);
+}
+
 /* ---- writing ---- */
 
 /* Writes what was given; null is the default. */
@@ -184,9 +210,10 @@ static void write_options(struct call *call, const char *id, const struct option
     const struct option *o = options;
 
 #define GIVEN(at) (sqlite3_int64) o[at].given, o[at].text
-    call_exec(call, sql_subscription_options, "titititititititit", id, GIVEN(OPT_SECRET),
+    call_exec(call, sql_subscription_options, "tititititititititit", id, GIVEN(OPT_SECRET),
               GIVEN(OPT_STATUS), GIVEN(OPT_HEADERS), GIVEN(OPT_FORMAT), GIVEN(OPT_MAX_IN_FLIGHT),
-              GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION));
+              GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION),
+              GIVEN(OPT_FILTER));
 #undef GIVEN
 }
 
@@ -241,6 +268,7 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
     check_event_and_target(&call, argv, event, target);
     options_read(&call, argc > 2 ? argv[2] : NULL, rules, OPT_COUNT, options);
     check_options(&call, options);
+    check_filter(&call, event, options[OPT_FILTER].text);
     char *known = call_text(&call, sql_subscription_find, "tt", event, target);
     const char *id = known;
 
@@ -291,6 +319,13 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
 
     options_read(&call, argv[1], rules, OPT_COUNT, options);
     check_options(&call, options);
+    if (options[OPT_FILTER].text != NULL) {
+        char *event =
+            call_text(&call, "SELECT event FROM main.resthook_subscription WHERE id = ?1", "t", id);
+
+        check_filter(&call, event, options[OPT_FILTER].text);
+        sqlite3_free(event);
+    }
     if (any_given(options)) {
         write_options(&call, id, options);
         call_exec(&call, sql_subscription_touch, "t", id);

@@ -56,6 +56,9 @@ SELECT w.id, w.table_name, w.operation, w.event, c.options, w.captured, w.virtua
  WHERE w.id = ?1 AND c.id <> w.id
  ORDER BY c.id DESC LIMIT 1
 
+-- name: watch_events
+SELECT id, event FROM main.resthook_watch WHERE retired_at IS NULL ORDER BY id
+
 -- name: watch_add
 INSERT INTO main.resthook_watch(table_name, operation, of, event, options, captured, virtual, table_sql,
                                 primary_key, record, created_at)
