@@ -150,6 +150,37 @@ static int who_wants(struct outbox *outbox, const struct outbox_row *row, struct
     return name->count;
 }
 
+/* Its filter left an event out. It is counted with the cursor, in one commit. */
+static void count_filtered(struct outbox *outbox, struct sub *sub) {
+    if (sub->filtered++ == 0) {
+        SLIST_INSERT_HEAD(&outbox->counted, sub, counted);
+    }
+    outbox->counts_moved = true;
+}
+
+/* What a subscription's filter makes of the row that was read. A ping is for nobody else and has
+** nothing that could be judged. */
+static enum reading judge(struct outbox *outbox, const struct sub *sub,
+                          const struct outbox_row *row, const struct event *event,
+                          enum reading reading, const char **why) {
+    if (reading != READ_BODY || sub->filter == NULL || (row->only != NULL && !row->captured)) {
+        return reading;
+    }
+    return reader_judge(outbox->reader, sub->filter, event->name, &event->body[FORMAT_BARE], why);
+}
+
+/* The pair of a row that was read, unless the filter leaves it out. */
+static void take_pair(struct outbox *outbox, struct event *event, struct sub *sub,
+                      const struct outbox_row *row, enum reading reading, const char *why,
+                      int64_t now) {
+    reading = judge(outbox, sub, row, event, reading, &why);
+    if (reading != READ_FILTERED) {
+        place_pair(outbox, pair_new(&outbox->window, event, sub), row, reading, why, now);
+    } else if (row->id > outbox->counted_to) { /* read again after a crash: it is counted already */
+        count_filtered(outbox, sub);
+    }
+}
+
 /* false: it can't be taken now; nothing was done. */
 static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t now) {
     struct event_name *name;
@@ -183,7 +214,7 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
                           with_change, &why);
     if (reading == READ_FILTERED) {
-        outbox->filtered += wanting;
+        outbox->filtered += row->id > outbox->counted_to ? wanting : 0;
         outbox->counts_moved = true;
         event_free(&outbox->window, event);
         return true;
@@ -192,7 +223,7 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     for (int i = 0; i < count; i++) {
         if (subscription_wants(subs[i], row->id, name->text, row->only) &&
             !known_already(outbox, subs[i], row->id)) {
-            place_pair(outbox, pair_new(&outbox->window, event, subs[i]), row, reading, why, now);
+            take_pair(outbox, event, subs[i], row, reading, why, now);
         }
     }
     if (TAILQ_EMPTY(&event->pairs)) {
@@ -223,6 +254,10 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     if (there && !forgotten) {
         reading = reader_body(outbox->reader, &event->body[FORMAT_BARE],
                               &event->body[FORMAT_CHANGE], sub->format == FORMAT_CHANGE, &why);
+        if (!due->judged &&
+            (reading = judge(outbox, sub, &row, event, reading, &why)) == READ_FILTERED) {
+            count_filtered(outbox, sub);
+        }
     }
     reader_rows_done(outbox->reader);
     if (!there) {

@@ -196,6 +196,9 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
         journal_rewind(journal,
                        common); /* what the side file knows of later events is of other events */
     }
+    if (common < journal_get(journal, "counted_to", 0)) {
+        journal_set(journal, "counted_to", common);
+    }
     if (!keep) {
         db_exec(
             db,

@@ -32,6 +32,7 @@ void journal_prepare(struct journal *journal) {
     journal->cancel = db_prepare(db, sql_delivery_cancel);
     journal->anchor_add = db_prepare(db, sql_anchor_add);
     journal->anchor_trim = db_prepare(db, sql_anchor_trim);
+    journal->filtered = db_prepare(db, sql_subscription_filtered);
 }
 
 struct db *journal_db(struct journal *journal) {
@@ -106,6 +107,12 @@ int64_t journal_subscription(struct journal *journal, const char *id, const char
     return db_value(&journal->db, journal->subscription, 0);
 }
 
+void journal_filtered(struct journal *journal, int64_t sub, int64_t count) {
+    db_int(&journal->db, journal->filtered, 1, sub);
+    db_int(&journal->db, journal->filtered, 2, count);
+    db_run(&journal->db, journal->filtered);
+}
+
 int64_t journal_event_name(struct journal *journal, const char *name) {
     db_text(&journal->db, journal->event_name, 1, name);
     return db_value(&journal->db, journal->event_name, 0);
@@ -178,6 +185,7 @@ int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int 
             .base = sqlite3_column_int(journal->due, 3),
             .state = (enum delivery_state)sqlite3_column_int(journal->due, 4),
             .created_at = sqlite3_column_int64(journal->due, 5),
+            .judged = sqlite3_column_int(journal->due, 6) != 0,
         };
     }
     return count;
@@ -251,5 +259,8 @@ void journal_rewind(struct journal *journal, int64_t to) {
     if (journal_get(journal, "cursor", 0) >
         to) { /* never forward: what is in between was not sent */
         journal_set(journal, "cursor", to);
+    }
+    if (journal_get(journal, "counted_to", 0) > to) { /* above it ids are given out again */
+        journal_set(journal, "counted_to", to);
     }
 }

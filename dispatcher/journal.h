@@ -72,6 +72,7 @@ char *journal_get_text(struct journal *journal,
                        const char *name); /* NULL: none; the caller frees it */
 
 int64_t journal_subscription(struct journal *journal, const char *id, const char *target);
+void journal_filtered(struct journal *journal, int64_t sub, int64_t count); /* so many more */
 int64_t journal_event_name(struct journal *journal, const char *name);
 
 void journal_put(struct journal *journal, const struct delivery *delivery);
@@ -82,6 +83,7 @@ struct due_row {
     int64_t event, next_at, created_at;
     int attempts, base; /* base: made before the last replay */
     enum delivery_state state;
+    bool judged; /* its subscription's filter was asked */
 };
 /* The earliest `most` of them, into rows; returns how many. */
 int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most);

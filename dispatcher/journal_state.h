@@ -19,6 +19,7 @@ struct journal {
     sqlite3_stmt *put, *mark, *keep, *recorded, *due, *open_of, *open_any, *newest, *replay,
         *unhold, *cancel;
     sqlite3_stmt *anchor_add, *anchor_trim;
+    sqlite3_stmt *filtered;
 };
 
 /* journal.c */

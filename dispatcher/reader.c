@@ -10,6 +10,7 @@
 
 #include "event.h"
 #include "expand.h"
+#include "filters.h"
 #include "json.h"
 #include "memory.h"
 #include "sql.h"
@@ -46,6 +47,9 @@ struct reader {
     int64_t seen_schema;
     bool wal;
     struct watch *watches[EXPANDERS];
+    struct watch *shown;     /* whose row reader_body gave last; NULL: an emitted event's */
+    bool truncated;          /* that row was too large to capture */
+    struct filters *filters; /* NULL: no subscription had one so far */
     char why[256];
 };
 
@@ -85,6 +89,10 @@ struct reader *reader_open(const char *path, char **error) {
 }
 
 static void forget_watches(struct reader *reader) {
+    if (reader->filters != NULL) {
+        filters_forget(reader->filters); /* before the expanders that they are of */
+    }
+    reader->shown = NULL;
     for (int i = 0; i < EXPANDERS; i++) {
         while (reader->watches[i] != NULL) {
             struct watch *watch = reader->watches[i];
@@ -109,6 +117,7 @@ void reader_checkpoint(struct reader *reader) {
 
 void reader_close(struct reader *reader) {
     forget_watches(reader);
+    filters_free(reader->filters);
     reader_checkpoint(reader);
     db_close(&reader->db);
     free(reader);
@@ -157,6 +166,9 @@ bool reader_begin(struct reader *reader) {
 
 void reader_end(struct reader *reader) {
     reader_rows_done(reader);
+    if (reader->filters != NULL) {
+        filters_rest(reader->filters);
+    }
     if (!sqlite3_get_autocommit(reader->db.handle)) {
         sqlite3_step(reader->end); /* ends a read: there is nothing that could fail to be written */
         sqlite3_reset(reader->end);
@@ -234,6 +246,7 @@ bool reader_next(struct reader *reader, struct outbox_row *row) {
     row->created_at = sqlite3_column_int64(current, ROW_CREATED_AT);
     row->deliver_at = sqlite3_column_int64(current, ROW_DELIVER_AT);
     row->only = (const char *)sqlite3_column_text(current, ROW_ONLY);
+    row->captured = sqlite3_column_type(current, ROW_WATCH) == SQLITE_INTEGER;
     row->event = event_of(reader, current);
     return true;
 }
@@ -269,6 +282,8 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     struct expansion expansion;
     const char *error = NULL;
 
+    reader->shown = NULL;
+    reader->truncated = false;
     if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
         return emitted_body(reader, body, change, with_change, why);
     }
@@ -291,9 +306,36 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     case EXPANDED:
         break;
     }
+    reader->shown = watch;
+    reader->truncated = expansion.truncated;
     buffer_append(body, expansion.payload.data, expansion.payload.length);
     if (with_change) {
         buffer_append(change, expansion.change.data, expansion.change.length);
     }
     return READ_BODY;
+}
+
+enum reading reader_judge(struct reader *reader, const char *filter, const char *event,
+                          const struct buffer *body, const char **why) {
+    struct watch *watch = reader->shown;
+    const char *error = NULL;
+
+    if (reader->truncated) {
+        *why = "filter: the row is larger than capture_max: there is nothing to judge by";
+        return READ_DEAD;
+    }
+    if (reader->filters == NULL) {
+        reader->filters = filters_new(reader->db.handle, FILTERS_BYTES);
+    }
+    switch (filters_judge(reader->filters, filter, watch != NULL ? watch->id : 0,
+                          watch != NULL ? watch->expander : NULL, event, body, &error)) {
+    case FILTER_PASSES:
+        return READ_BODY;
+    case FILTER_STOPS:
+        return READ_FILTERED;
+    default:
+        snprintf(reader->why, sizeof reader->why, "filter: %s", error);
+        *why = reader->why;
+        return READ_HELD;
+    }
 }

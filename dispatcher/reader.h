@@ -40,6 +40,7 @@ struct outbox_row {
     int64_t deliver_at; /* 0: at once */
     const char *event;  /* NULL: what stands there is no event name, or its watch is not known */
     const char *only;   /* NULL: for all */
+    bool captured;      /* by a watch */
 };
 
 /* Rows with id >= from, in order; at most `most`. */
@@ -52,7 +53,7 @@ void reader_rows_done(struct reader *reader);
 
 enum reading {
     READ_BODY,     /* filled */
-    READ_FILTERED, /* the watch's `when` was not true */
+    READ_FILTERED, /* the watch's `when`, or a subscription's filter, was not true */
     READ_HELD,     /* an expression failed: *why */
     READ_DEAD,     /* it can never be sent: *why */
 };
@@ -60,5 +61,8 @@ enum reading {
 ** is good until the next call. */
 enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
                          bool with_change, const char **why);
+/* Does the filter let that row pass? body is what reader_body gave. READ_BODY: it does. */
+enum reading reader_judge(struct reader *reader, const char *filter, const char *event,
+                          const struct buffer *body, const char **why);
 
 #endif

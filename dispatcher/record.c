@@ -24,6 +24,7 @@ static int64_t next_beat(const struct outbox *outbox) {
 static void write_state(struct outbox *outbox, bool beat, int64_t now) {
     struct journal *journal = outbox->journal;
     int64_t cursor = window_cursor(&outbox->window);
+    const struct sub *sub;
 
     if (cursor != outbox->cursor || outbox->check_id != outbox->anchored) {
         journal_set(journal, "cursor", cursor);
@@ -36,6 +37,12 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
             journal_set_text(journal, "boot", outbox->boot);
         }
         journal_set(journal, "filtered", outbox->filtered);
+        journal_set(journal, "counted_to",
+                    outbox->window.read_to > outbox->counted_to ? outbox->window.read_to
+                                                                : outbox->counted_to);
+        SLIST_FOREACH(sub, &outbox->counted, counted) {
+            journal_filtered(journal, sub->n, sub->filtered);
+        }
         journal_set(journal, "wakes_hint", outbox->wakes[WAKE_HINT]);
         journal_set(journal, "wakes_recheck", outbox->wakes[WAKE_RECHECK]);
         journal_set(journal, "wakes_poll", outbox->wakes[WAKE_POLL]);
@@ -52,6 +59,10 @@ static void wrote_state(struct outbox *outbox, bool beat, int64_t now) {
     outbox->cursor = window_cursor(&outbox->window);
     outbox->anchored = outbox->check_id;
     outbox->counts_moved = false;
+    while (!SLIST_EMPTY(&outbox->counted)) {
+        SLIST_FIRST(&outbox->counted)->filtered = 0;
+        SLIST_REMOVE_HEAD(&outbox->counted, counted);
+    }
     outbox->beat_at = beat ? now : outbox->beat_at;
 }
 

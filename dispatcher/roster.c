@@ -185,7 +185,8 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
         if (sub->cancel && budget-- > 0) {
             sub->cancel = !cancel_some(outbox, sub->n, sub->ended, now);
         }
-        if (!sub->cancel && sub->busy_count == 0 && sub->to_id <= outbox->window.read_to) {
+        if (!sub->cancel && sub->busy_count == 0 && sub->filtered == 0 &&
+            sub->to_id <= outbox->window.read_to) {
             forget(outbox, sub);
         } else {
             outbox->ended++;

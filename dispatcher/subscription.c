@@ -35,6 +35,7 @@ enum column {
     COL_TO_ID,
     COL_REVISION,
     COL_UPDATED_AT,
+    COL_FILTER,
 };
 
 /* ms; of a database whose settings are older than this one */
@@ -103,6 +104,7 @@ void subscription_drop(struct subscriptions *subs, struct sub *sub) {
     sub_target_release(sub->target);
     free(sub->id);
     free(sub->event);
+    free(sub->filter);
     free(sub->endpoint);
     free(sub);
 }
@@ -260,6 +262,12 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     line_bound(&sub->line, (int)column_or(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
     if (format == NULL || !format_named(format, &sub->format)) {
         wrong = "its format is not known";
+    }
+    free(sub->filter);
+    sub->filter = db_copy(row, COL_FILTER);
+    if (sub->filter != NULL &&
+        strlen(sub->filter) != (size_t)sqlite3_column_bytes(row, COL_FILTER)) {
+        wrong = "its filter has a NUL character";
     }
     sub_target_release(sub->target);
     sub->target = target;

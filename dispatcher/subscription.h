@@ -37,8 +37,9 @@ struct sub_target { /* struct target and what it points to */
 
 struct sub {
     char *id;
-    int64_t n;   /* its number in the journal */
-    char *event; /* pattern */
+    int64_t n;    /* its number in the journal */
+    char *event;  /* pattern */
+    char *filter; /* NULL: none */
     char *endpoint;
     enum sub_status status;
     enum sub_status was; /* before the load that is under way */
@@ -59,7 +60,9 @@ struct sub {
     struct pairs busy;  /* in flight, or finished and not yet recorded */
     int again_count, busy_count;
     int64_t next_due; /* of its rows that are not in memory; NEVER */
-    size_t heap;      /* place in the outbox's heap of due subscriptions, 0: not in it */
+    int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
+    SLIST_ENTRY(sub) counted; /* while there are any */
+    size_t heap;              /* place in the outbox's heap of due subscriptions, 0: not in it */
     TAILQ_ENTRY(sub) links;
     struct sub *next_by_id;
 };

@@ -12,6 +12,9 @@ INSERT INTO subscription(id, target) VALUES (?1, ?2)
   ON CONFLICT(id) DO UPDATE SET target = excluded.target
   RETURNING n
 
+-- name: subscription_filtered
+UPDATE subscription SET filtered = filtered + ?2 WHERE n = ?1
+
 -- name: event_name_number
 INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = excluded.text RETURNING n
 
@@ -37,9 +40,11 @@ INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status
 SELECT sub, event, attempts, started_at, duration, status, error, response
   FROM delivery WHERE sub = ?1 AND event = ?2 AND started_at IS NOT NULL
 
--- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the caller.
+-- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the
+-- caller. One that is open and has a reason was not judged by the subscription's filter: it is held, or replayed and
+-- was never sent.
 -- name: delivery_due
-SELECT event, next_at, attempts, base, state, created_at FROM delivery INDEXED BY delivery_due
+SELECT event, next_at, attempts, base, state, created_at, reason IS NULL FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
 
 -- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.
@@ -52,7 +57,8 @@ SELECT event, state FROM delivery WHERE sub = ?1 ORDER BY event DESC LIMIT 1
 
 -- A final delivery is to be sent again: the schedule begins anew, the count of attempts goes on.
 -- name: delivery_replay
-UPDATE delivery SET state = 0, base = attempts, next_at = ?3, reason = NULL, finished_at = NULL
+UPDATE delivery SET state = 0, base = attempts, next_at = ?3, reason = CASE attempts WHEN 0 THEN 'replayed' END,
+       finished_at = NULL
  WHERE sub = ?1 AND event = ?2 AND state >= 3
 
 -- name: delivery_open_any

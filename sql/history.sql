@@ -26,7 +26,7 @@ SELECT s.id || '-' || d.event, d.event, e.text, s.id, s.target,
  WHERE (STATE) AND (SUB) AND (EVENT)
 
 -- Pairs above the cursor: they have no row yet, or one that deliveries_side shows (recorded says which). A watch's
--- `when` may still leave some of them out.
+-- `when`, or a filter, may still leave some of them out.
 -- name: deliveries_app
 SELECT s.id || '-' || o.id, o.id, coalesce(o.event, w.event), s.id, s.target, 'pending', NULL, 0,
        strftime('%Y-%m-%dT%H:%M:%fZ', o.deliver_at / 86400000.0 + 2440587.5), NULL, NULL, NULL
@@ -98,6 +98,7 @@ UNION ALL SELECT 'backfill', (rows - min(rows, open)) || ' of ' || rows || ' row
 UNION ALL SELECT 'gap', strftime('%Y-%m-%dT%H:%M:%fZ', from_at / 86400000.0 + 2440587.5) || ' to '
        || strftime('%Y-%m-%dT%H:%M:%fZ', to_at / 86400000.0 + 2440587.5) || ': ' || event || ' of ' || table_name
        || ' had no trigger; what was written then is possibly missed' FROM gap
+UNION ALL SELECT 'filtered ' || id, filtered FROM subscription WHERE filtered > 0
 UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' THEN 'heartbeat' ELSE name END,
        CASE WHEN name IN ('heartbeat_at', 'started_at', 'stopped_at')
             THEN strftime('%Y-%m-%dT%H:%M:%fZ', nullif(value, 0) / 86400000.0 + 2440587.5)

@@ -19,6 +19,7 @@
 --                    what the running dispatcher says of itself, each second
 --   intact_schema, intact_at   app.db's schema_version when every watch had its trigger, and when that was last seen
 --   filtered         pairs that a watch's `when` left out
+--   counted_to       up to which event that, and what filters left out, is counted: it may be above the cursor
 --   wakes_hint, wakes_recheck, wakes_poll
 --                    reads that found new events, by what caused the read: the file system's notice, the
 --                    re-check after it, or the slow safety poll (which should find nothing)
@@ -30,7 +31,7 @@ CREATE TABLE IF NOT EXISTS meta(
 -- Names of events, and subscriptions as they were known, so that history outlives app.db's rows and a
 -- delivery row is a few integers.
 --   failing_since  when the first attempt failed of those that have all failed since the last success; NULL: it answers
---   filtered       events that its filter left out
+--   filtered       events that its filter left out, counted in the commit that moves the cursor past them
 --   public_key     'whpk_' + base64, of a subscription that signs with Ed25519
 CREATE TABLE IF NOT EXISTS event_name(
   n INTEGER PRIMARY KEY,
@@ -54,7 +55,8 @@ CREATE TABLE IF NOT EXISTS subscription(
 --                schedule again
 --   next_at      when it is due; NULL in a row that waits for something else than time
 --   key          what it is ordered by, of an ordered subscription; NULL otherwise
---   reason       why it is held, dead or cancelled
+--   reason       why it is held, dead or cancelled; 'replayed' until the first attempt, if there was none before. An open
+--                row that has one was not yet judged by the subscription's filter
 --   started_at, duration, status, error, response   the last attempt: ms, ms, HTTP status, error text,
 --                first bytes of the response; NULL where there was none
 --   class        of the error: dns, connect, tls, timeout, protocol, status …; NULL: none
@@ -176,4 +178,5 @@ CREATE VIEW IF NOT EXISTS resthook_attempts AS
     FROM delivery AS d JOIN subscription AS s ON s.n = d.sub WHERE d.started_at IS NOT NULL;
 
 CREATE VIEW IF NOT EXISTS resthook_status AS
-  SELECT name, value FROM meta WHERE name <> 'token';
+  SELECT name, value FROM meta WHERE name <> 'token'
+  UNION ALL SELECT 'filtered ' || id, filtered FROM subscription WHERE filtered > 0;

@@ -1,0 +1,187 @@
+/*
+** filters.c: see filters.h. A filter that can't be made ready is kept too, with the reason: nothing
+** but another schema changes that.
+** SPDX-License-Identifier: MIT
+*/
+#include "filters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blueprint.h"
+#include "memory.h"
+
+#define BUCKETS 4096
+#define STALE_MOST 3 /* times in a row that the schema may change under us */
+
+struct ready {
+    char *text;
+    int64_t watch;
+    struct filter *filter; /* NULL: it could not be made ready */
+    char *error;
+    size_t size;
+    size_t at; /* its place in all */
+    struct ready *next;
+};
+
+struct filters {
+    sqlite3 *db;
+    sqlite3 *copy; /* of the schema; NULL: not needed so far */
+    size_t bytes, most;
+    struct ready **all; /* for taking one by chance */
+    size_t count, room;
+    struct ready *bucket[BUCKETS];
+    char why[256];
+};
+
+struct filters *filters_new(sqlite3 *db, size_t bytes) {
+    struct filters *filters = xcalloc(1, sizeof *filters);
+
+    filters->db = db;
+    filters->most = bytes;
+    return filters;
+}
+
+static struct ready **bucket_of(struct filters *filters, const char *text, int64_t watch) {
+    uint64_t hash = 14695981039346656037U ^ (uint64_t)watch; /* FNV-1a */
+
+    for (; *text != '\0'; text++) {
+        hash = (hash ^ (unsigned char)*text) * 1099511628211U;
+    }
+    return &filters->bucket[hash % BUCKETS];
+}
+
+static void drop(struct filters *filters, struct ready *ready) {
+    struct ready **link = bucket_of(filters, ready->text, ready->watch);
+
+    while (*link != ready) {
+        link = &(*link)->next;
+    }
+    *link = ready->next;
+    filters->all[ready->at] = filters->all[--filters->count];
+    filters->all[ready->at]->at = ready->at;
+    filters->bytes -= ready->size;
+    filter_free(ready->filter);
+    sqlite3_free(ready->error);
+    free(ready->text);
+    free(ready);
+}
+
+void filters_forget(struct filters *filters) {
+    filters_rest(filters);
+    while (filters->count > 0) {
+        drop(filters, filters->all[filters->count - 1]);
+    }
+}
+
+void filters_rest(struct filters *filters) {
+    sqlite3_close(filters->copy);
+    filters->copy = NULL;
+}
+
+void filters_free(struct filters *filters) {
+    if (filters != NULL) {
+        filters_forget(filters);
+        free(filters->all);
+        free(filters);
+    }
+}
+
+int filters_count(const struct filters *filters) {
+    return (int)filters->count;
+}
+
+static void make_room(struct filters *filters) {
+    while (filters->bytes > filters->most && filters->count > 0) {
+        uint32_t chance;
+
+        sqlite3_randomness(sizeof chance, &chance);
+        drop(filters, filters->all[chance % filters->count]);
+    }
+}
+
+static void keep(struct filters *filters, struct ready *ready) {
+    struct ready **bucket = bucket_of(filters, ready->text, ready->watch);
+
+    ready->size = sizeof *ready + sizeof ready + strlen(ready->text) +
+                  (ready->filter != NULL ? filter_size(ready->filter) : 0) +
+                  (ready->error != NULL ? strlen(ready->error) : 0);
+    filters->bytes += ready->size;
+    make_room(filters);
+    if (filters->count == filters->room) {
+        filters->room = filters->room * 2 + 16;
+        filters->all = xrealloc(filters->all, filters->room * sizeof(struct ready *));
+    }
+    ready->at = filters->count;
+    filters->all[filters->count++] = ready;
+    ready->next = *bucket;
+    *bucket = ready;
+}
+
+/* NULL: it could not be tried, for want of memory; filters->why says so. */
+static struct ready *make_ready(struct filters *filters, const char *text, int64_t watch,
+                                const struct expander *expander) {
+    struct filter *filter = NULL;
+    struct ready *ready = NULL;
+    char *error = NULL;
+    int rc = SQLITE_OK;
+
+    if (filters->copy == NULL) {
+        rc = blueprint_open(filters->db, &filters->copy);
+    }
+    if (rc == SQLITE_OK) {
+        rc = filter_open(filters->db, filters->copy, text, expander, &filter, &error);
+    }
+    if (rc == SQLITE_OK || rc == SQLITE_ERROR) {
+        ready = xcalloc(1, sizeof *ready);
+        ready->text = xstrdup(text);
+        ready->watch = watch;
+        ready->filter = filter;
+        ready->error = error;
+        keep(filters, ready);
+    } else {
+        snprintf(filters->why, sizeof filters->why, "%s",
+                 error != NULL ? error : sqlite3_errstr(rc));
+        sqlite3_free(error);
+    }
+    return ready;
+}
+
+static struct ready *ready_for(struct filters *filters, const char *text, int64_t watch,
+                               const struct expander *expander) {
+    for (struct ready *ready = *bucket_of(filters, text, watch); ready != NULL;
+         ready = ready->next) {
+        if (ready->watch == watch && strcmp(ready->text, text) == 0) {
+            return ready;
+        }
+    }
+    return make_ready(filters, text, watch, expander);
+}
+
+enum judgement filters_judge(struct filters *filters, const char *text, int64_t watch,
+                             struct expander *expander, const char *event,
+                             const struct buffer *payload, const char **why) {
+    enum judgement said = FILTER_STALE;
+
+    *why = filters->why;
+    snprintf(filters->why, sizeof filters->why, "the schema keeps changing");
+    for (int i = 0; i < STALE_MOST && said == FILTER_STALE; i++) {
+        struct ready *ready = ready_for(filters, text, watch, expander);
+
+        if (ready == NULL) {
+            return FILTER_FAILS;
+        }
+        if (ready->filter == NULL) {
+            *why = ready->error != NULL ? ready->error : "it does not compile";
+            return FILTER_FAILS;
+        }
+        said = filter_judge(ready->filter, expander, event, payload->data, payload->length,
+                            filters->why, (int)sizeof filters->why);
+        if (said == FILTER_STALE) {
+            filters_rest(filters);
+            drop(filters, ready);
+        }
+    }
+    return said == FILTER_STALE ? FILTER_FAILS : said;
+}

@@ -1,0 +1,35 @@
+/*
+** filters.h: the filters of a database's subscriptions, each made ready once for a version of a
+** watch.
+**
+** What is equal is shared: it is the text and the version that count, not whose it is. They are kept
+** as long as the schema stays as it is, up to FILTERS_BYTES; beyond, one goes for one that comes.
+** Which one is left to chance: all are asked in the same order at each event, so the one that was
+** used longest ago would be the next one needed.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_FILTERS_H
+#define RESTHOOKD_FILTERS_H
+
+#include "filter.h"
+#include "render.h"
+
+#define FILTERS_BYTES (32 * 1024 * 1024) /* of one database: some thousands */
+
+struct filters;
+
+struct filters *filters_new(sqlite3 *db, size_t bytes);
+void filters_free(struct filters *filters);
+void filters_forget(struct filters *filters); /* the schema has changed */
+void filters_rest(struct filters *filters);   /* gives back what is only needed to make one ready */
+int filters_count(const struct filters *filters);
+
+/*
+** Judges the event that the expander of version `watch` has just made (emitted: 0 and NULL). On
+** FILTER_FAILS *why is good until the next call. It is never FILTER_STALE.
+*/
+enum judgement filters_judge(struct filters *filters, const char *text, int64_t watch,
+                             struct expander *expander, const char *event,
+                             const struct buffer *payload, const char **why);
+
+#endif
