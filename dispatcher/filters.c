@@ -13,6 +13,7 @@
 #include "memory.h"
 
 #define BUCKETS 4096
+#define LEISURE 8    /* times all that are kept could have been asked since: then it is idle */
 #define STALE_MOST 3 /* times in a row that the schema may change under us */
 
 struct ready {
@@ -21,7 +22,8 @@ struct ready {
     struct filter *filter; /* NULL: it could not be made ready */
     char *error;
     size_t size;
-    size_t at; /* its place in all */
+    size_t at;     /* its place in all */
+    uint64_t used; /* filters->asked at that time */
     struct ready *next;
 };
 
@@ -29,8 +31,10 @@ struct filters {
     sqlite3 *db;
     sqlite3 *copy; /* of the schema; NULL: not needed so far */
     size_t bytes, most;
-    struct ready **all; /* for taking one by chance */
+    uint64_t asked; /* how often, in all */
+    struct ready **all;
     size_t count, room;
+    struct ready *guest; /* made ready for once: there was no room */
     struct ready *bucket[BUCKETS];
     char why[256];
 };
@@ -52,20 +56,30 @@ static struct ready **bucket_of(struct filters *filters, const char *text, int64
     return &filters->bucket[hash % BUCKETS];
 }
 
+static void free_ready(struct ready *ready) {
+    if (ready != NULL) {
+        filter_free(ready->filter);
+        sqlite3_free(ready->error);
+        free(ready->text);
+        free(ready);
+    }
+}
+
 static void drop(struct filters *filters, struct ready *ready) {
     struct ready **link = bucket_of(filters, ready->text, ready->watch);
 
-    while (*link != ready) {
-        link = &(*link)->next;
+    if (ready == filters->guest) {
+        filters->guest = NULL;
+    } else {
+        while (*link != ready) {
+            link = &(*link)->next;
+        }
+        *link = ready->next;
+        filters->all[ready->at] = filters->all[--filters->count];
+        filters->all[ready->at]->at = ready->at;
+        filters->bytes -= ready->size;
     }
-    *link = ready->next;
-    filters->all[ready->at] = filters->all[--filters->count];
-    filters->all[ready->at]->at = ready->at;
-    filters->bytes -= ready->size;
-    filter_free(ready->filter);
-    sqlite3_free(ready->error);
-    free(ready->text);
-    free(ready);
+    free_ready(ready);
 }
 
 void filters_forget(struct filters *filters) {
@@ -76,6 +90,8 @@ void filters_forget(struct filters *filters) {
 }
 
 void filters_rest(struct filters *filters) {
+    free_ready(filters->guest);
+    filters->guest = NULL;
     sqlite3_close(filters->copy);
     filters->copy = NULL;
 }
@@ -92,13 +108,22 @@ int filters_count(const struct filters *filters) {
     return (int)filters->count;
 }
 
-static void make_room(struct filters *filters) {
-    while (filters->bytes > filters->most && filters->count > 0) {
+/* Two that are picked by chance go, if they are idle. */
+static bool make_room(struct filters *filters, size_t size) {
+    for (int tries = 2; filters->bytes + size > filters->most && tries > 0; tries--) {
+        struct ready *picked;
         uint32_t chance;
 
+        if (filters->count == 0) {
+            return false;
+        }
         sqlite3_randomness(sizeof chance, &chance);
-        drop(filters, filters->all[chance % filters->count]);
+        picked = filters->all[chance % filters->count];
+        if (filters->asked - picked->used > LEISURE * filters->count) {
+            drop(filters, picked);
+        }
     }
+    return filters->bytes + size <= filters->most;
 }
 
 static void keep(struct filters *filters, struct ready *ready) {
@@ -107,8 +132,12 @@ static void keep(struct filters *filters, struct ready *ready) {
     ready->size = sizeof *ready + sizeof ready + strlen(ready->text) +
                   (ready->filter != NULL ? filter_size(ready->filter) : 0) +
                   (ready->error != NULL ? strlen(ready->error) : 0);
+    if (!make_room(filters, ready->size)) {
+        free_ready(filters->guest);
+        filters->guest = ready;
+        return;
+    }
     filters->bytes += ready->size;
-    make_room(filters);
     if (filters->count == filters->room) {
         filters->room = filters->room * 2 + 16;
         filters->all = xrealloc(filters->all, filters->room * sizeof(struct ready *));
@@ -123,7 +152,7 @@ static void keep(struct filters *filters, struct ready *ready) {
 static struct ready *make_ready(struct filters *filters, const char *text, int64_t watch,
                                 const struct expander *expander) {
     struct filter *filter = NULL;
-    struct ready *ready = NULL;
+    struct ready *ready;
     char *error = NULL;
     int rc = SQLITE_OK;
 
@@ -133,30 +162,35 @@ static struct ready *make_ready(struct filters *filters, const char *text, int64
     if (rc == SQLITE_OK) {
         rc = filter_open(filters->db, filters->copy, text, expander, &filter, &error);
     }
-    if (rc == SQLITE_OK || rc == SQLITE_ERROR) {
-        ready = xcalloc(1, sizeof *ready);
-        ready->text = xstrdup(text);
-        ready->watch = watch;
-        ready->filter = filter;
-        ready->error = error;
-        keep(filters, ready);
-    } else {
+    if (rc != SQLITE_OK && rc != SQLITE_ERROR) {
         snprintf(filters->why, sizeof filters->why, "%s",
                  error != NULL ? error : sqlite3_errstr(rc));
         sqlite3_free(error);
+        return NULL;
     }
+    ready = xcalloc(1, sizeof *ready);
+    ready->text = xstrdup(text);
+    ready->watch = watch;
+    ready->filter = filter;
+    ready->error = error;
+    keep(filters, ready);
     return ready;
 }
 
 static struct ready *ready_for(struct filters *filters, const char *text, int64_t watch,
                                const struct expander *expander) {
-    for (struct ready *ready = *bucket_of(filters, text, watch); ready != NULL;
-         ready = ready->next) {
-        if (ready->watch == watch && strcmp(ready->text, text) == 0) {
-            return ready;
-        }
+    struct ready *ready = *bucket_of(filters, text, watch);
+
+    while (ready != NULL && (ready->watch != watch || strcmp(ready->text, text) != 0)) {
+        ready = ready->next;
     }
-    return make_ready(filters, text, watch, expander);
+    if (ready == NULL) {
+        ready = make_ready(filters, text, watch, expander);
+    }
+    if (ready != NULL) {
+        ready->used = ++filters->asked;
+    }
+    return ready;
 }
 
 enum judgement filters_judge(struct filters *filters, const char *text, int64_t watch,
@@ -179,8 +213,8 @@ enum judgement filters_judge(struct filters *filters, const char *text, int64_t 
         said = filter_judge(ready->filter, expander, event, payload->data, payload->length,
                             filters->why, (int)sizeof filters->why);
         if (said == FILTER_STALE) {
-            filters_rest(filters);
             drop(filters, ready);
+            filters_rest(filters);
         }
     }
     return said == FILTER_STALE ? FILTER_FAILS : said;

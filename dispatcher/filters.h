@@ -3,9 +3,9 @@
 ** watch.
 **
 ** What is equal is shared: it is the text and the version that count, not whose it is. They are kept
-** as long as the schema stays as it is, up to FILTERS_BYTES; beyond, one goes for one that comes.
-** Which one is left to chance: all are asked in the same order at each event, so the one that was
-** used longest ago would be the next one needed.
+** as long as the schema stays as it is, up to so many bytes. What has no room is made ready each
+** time, unless one that is kept was not asked for long: all are asked in the same order at each
+** event, so what was used longest ago is what is needed next, and must not go for that.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_FILTERS_H
@@ -14,7 +14,7 @@
 #include "filter.h"
 #include "render.h"
 
-#define FILTERS_BYTES (32 * 1024 * 1024) /* of one database: some thousands */
+#define FILTERS_BYTES (64 * 1024 * 1024) /* of one database: some ten thousand, at 4 to 10 kB */
 
 struct filters;
 

@@ -28,17 +28,15 @@ int compiled_virtual(const struct definition *definition, bool old, int i) {
     return definition->width + 1 + (old ? definition->virtual_count : 0) + i;
 }
 
-void compile_table(const struct definition *d, bool old, bool bound, bool with_virtual,
-                   struct buffer *out) {
-    bool there = old ? d->has_old : d->has_new;
-    bool columns = there ? old : !old; /* whose they are */
+/* NEW("a","b")AS(SELECT ?1,?2). bound false: NULL for each parameter. */
+static void write_table(const struct definition *d, bool old, bool bound, bool with_virtual,
+                        struct buffer *out) {
     const char *separator = "(";
 
-    bound = bound && there;
     buffer_text(out, old ? "OLD" : "NEW");
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < d->width; i++) {
-            if (d->values[i].old == columns) {
+            if (d->values[i].old == old) {
                 buffer_text(out, separator);
                 if (pass == 0) {
                     trigger_name(out, d->values[i].column);
@@ -69,11 +67,11 @@ static void write_with(const struct definition *d, bool bound, bool with_virtual
                        struct buffer *out) {
     buffer_text(out, "WITH ");
     if (d->has_new) {
-        compile_table(d, false, bound, with_virtual, out);
+        write_table(d, false, bound, with_virtual, out);
     }
     if (d->has_old) {
         buffer_text(out, d->has_new ? "," : "");
-        compile_table(d, true, bound, with_virtual, out);
+        write_table(d, true, bound, with_virtual, out);
     }
 }
 

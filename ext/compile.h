@@ -36,10 +36,6 @@ void compiled_free(struct compiled *compiled);
 
 /* ---- what filter.c makes its statement of, by the same rules ---- */
 
-/* Appends NEW("a","b")AS(SELECT ?1,?2), or OLD(…). bound false: NULL for each parameter. A row that
-** the operation does not have (OLD of an insert) has the other's columns, all NULL. */
-void compile_table(const struct definition *definition, bool old, bool bound, bool with_virtual,
-                   struct buffer *out);
 void compile_expression(const char *expression, struct buffer *out); /* in parentheses */
 /* Prepares sql, which must be one whole statement, and frees it. *error gets SQLite's text, with
 ** SQLITE_ERROR; NULL with any other code. */

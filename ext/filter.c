@@ -1,14 +1,10 @@
 /*
-** filter.c: a subscription's filter as one statement:
+** filter.c: a subscription's filter, checked and run.
 **
-**   WITH NEW("id","a")AS(SELECT ?1,?2),OLD("id","a")AS(SELECT NULL,NULL)
-**   SELECT 1 FROM NEW,OLD WHERE(SELECT 1 FROM(SELECT ?3 AS payload,?4 AS event)WHERE(filter))
-**
-** The inner scope makes `payload` and `event` mean ours, whatever the table's columns are called,
-** and the outer WHERE keeps an aggregate out. Who writes a filter is held to the same rules as who
-** writes an expression of a watch, in the same way (compile.c, blueprint.c, fence.c): first compiled
-** alone on a copy of the schema under an authorizer, then on the connection that runs it, where it
-** has to be read-only and is stale when the schema has changed.
+** Who writes a filter is held to the same rules as who writes an expression of a watch, in the same
+** way (compile.c, blueprint.c, fence.c): its brackets are counted; it is compiled alone on a copy of
+** the schema under an authorizer; then on the connection that runs it, where it has to be read-only
+** and is stale when the schema has changed. The statement is condition.c's.
 **
 ** Values are bound where they stand: ten thousand subscriptions with a filter copy nothing.
 ** SPDX-License-Identifier: MIT
@@ -19,52 +15,22 @@
 
 #include "blueprint.h"
 #include "compile.h"
+#include "condition.h"
 #include "event.h"
 #include "fence.h"
 #include "image.h"
 #include "sql.h"
-#include "trigger.h"
 
 struct filter {
     sqlite3 *db;
     sqlite3_stmt *statement;
-    size_t length;      /* of its text */
-    bool reads_virtual; /* NEW and OLD have the VIRTUAL generated columns */
+    size_t length; /* of its text */
+    int *sources; /* what parameter 1, 2 … is: a value of the row, behind them its virtual columns,
+                      of NEW and then of OLD; the payload and the event's name come last */
+    int count;
 };
 
-/* ---- the statement ---- */
-
-static int payload_parameter(const struct definition *d) {
-    return d != NULL ? compiled_virtual(d, true, d->virtual_count) : 1;
-}
-
-/* bound false: to be tried, with a payload of {}. d NULL: there is no row. */
-static void write_filter(const char *text, const struct definition *d, bool bound,
-                         bool with_virtual, struct buffer *out) {
-    bool new = d != NULL && (d->has_new || d->operation == OPERATION_DELETE);
-    bool old = d != NULL && (d->has_old || d->operation == OPERATION_INSERT);
-    int payload = payload_parameter(d);
-
-    if (new) {
-        buffer_text(out, "WITH ");
-        compile_table(d, false, bound, with_virtual, out);
-    }
-    if (old) {
-        buffer_text(out, new ? "," : "WITH ");
-        compile_table(d, true, bound, with_virtual, out);
-    }
-    buffer_text(out, "SELECT 1");
-    buffer_text(out, new ? " FROM NEW" : "");
-    buffer_text(out, old ? (new ? ",OLD" : " FROM OLD") : "");
-    buffer_text(out, " WHERE(SELECT 1 FROM(SELECT ");
-    if (bound) {
-        trigger_format(out, "?%d AS payload,?%d AS event)WHERE", payload, payload + 1);
-    } else {
-        buffer_text(out, "'{}' AS payload,'' AS event)WHERE");
-    }
-    compile_expression(text, out);
-    buffer_text(out, ")");
-}
+/* ---- trying ---- */
 
 /* Would it leave its place in the statement? */
 static int keep_in_place(const char *text, char **error) {
@@ -100,10 +66,11 @@ static int run_empty(sqlite3 *copy, sqlite3_stmt *statement, char **error) {
 static int try_one(sqlite3 *copy, const char *text, const struct definition *d, bool with_virtual,
                    bool run, char **error) {
     struct buffer sql = {0};
+    struct condition condition = {.text = text, .d = d, .with_virtual = with_virtual};
     sqlite3_stmt *statement = NULL;
     int rc;
 
-    write_filter(text, d, false, with_virtual, &sql);
+    condition_write(&condition, &sql);
     rc = compile_statement(copy, &sql, &statement, error);
     if (rc == SQLITE_OK && sqlite3_bind_parameter_count(statement) > 0) {
         rc = SQLITE_ERROR;
@@ -132,7 +99,7 @@ static int try_filter(sqlite3 *copy, const char *text, const struct definition *
     return rc;
 }
 
-/* ---- checking ---- */
+/* ---- checking, for who sets it ---- */
 
 /* Says behind an error where it came up, and what would help. */
 static void explain(char **error, const struct definition *d, const char *pattern) {
@@ -219,12 +186,39 @@ int filter_check(sqlite3 *db, const char *pattern, const char *text, char **erro
 
 /* ---- running ---- */
 
+/* Compiles what has been tried, with its parameters. */
+static int compile(struct filter *filter, const char *text, const struct definition *d,
+                   bool with_virtual, char **error) {
+    struct buffer sql = {0};
+    struct condition condition = {.text = text, .d = d, .with_virtual = with_virtual};
+    int most = d != NULL ? d->width + 2 * d->virtual_count : 0;
+    int *fewer;
+    int rc;
+
+    condition.sources = sqlite3_malloc64(((sqlite3_uint64)most + 1) * sizeof(int));
+    if (condition.sources == NULL) {
+        return SQLITE_NOMEM;
+    }
+    condition_write(&condition, &sql);
+    filter->length = strlen(text);
+    filter->count = condition.count;
+    fewer =
+        sqlite3_realloc64(condition.sources, ((sqlite3_uint64)condition.count + 1) * sizeof(int));
+    filter->sources = fewer != NULL ? fewer : condition.sources;
+    rc = compile_statement(filter->db, &sql, &filter->statement, error);
+    if (rc == SQLITE_OK && !sqlite3_stmt_readonly(filter->statement)) {
+        rc = SQLITE_ERROR;
+        *error = sqlite3_mprintf("it writes");
+    }
+    return rc;
+}
+
 int filter_open(sqlite3 *db, sqlite3 *copy, const char *text, const struct expander *expander,
                 struct filter **out, char **error) {
     const struct image *image = expander != NULL ? expander_image(expander) : NULL;
     const struct definition *d = image != NULL ? image->definition : NULL;
+    bool with_virtual = image != NULL && image_has_virtual(image);
     struct filter *filter = sqlite3_malloc64(sizeof *filter);
-    struct buffer sql = {0};
     int rc;
 
     *out = NULL;
@@ -232,19 +226,13 @@ int filter_open(sqlite3 *db, sqlite3 *copy, const char *text, const struct expan
     if (filter == NULL) {
         return SQLITE_NOMEM;
     }
-    *filter = (struct filter){.db = db, .length = strlen(text)};
-    filter->reads_virtual = image != NULL && image_has_virtual(image);
+    *filter = (struct filter){.db = db};
     rc = keep_in_place(text, error);
     if (rc == SQLITE_OK) {
-        rc = try_filter(copy, text, d, &filter->reads_virtual, false, error);
+        rc = try_filter(copy, text, d, &with_virtual, false, error);
     }
     if (rc == SQLITE_OK) {
-        write_filter(text, d, true, filter->reads_virtual, &sql);
-        rc = compile_statement(db, &sql, &filter->statement, error);
-    }
-    if (rc == SQLITE_OK && !sqlite3_stmt_readonly(filter->statement)) {
-        rc = SQLITE_ERROR;
-        *error = sqlite3_mprintf("it writes");
+        rc = compile(filter, text, d, with_virtual, error);
     }
     if (rc != SQLITE_OK) {
         filter_free(filter);
@@ -257,12 +245,13 @@ int filter_open(sqlite3 *db, sqlite3 *copy, const char *text, const struct expan
 void filter_free(struct filter *filter) {
     if (filter != NULL) {
         (void)sqlite3_finalize(filter->statement);
+        sqlite3_free(filter->sources);
         sqlite3_free(filter);
     }
 }
 
 size_t filter_size(const struct filter *filter) {
-    return sizeof *filter + filter->length +
+    return sizeof *filter + filter->length + (size_t)filter->count * sizeof(int) +
            (size_t)sqlite3_stmt_status(filter->statement, SQLITE_STMTSTATUS_MEMUSED, 0);
 }
 
@@ -299,19 +288,19 @@ static int bind(sqlite3_stmt *statement, int parameter, struct cell cell) {
 
 /* Binds the rows. SQLITE_OK, or the code; image->error says what a virtual column failed of. */
 static int bind_rows(struct filter *filter, struct image *image) {
-    const struct definition *d = image->definition;
+    int width = image->definition->width, virtuals = image->definition->virtual_count;
     int rc = SQLITE_OK;
 
-    for (int i = 0; i < d->width && rc == SQLITE_OK; i++) {
-        rc = bind(filter->statement, i + 1, image_value(image, i));
-    }
-    for (int i = 0; filter->reads_virtual && i < 2 * d->virtual_count && rc == SQLITE_OK; i++) {
-        bool old = i >= d->virtual_count;
-        int column = old ? i - d->virtual_count : i;
+    for (int i = 0; i < filter->count && rc == SQLITE_OK; i++) {
+        int source = filter->sources[i];
 
-        if (old ? d->has_old : d->has_new) {
-            rc = bind(filter->statement, compiled_virtual(d, old, column),
-                      image_virtual(image, old, column));
+        if (source < width) {
+            rc = bind(filter->statement, i + 1, image_value(image, source));
+        } else {
+            bool old = source >= width + virtuals;
+
+            rc = bind(filter->statement, i + 1,
+                      image_virtual(image, old, source - width - (old ? virtuals : 0)));
             rc = image->error != NULL ? SQLITE_ERROR : rc;
         }
     }
@@ -321,7 +310,7 @@ static int bind_rows(struct filter *filter, struct image *image) {
 enum judgement filter_judge(struct filter *filter, struct expander *expander, const char *event,
                             const char *payload, size_t length, char *why, int size) {
     struct image *image = expander != NULL ? expander_shown(expander) : NULL;
-    int first = payload_parameter(image != NULL ? image->definition : NULL);
+    int first = filter->count + 1;
     sqlite3_stmt *statement = filter->statement;
     struct fence fence;
     bool limit = false, passes = false;
