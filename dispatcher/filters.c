@@ -34,6 +34,7 @@ struct filters {
     uint64_t asked; /* how often, in all */
     struct ready **all;
     size_t count, room;
+    int made;
     struct ready *guest; /* made ready for once: there was no room */
     struct ready *bucket[BUCKETS];
     char why[256];
@@ -108,6 +109,10 @@ int filters_count(const struct filters *filters) {
     return (int)filters->count;
 }
 
+int filters_made(const struct filters *filters) {
+    return filters->made;
+}
+
 /* Two that are picked by chance go, if they are idle. */
 static bool make_room(struct filters *filters, size_t size) {
     for (int tries = 2; filters->bytes + size > filters->most && tries > 0; tries--) {
@@ -157,7 +162,7 @@ static struct ready *make_ready(struct filters *filters, const char *text, int64
     int rc = SQLITE_OK;
 
     if (filters->copy == NULL) {
-        rc = blueprint_open(filters->db, &filters->copy);
+        rc = blueprint_open(filters->db, &filters->copy, &error);
     }
     if (rc == SQLITE_OK) {
         rc = filter_open(filters->db, filters->copy, text, expander, &filter, &error);
@@ -168,6 +173,7 @@ static struct ready *make_ready(struct filters *filters, const char *text, int64
         sqlite3_free(error);
         return NULL;
     }
+    filters->made++;
     ready = xcalloc(1, sizeof *ready);
     ready->text = xstrdup(text);
     ready->watch = watch;

@@ -22,7 +22,8 @@ struct filters *filters_new(sqlite3 *db, size_t bytes);
 void filters_free(struct filters *filters);
 void filters_forget(struct filters *filters); /* the schema has changed */
 void filters_rest(struct filters *filters);   /* gives back what is only needed to make one ready */
-int filters_count(const struct filters *filters);
+int filters_count(const struct filters *filters); /* kept ready */
+int filters_made(const struct filters *filters);  /* how often one was made ready */
 
 /*
 ** Judges the event that the expander of version `watch` has just made (emitted: 0 and NULL). On

@@ -51,7 +51,7 @@ void format_standard(struct buffer *out, const char *event, int64_t created_at, 
 }
 
 void format_emitted_change(struct buffer *out, const char *payload, size_t length) {
-    buffer_text(out, "{\"type\":\"EMIT\",\"table\":null,\"record\":");
+    buffer_text(out, "{\"type\":\"EMIT\",\"table\":null,\"schema\":null,\"record\":");
     buffer_append(out, payload, length);
     buffer_text(out, ",\"old_record\":null}");
 }

@@ -3,7 +3,8 @@
 **   bare         the payload itself (Strigo's and Zapier's way)
 **   standard     {"type","timestamp","data"}   Standard Webhooks 1.0.0
 **   cloudevents  the payload, with ce-* headers: binary mode of CloudEvents 1.0's HTTP binding
-**   change       {"type","table","record","old_record"}: what receivers of database webhooks parse
+**   change       {"type","table","schema","record","old_record"}, of an update whose old row is kept also
+**                "changed": what receivers of database webhooks (Supabase's) parse
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_FORMAT_H
@@ -26,7 +27,7 @@ void format_time(int64_t ms, char *out);
 void format_standard(struct buffer *out, const char *event, int64_t created_at, const char *payload,
                      size_t length);
 /* change for an event that no table caused:
-** {"type":"EMIT","table":null,"record":payload,"old_record":null}. */
+** {"type":"EMIT","table":null,"schema":null,"record":payload,"old_record":null}. */
 void format_emitted_change(struct buffer *out, const char *payload, size_t length);
 
 #define FORMAT_HEADERS 6

@@ -104,3 +104,34 @@ bool cell_render_key(struct cell cell, struct buffer *out) {
     }
     return true;
 }
+
+static int type_of(struct cell cell) {
+    return cell.statement != NULL ? sqlite3_column_type(cell.statement, cell.column) : SQLITE_NULL;
+}
+
+bool cell_same(struct cell a, struct cell b) {
+    int type = type_of(a);
+
+    if (type != type_of(b)) {
+        return false;
+    }
+    if (type == SQLITE_INTEGER) {
+        return sqlite3_column_int64(a.statement, a.column) ==
+               sqlite3_column_int64(b.statement, b.column);
+    }
+    if (type == SQLITE_FLOAT) {
+        double x = sqlite3_column_double(a.statement, a.column);
+        double y = sqlite3_column_double(b.statement, b.column);
+
+        return memcmp(&x, &y, sizeof x) == 0;
+    }
+    if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
+        const void *x = sqlite3_column_blob(a.statement, a.column);
+        const void *y = sqlite3_column_blob(b.statement, b.column);
+        int length = sqlite3_column_bytes(a.statement, a.column);
+
+        return length == sqlite3_column_bytes(b.statement, b.column) &&
+               (length == 0 || (x != NULL && y != NULL && memcmp(x, y, (size_t)length) == 0));
+    }
+    return true;
+}

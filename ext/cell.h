@@ -21,5 +21,7 @@ bool cell_render(struct cell cell, enum template_type type, struct buffer *out);
 /* Appends the value as an ordering key: text as it is, anything else as its JSON without quotes.
 ** The same return. */
 bool cell_render_key(struct cell cell, struct buffer *out);
+/* Are they the same, type by type and byte by byte? 1 and 1.0 are not. */
+bool cell_same(struct cell a, struct cell b);
 
 #endif

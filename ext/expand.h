@@ -29,7 +29,7 @@ enum expanded {
 /* What came out; the pointers are the expander's, good until it runs again or is freed. */
 struct expansion {
     struct buffer payload; /* JSON: the bare payload */
-    struct buffer change;  /* JSON: {"type","table","record","old_record"}, only if asked for */
+    struct buffer change;  /* JSON: {"type","table", …}, only if asked for */
     struct buffer key;     /* text of the ordering key: a number's digits, base64 of a BLOB */
     bool has_key;
     /* The row was larger than capture_max: payload is its primary key and a mark,

@@ -135,7 +135,7 @@ static int check_watch(sqlite3 *db, sqlite3 *copy, int64_t watch, const char *te
     if (rc != SQLITE_OK) {
         return rc;
     }
-    rc = image_open(&image, &definition, error);
+    rc = image_open(&image, db, &definition, error);
     if (rc == SQLITE_OK) {
         with_virtual = image_has_virtual(&image);
         rc = try_filter(copy, text, &definition, &with_virtual, true, error);
@@ -155,7 +155,7 @@ int filter_check(sqlite3 *db, const char *pattern, const char *text, char **erro
     *error = NULL;
     rc = keep_in_place(text, error);
     if (rc == SQLITE_OK) {
-        rc = blueprint_open(db, &copy);
+        rc = blueprint_open(db, &copy, error);
     }
     if (rc == SQLITE_OK) {
         rc = sqlite3_prepare_v2(db, sql_watch_events, -1, &watches, NULL);

@@ -153,31 +153,57 @@ struct cell image_virtual(struct image *image, bool old, int i) {
     return (struct cell){image->virtuals[old], i};
 }
 
-/* One row of the table, every column. */
-static void render_row(struct image *image, bool old, struct buffer *out) {
+static const char *member_name(const struct image *image, int member) {
     const struct definition *d = image->definition;
 
+    return member < d->width ? d->values[member].column : d->virtuals[member - d->width];
+}
+
+/* A member's value in NEW or OLD. */
+static struct cell member_cell(struct image *image, bool old, int member) {
+    const struct definition *d = image->definition;
+    int other;
+
+    if (member >= d->width) {
+        return image_virtual(image, old, member - d->width);
+    }
+    if (d->values[member].old == old) {
+        return image_value(image, member);
+    }
+    other = find_value(d, old, d->values[member].column);
+    return other >= 0 ? image_value(image, other) : (struct cell){NULL, 0};
+}
+
+/* One row of the table, every column. */
+static void render_row(struct image *image, bool old, struct buffer *out) {
     buffer_text(out, "{");
     for (int i = 0; i < image->member_count; i++) {
-        int member = image->members[i];
-        const char *name =
-            member < d->width ? d->values[member].column : d->virtuals[member - d->width];
-        struct cell cell = {NULL, 0};
+        const char *name = member_name(image, image->members[i]);
 
-        if (member >= d->width) {
-            cell = image_virtual(image, old, member - d->width);
-        } else if (d->values[member].old == old) {
-            cell = image_value(image, member);
-        } else {
-            int other = find_value(d, old, name);
-            cell = other >= 0 ? image_value(image, other) : cell;
-        }
         buffer_text(out, i > 0 ? "," : "");
         render_text(out, name, strlen(name));
         buffer_text(out, ":");
-        (void)cell_render(cell, TEMPLATE_PLAIN, out);
+        (void)cell_render(member_cell(image, old, image->members[i]), TEMPLATE_PLAIN, out);
     }
     buffer_text(out, "}");
+}
+
+/* The names of the columns that differ, an array. */
+static void render_changed(struct image *image, struct buffer *out) {
+    const char *separator = "[";
+
+    for (int i = 0; i < image->member_count; i++) {
+        int member = image->members[i];
+
+        if (!cell_same(member_cell(image, false, member), member_cell(image, true, member))) {
+            const char *name = member_name(image, member);
+
+            buffer_text(out, separator);
+            render_text(out, name, strlen(name));
+            separator = ",";
+        }
+    }
+    buffer_text(out, *separator == '[' ? "[]" : "]");
 }
 
 static bool is_key(const struct definition *d, const char *name) {
@@ -227,21 +253,27 @@ void image_render(struct image *image, struct buffer *out) {
 void image_render_change(struct image *image, struct buffer *out) {
     static const char *const types[] = {"INSERT", "UPDATE", "DELETE"};
     const struct definition *d = image->definition;
+    bool both =
+        d->has_new && d->has_old && !image_is_truncated(image); /* a mark has NEW's key alone */
 
     buffer_text(out, "{\"type\":\"");
     buffer_text(out, types[d->operation]);
     buffer_text(out, "\",\"table\":");
     render_text(out, d->table, strlen(d->table));
+    buffer_text(out, ",\"schema\":\"main\"");
     for (int old = 0; old < 2; old++) {
         buffer_text(out, old ? ",\"old_record\":" : ",\"record\":");
         if (old == !d->has_new) {
             image_render(image, out);
-        } else if (old && d->has_old &&
-                   !image_is_truncated(image)) { /* a mark has NEW's key alone */
+        } else if (old && both) {
             render_row(image, true, out);
         } else {
             render_null(out);
         }
+    }
+    if (both) {
+        buffer_text(out, ",\"changed\":");
+        render_changed(image, out);
     }
     buffer_text(out, "}");
 }

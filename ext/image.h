@@ -45,7 +45,8 @@ bool image_has_virtual(const struct image *image);
 /* Appends the row as an object, every column: that of OLD if only OLD was captured. A truncated
 ** row: its key and the mark. */
 void image_render(struct image *image, struct buffer *out);
-/* Appends {"type","table","record","old_record"}. */
+/* Appends {"type","table","schema","record","old_record"}, and "changed" if both rows are there: the
+** names of the columns that differ. */
 void image_render_change(struct image *image, struct buffer *out);
 
 #endif

@@ -105,7 +105,8 @@ static void renders_changes(void **state) {
     assert_string_equal(expander_table(expander), "t");
     assert_int_equal(expander_width(expander), 3);
     assert_newest(db, expander, "{\"id\":1,\"a\":\"x\",\"b\":2.0}",
-                  "{\"type\":\"INSERT\",\"table\":\"t\",\"record\":{\"id\":1,\"a\":\"x\",\"b\":2.0}"
+                  "{\"type\":\"INSERT\",\"table\":\"t\",\"schema\":\"main\",\"record\":{\"id\":1,"
+                  "\"a\":\"x\",\"b\":2.0}"
                   ",\"old_record\":null}",
                   NULL);
     assert_newest(db, expander, "{\"id\":1,\"a\":\"x\",\"b\":2.0}", NULL, NULL);
@@ -114,7 +115,8 @@ static void renders_changes(void **state) {
     run(db, "UPDATE t SET a = NULL");
     expander = expander_of(db, 2);
     assert_newest(db, expander, "{\"id\":1,\"a\":null,\"b\":2.0}",
-                  "{\"type\":\"UPDATE\",\"table\":\"t\",\"record\":{\"id\":1,\"a\":null,\"b\":2.0},"
+                  "{\"type\":\"UPDATE\",\"table\":\"t\",\"schema\":\"main\",\"record\":{\"id\":1,"
+                  "\"a\":null,\"b\":2.0},"
                   "\"old_record\":null}",
                   NULL);
     expander_free(expander);
@@ -123,17 +125,68 @@ static void renders_changes(void **state) {
             "UPDATE t SET id = 5");
     expander = expander_of(db, 4);
     assert_newest(db, expander, "{\"id\":5,\"a\":null,\"b\":2.0}",
-                  "{\"type\":\"UPDATE\",\"table\":\"t\",\"record\":{\"id\":5,\"a\":null,\"b\":2.0},"
-                  "\"old_record\":{\"id\":1,\"a\":null,\"b\":2.0}}",
+                  "{\"type\":\"UPDATE\",\"table\":\"t\",\"schema\":\"main\",\"record\":{\"id\":5,"
+                  "\"a\":null,\"b\":2.0},"
+                  "\"old_record\":{\"id\":1,\"a\":null,\"b\":2.0},\"changed\":[\"id\"]}",
                   NULL);
     expander_free(expander);
 
     run(db, "DELETE FROM t");
     expander = expander_of(db, 3);
     assert_newest(db, expander, "{\"id\":5,\"a\":null,\"b\":2.0}",
-                  "{\"type\":\"DELETE\",\"table\":\"t\",\"record\":null,\"old_record\":{\"id\":5,"
+                  "{\"type\":\"DELETE\",\"table\":\"t\",\"schema\":\"main\",\"record\":null,\"old_"
+                  "record\":{\"id\":5,"
                   "\"a\":null,\"b\":2.0}}",
                   NULL);
+    expander_free(expander);
+    sqlite3_close(db);
+}
+
+/* The columns of an update that differ, type by type and byte by byte. */
+static void names_what_changed(void **state) {
+    static const struct {
+        const char *from, *to, *changed;
+    } rows[] = {
+        {"1, 'x'", "1, 'x'", "[]"},
+        {"1, NULL", "1.0, NULL", "[\"a\",\"g\"]"},
+        {"'YQ==', 1", "x'61', 1", "[\"a\",\"g\"]"},
+        {"NULL, ''", "NULL, x''", "[\"b\"]"},
+        {"'a', 1", "'A', 2", "[\"a\",\"b\",\"g\"]"},
+        {"0.0, 0", "-0.0, 0", "[\"a\"]"},
+        {"9223372036854775807, 1", "9223372036854775806, 1", "[\"a\",\"g\"]"},
+        {"'x' || char(0) || 'y', 1", "'x' || char(0) || 'z', 1", "[\"a\",\"g\"]"},
+    };
+    sqlite3 *db = open_with("insert", "{}");
+    struct expander *expander;
+
+    (void)state;
+    run(db,
+        "ALTER TABLE t ADD COLUMN g AS (CASE WHEN typeof(a) = 'real' AND a = 0 THEN 0"
+        " WHEN a = 'YQ==' THEN 1 ELSE a END);"
+        "SELECT resthook_watch('t', 'update', 't.new', '{\"record\":\"always\",\"old\":true}')");
+    expander = expander_of(db, 2);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *sql = sqlite3_mprintf("DELETE FROM t; INSERT INTO t(id, a, b) VALUES (7, %s);"
+                                    " UPDATE t SET (a, b) = (SELECT %s)",
+                                    rows[i].from, rows[i].to);
+        sqlite3_stmt *row;
+        struct expansion event;
+        const char *error, *changed;
+
+        run(db, sql);
+        sqlite3_free(sql);
+        assert_int_equal(
+            sqlite3_prepare_v2(db, "SELECT * FROM resthook_outbox ORDER BY id DESC LIMIT 1", -1,
+                               &row, NULL),
+            SQLITE_OK);
+        assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+        assert_int_equal(expander_run(expander, row, FIRST, true, &event, &error), EXPANDED);
+        changed = strstr(event.change.data, ",\"changed\":");
+        assert_non_null(changed);
+        assert_memory_equal(changed + 11, rows[i].changed, strlen(rows[i].changed));
+        assert_string_equal(changed + 11 + strlen(rows[i].changed), "}");
+        sqlite3_finalize(row);
+    }
     expander_free(expander);
     sqlite3_close(db);
 }
@@ -146,7 +199,8 @@ static void renders_truncated_rows(void **state) {
     (void)state;
     run(db, "INSERT INTO t VALUES (7, 'k', zeroblob(3000000)); UPDATE t SET a = 'l'");
     assert_newest(db, expander, "{\"id\":7,\"truncated\":true}",
-                  "{\"type\":\"UPDATE\",\"table\":\"t\",\"record\":{\"id\":7,\"truncated\":true},"
+                  "{\"type\":\"UPDATE\",\"table\":\"t\",\"schema\":\"main\",\"record\":{\"id\":7,"
+                  "\"truncated\":true},"
                   "\"old_record\":null}",
                   NULL);
     expander_free(expander);
@@ -154,7 +208,8 @@ static void renders_truncated_rows(void **state) {
         "SELECT resthook_watch('t', 'delete', 't.gone', '{\"record\":\"always\"}'); DELETE FROM t");
     expander = expander_of(db, 2);
     assert_newest(db, expander, "{\"id\":7,\"truncated\":true}",
-                  "{\"type\":\"DELETE\",\"table\":\"t\",\"record\":null,\"old_record\":{\"id\":7,"
+                  "{\"type\":\"DELETE\",\"table\":\"t\",\"schema\":\"main\",\"record\":null,\"old_"
+                  "record\":{\"id\":7,"
                   "\"truncated\":true}}",
                   NULL);
     expander_free(expander);
@@ -422,11 +477,11 @@ static void survives_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_changes),         cmocka_unit_test(renders_truncated_rows),
-        cmocka_unit_test(filters_and_gives_keys),  cmocka_unit_test(stops_at_the_limit),
-        cmocka_unit_test(follows_the_schema),      cmocka_unit_test(refuses_a_hostile_file),
-        cmocka_unit_test(takes_a_row_too_short),   cmocka_unit_test(guards_functions),
-        cmocka_unit_test(survives_without_memory),
+        cmocka_unit_test(renders_changes),        cmocka_unit_test(names_what_changed),
+        cmocka_unit_test(renders_truncated_rows), cmocka_unit_test(filters_and_gives_keys),
+        cmocka_unit_test(stops_at_the_limit),     cmocka_unit_test(follows_the_schema),
+        cmocka_unit_test(refuses_a_hostile_file), cmocka_unit_test(takes_a_row_too_short),
+        cmocka_unit_test(guards_functions),       cmocka_unit_test(survives_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

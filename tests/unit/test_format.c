@@ -117,12 +117,13 @@ static void shows_an_emitted_event_as_a_change(void **state) {
     for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
         buffer_clear(&body);
         format_emitted_change(&body, payloads[i], strlen(payloads[i]));
-        expect_body(&body, "{\"type\":\"EMIT\",\"table\":null,\"record\":", payloads[i],
+        expect_body(&body,
+                    "{\"type\":\"EMIT\",\"table\":null,\"schema\":null,\"record\":", payloads[i],
                     ",\"old_record\":null}");
     }
     buffer_clear(&body);
     format_emitted_change(&body, "nullify", 4);
-    expect_body(&body, "{\"type\":\"EMIT\",\"table\":null,\"record\":", "null",
+    expect_body(&body, "{\"type\":\"EMIT\",\"table\":null,\"schema\":null,\"record\":", "null",
                 ",\"old_record\":null}");
     buffer_free(&body);
 }

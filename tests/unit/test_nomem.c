@@ -63,6 +63,10 @@ static const char *const statements[] = {
     "SELECT resthook_subscribe('a.b', 'https://u:p@example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"nothing\":1}')",
     "SELECT resthook_update(" LIVE ", " OPTIONS ")",
+    "SELECT resthook_update(" LIVE ", '{\"filter\":\"payload > 1\"}')",
+    "SELECT resthook_subscribe('item.*', 'https://example.org/',"
+    " '{\"filter\":\"NEW.twice = 1 AND OLD.id IS NULL\"}')",
+    "SELECT resthook_subscribe('item.*', 'https://example.org/', '{\"filter\":\"NEW.none = 1\"}')",
     "SELECT resthook_pause(" LIVE ")",
     "SELECT resthook_unsubscribe(" LIVE ")",
     "SELECT resthook_secret(" LIVE ")",
