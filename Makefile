@@ -114,6 +114,9 @@ bench-check: all $(BENCH) ## instruction counts of a fixed drain and fixed write
 languages: all ## writers in other languages, with Debian's runtimes and npm's (sh .ci/deps languages)
 	RESTHOOK_BUILD=$(BUILD) $(PYTHON) tests/languages/run
 
+formats: all ## each format, read by npm's packages for it (needs npm and the network)
+	RESTHOOK_BUILD=$(BUILD) $(PYTHON) tests/formats/run
+
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint$(if $(findstring s,$(firstword -$(MAKEFLAGS))),, && echo 'lint: clean')
 
@@ -139,6 +142,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix languages bench bench-check lint format install uninstall clean help
+.PHONY: all deps demo unit model test matrix languages formats bench bench-check lint format install uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
