@@ -164,12 +164,3 @@ def test_a_connection_is_used_again(db, receiver, dispatcher):
         insert(db)
         receiver.wait_for(i)
     assert receiver.connections == 1
-
-
-def test_standard_format_wraps_the_payload(db, receiver, dispatcher):
-    db.subscribe("*", receiver.url("/"), format="standard")
-    dispatcher(db)
-    insert(db)
-    body = json.loads(receiver.wait_for(1)[0].body)
-    assert set(body) == {"type", "timestamp", "data"}
-    assert body["type"] == "item.create" and body["data"] == {"id": 1, "name": "Ada"}

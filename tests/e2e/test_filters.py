@@ -115,6 +115,17 @@ def test_events_of_ones_own_and_pings(db, receiver):
     assert filtered(db, sub) == 1
 
 
+def test_rows_that_were_there_before(shop, receiver):
+    """A backfill is for one subscription alone, and its filter is asked all the same."""
+    insert(shop, (1, 5.0, 1), (2, 20.0, 2), (3, 30.0, 1))
+    sub, _ = shop.subscribe("item.create", receiver.url("/"), filter="NEW.price > 10")
+    assert shop.one("SELECT resthook_backfill(?, 'item')", sub) == 3
+    shop.ext("UPDATE resthook_outbox SET deliver_at = NULL")
+    once(shop)
+    assert got(receiver, "/") == [("item.create", 2), ("item.create", 3)]
+    assert filtered(shop, sub) == 1
+
+
 def test_one_that_breaks_holds_its_own_events_until_it_is_mended(shop, receiver, dispatcher, eventually):
     broken, _ = shop.subscribe("item.create", receiver.url("/broken"),
                                filter="NEW.tenant IN (SELECT id FROM tenant WHERE plan = 'paid')")

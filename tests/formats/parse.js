@@ -15,7 +15,7 @@ function parse({ format, headers, body }) {
   if (!(event instanceof CloudEvent) || !event.validate()) throw new Error("it is no valid CloudEvent");
   const { id, source, type, specversion, time, datacontenttype, data } = event;
   const extensions = Object.keys(event).filter(
-    (key) => !["id", "source", "type", "specversion", "time", "datacontenttype", "data"].includes(key));
+    (key) => event[key] !== undefined && !["id", "source", "type", "specversion", "time", "datacontenttype", "data"].includes(key));
   return { id, source, type, specversion, time, datacontenttype, extensions, payload: data };
 }
 
