@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "filter.h"
 #include "http.h"
 #include "memory.h"
 #include "url.h"
@@ -141,12 +142,25 @@ static const char *lacks(const struct guard *guard, bool allow_http, const char 
     return "";
 }
 
+/* A filter that was good when it was set may no longer fit the tables and watches there are. */
+static void check_filter(sqlite3 *db, const char *event, const char *filter) {
+    char *error = NULL;
+    int rc = event != NULL && filter != NULL ? filter_check(db, event, filter, &error) : SQLITE_OK;
+
+    if (rc != SQLITE_OK) {
+        printf("    its filter can't be used: %s\n", error != NULL ? error : sqlite3_errstr(rc));
+    }
+    sqlite3_free(error);
+}
+
 static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_http) {
     sqlite3_stmt *statement = NULL;
     bool ok =
         sqlite3_prepare_v2(
-            db, "SELECT id, event, target, status FROM main.resthook_subscriptions ORDER BY id", -1,
-            &statement, NULL) == SQLITE_OK;
+            db,
+            "SELECT id, event, target, status, CASE status WHEN 'ended' THEN NULL ELSE filter END"
+            " FROM main.resthook_subscriptions ORDER BY id",
+            -1, &statement, NULL) == SQLITE_OK;
 
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
         const char *target = (const char *)sqlite3_column_text(statement, 2);
@@ -156,6 +170,8 @@ static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_htt
         printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0),
                sqlite3_column_text(statement, 3), sqlite3_column_text(statement, 1), target,
                wrong != NULL ? ": " : "", wrong != NULL ? wrong : lacks(guard, allow_http, target));
+        check_filter(db, (const char *)sqlite3_column_text(statement, 1),
+                     (const char *)sqlite3_column_text(statement, 4));
     }
     sqlite3_finalize(statement);
     return ok;

@@ -1,6 +1,7 @@
 """resthookd at the command line: what it says and with which status it ends when something is wrong (design 3.4)."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -305,6 +306,17 @@ def test_check_of_a_sound_database(db, receiver):
     done = resthookd("check", "--allow", "127.0.0.0/8", db.path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert receiver.connections == 0 and not db.side.exists()
+
+
+def test_check_of_a_filter_that_no_longer_fits(db):
+    for n, text in enumerate(("NEW.name = 'a'", "NEW.id = 1")):
+        db.subscribe("item.create", f"https://example.org/{n}", filter=text)
+    db.shell("ALTER TABLE item DROP COLUMN name;")
+    db.ext("SELECT resthook_repair()")
+    done = resthookd("check", db.path)
+    assert done.returncode == 0, done.stderr
+    assert re.findall("its filter.*", done.stdout) == [
+        "its filter can't be used: no such column: NEW.name (in item.create, insert of table item)"]
 
 
 def test_check_of_what_is_not_there(tmp_path):
