@@ -5,6 +5,7 @@
 */
 #include "cell.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "json.h"
@@ -123,7 +124,11 @@ bool cell_same(struct cell a, struct cell b) {
         double x = sqlite3_column_double(a.statement, a.column);
         double y = sqlite3_column_double(b.statement, b.column);
 
-        return memcmp(&x, &y, sizeof x) == 0;
+        uint64_t x_bits, y_bits;
+
+        memcpy(&x_bits, &x, sizeof x_bits);
+        memcpy(&y_bits, &y, sizeof y_bits);
+        return x_bits == y_bits;
     }
     if (type == SQLITE_TEXT || type == SQLITE_BLOB) {
         const void *x = sqlite3_column_blob(a.statement, a.column);
