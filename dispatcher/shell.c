@@ -142,25 +142,12 @@ static const char *lacks(const struct guard *guard, bool allow_http, const char 
     return "";
 }
 
-/* A filter that was good when it was set may no longer fit the tables and watches there are. */
-static void check_filter(sqlite3 *db, const char *event, const char *filter) {
-    char *error = NULL;
-    int rc = event != NULL && filter != NULL ? filter_check(db, event, filter, &error) : SQLITE_OK;
-
-    if (rc != SQLITE_OK) {
-        printf("    its filter can't be used: %s\n", error != NULL ? error : sqlite3_errstr(rc));
-    }
-    sqlite3_free(error);
-}
-
 static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_http) {
     sqlite3_stmt *statement = NULL;
     bool ok =
         sqlite3_prepare_v2(
-            db,
-            "SELECT id, event, target, status, CASE status WHEN 'ended' THEN NULL ELSE filter END"
-            " FROM main.resthook_subscriptions ORDER BY id",
-            -1, &statement, NULL) == SQLITE_OK;
+            db, "SELECT id, event, target, status FROM main.resthook_subscriptions ORDER BY id", -1,
+            &statement, NULL) == SQLITE_OK;
 
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
         const char *target = (const char *)sqlite3_column_text(statement, 2);
@@ -170,11 +157,34 @@ static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_htt
         printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0),
                sqlite3_column_text(statement, 3), sqlite3_column_text(statement, 1), target,
                wrong != NULL ? ": " : "", wrong != NULL ? wrong : lacks(guard, allow_http, target));
-        check_filter(db, (const char *)sqlite3_column_text(statement, 1),
-                     (const char *)sqlite3_column_text(statement, 4));
     }
     sqlite3_finalize(statement);
     return ok;
+}
+
+/* A filter that was good when it was set may no longer fit the tables and watches there are. An older
+** schema has none. */
+static void check_filters(sqlite3 *db) {
+    sqlite3_stmt *statement = NULL;
+
+    if (sqlite3_prepare_v2(db,
+                           "SELECT id, event, filter FROM main.resthook_subscription"
+                           " WHERE to_id IS NULL AND filter IS NOT NULL ORDER BY id",
+                           -1, &statement, NULL) != SQLITE_OK) {
+        return;
+    }
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        char *error = NULL;
+        int rc = filter_check(db, (const char *)sqlite3_column_text(statement, 1),
+                              (const char *)sqlite3_column_text(statement, 2), &error);
+
+        if (rc != SQLITE_OK) {
+            printf("  %s: its filter can't be used: %s\n", sqlite3_column_text(statement, 0),
+                   error != NULL ? error : sqlite3_errstr(rc));
+        }
+        sqlite3_free(error);
+    }
+    sqlite3_finalize(statement);
 }
 
 /* Several names of one file: identity_take holds it, as it does what another process has. */
@@ -225,6 +235,7 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http) {
         !check_targets(db, guard, allow_http)) {
         status = EXIT_IO;
     }
+    check_filters(db);
     char *directory = xprintf("%.*s/", (int)(strrchr(real, '/') - real), real);
 
     if (access(directory, W_OK) != 0) {
