@@ -23,6 +23,7 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->request_cursor = journal_get(journal, "request_cursor", 0);
     outbox->request_filed = journal_get(journal, "request_filed", 0);
     outbox->filtered = journal_get(journal, "filtered", 0);
+    outbox->filtered_written = -1;
     outbox->counted_to = journal_get(journal, "counted_to", 0);
     outbox->wakes[WAKE_HINT] = journal_get(journal, "wakes_hint", 0);
     outbox->wakes[WAKE_RECHECK] = journal_get(journal, "wakes_recheck", 0);

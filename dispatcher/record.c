@@ -36,6 +36,11 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
         if (outbox->boot_known) {
             journal_set_text(journal, "boot", outbox->boot);
         }
+        journal_set(journal, "wakes_hint", outbox->wakes[WAKE_HINT]);
+        journal_set(journal, "wakes_recheck", outbox->wakes[WAKE_RECHECK]);
+        journal_set(journal, "wakes_poll", outbox->wakes[WAKE_POLL]);
+    }
+    if (outbox->filtered != outbox->filtered_written || !SLIST_EMPTY(&outbox->counted)) {
         journal_set(journal, "filtered", outbox->filtered);
         journal_set(journal, "counted_to",
                     outbox->window.read_to > outbox->counted_to ? outbox->window.read_to
@@ -43,9 +48,6 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
         SLIST_FOREACH(sub, &outbox->counted, counted) {
             journal_filtered(journal, sub->n, sub->filtered);
         }
-        journal_set(journal, "wakes_hint", outbox->wakes[WAKE_HINT]);
-        journal_set(journal, "wakes_recheck", outbox->wakes[WAKE_RECHECK]);
-        journal_set(journal, "wakes_poll", outbox->wakes[WAKE_POLL]);
     }
     if (beat) {
         journal_set(journal, "heartbeat_at", now);
@@ -59,6 +61,7 @@ static void wrote_state(struct outbox *outbox, bool beat, int64_t now) {
     outbox->cursor = window_cursor(&outbox->window);
     outbox->anchored = outbox->check_id;
     outbox->counts_moved = false;
+    outbox->filtered_written = outbox->filtered;
     while (!SLIST_EMPTY(&outbox->counted)) {
         SLIST_FIRST(&outbox->counted)->filtered = 0;
         SLIST_REMOVE_HEAD(&outbox->counted, counted);

@@ -92,6 +92,7 @@ struct outbox {
     int64_t given_up;   /* deliveries that died without an attempt */
     bool counts_moved;
     int64_t filtered, wakes[WAKE_CAUSES];
+    int64_t filtered_written;  /* what the journal has of the first; -1: nothing */
     int64_t counted_to;        /* events up to this one were counted before the last start */
     SLIST_HEAD(, sub) counted; /* whose filters left out something that is not written yet */
 };
