@@ -89,6 +89,8 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
     row.started_at = outcome->started_at;
     row.duration = outcome->duration;
     row.status = outcome->status;
+    row.class = outcome->class;
+    row.steps = outcome->steps;
     if (outcome->state == VERDICT_DEAD) {
         row.state = STATE_DEAD;
         row.reason = pair->reason = xstrdup(outcome->reason);
@@ -109,6 +111,12 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
         memcpy(pair->response, outcome->response, outcome->response_length);
         row.response = pair->response;
         row.response_length = outcome->response_length;
+    }
+    if (outcome->headers_length > 0) {
+        pair->headers = xcalloc(1, outcome->headers_length);
+        memcpy(pair->headers, outcome->headers, outcome->headers_length);
+        row.headers = pair->headers;
+        row.headers_length = outcome->headers_length;
     }
     pair->outcome = row;
     log_outcome(pair, outcome);

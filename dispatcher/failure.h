@@ -14,8 +14,11 @@ struct failure_name {
 
 extern const struct failure_name failure_address; /* the guard refused the address */
 extern const struct failure_name failure_plain;   /* plain http, and not to an allowed network */
+extern const struct failure_name failure_head;    /* more headers than are read */
 
 /* The name of a CURLcode other than CURLE_OK. */
 const struct failure_name *failure_named(int code);
+/* What a timeout is called: by the step that did not come (it is -1). sent: the request was. */
+const struct failure_name *failure_late(const struct steps *steps, bool tls, bool sent);
 
 #endif

@@ -31,6 +31,7 @@
 #include "render.h"
 #include "request.h"
 #include "response.h"
+#include "stopwatch.h"
 
 #define EXIT_OS 71 /* sysexits EX_OSERR */
 
@@ -44,11 +45,15 @@ struct transfer {
     const struct failure_name *refused; /* why it may not pass; NULL: it may */
     CURLcode result;
     int64_t duration; /* ms, when it has ended */
+    struct steps steps;
+    bool connects; /* anew, not on a connection that there was */
+    bool sent;     /* the request, as far as libcurl could without an answer */
+    int64_t began; /* by the stopwatch */
 
     struct request request;
     struct response response;
-    bool whole_head; /* the empty line behind the headers came */
-    bool cut;        /* ended by us: enough of the body was read */
+    bool cut;      /* ended by us: enough of the body was read */
+    bool head_cut; /* … of the head */
 
     SLIST_ENTRY(transfer) links;   /* in idle */
     STAILQ_ENTRY(transfer) failed; /* in failed */
@@ -60,9 +65,9 @@ struct http {
     CURLM *multi;
     SLIST_HEAD(, transfer) all;
     SLIST_HEAD(, transfer) idle;
-    STAILQ_HEAD(, transfer) failed; /* could not even start; http_next hands them out */
-    struct transfer *last;          /* whose texts the last reply has */
-    struct buffer response;         /* its text */
+    STAILQ_HEAD(, transfer) failed;  /* could not even start; http_next hands them out */
+    struct transfer *last;           /* whose texts the last reply has */
+    struct buffer response, headers; /* its texts */
     int in_flight;
 };
 
@@ -93,6 +98,7 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
     const struct http_options *options = &transfer->http->options;
 
     (void)purpose;
+    transfer->connects = true;
     if (options->proxy == NULL && !passes(transfer, guard_judge(options->guard, &address->addr))) {
         return CURL_SOCKET_BAD;
     }
@@ -125,14 +131,12 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data) {
 */
 static size_t take_header(char *line, size_t size, size_t count, void *data) {
     struct transfer *transfer = data;
-    size_t length = size * count;
 
-    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        transfer->whole_head = false;
-    } else if (length > 0 && (line[0] == '\r' || line[0] == '\n')) {
-        transfer->whole_head = true;
+    if (transfer->steps.first_byte < 0) { /* of a large body's transfer libcurl has another idea */
+        transfer->steps.first_byte = stopwatch_us() - transfer->began;
     }
-    return length;
+    transfer->head_cut = !response_take_line(&transfer->response, line, size * count);
+    return transfer->head_cut ? 0 : size * count;
 }
 
 #define SET(option, value) (curl_easy_setopt(transfer->easy, (option), (value)) == CURLE_OK)
@@ -203,6 +207,7 @@ void http_free(struct http *http) {
     }
     curl_multi_cleanup(http->multi);
     buffer_free(&http->response);
+    buffer_free(&http->headers);
     free(http);
     curl_global_cleanup();
 }
@@ -253,9 +258,13 @@ void http_send(struct http *http, struct job *job, int64_t now) {
     transfer->refused = NULL;
     transfer->result = CURLE_OK;
     transfer->duration = 0;
-    transfer->whole_head = false;
+    transfer->steps = (struct steps){-1, -1, -1, -1};
+    transfer->connects = false;
+    transfer->sent = false;
+    transfer->began = stopwatch_us();
     transfer->cut = false;
-    response_begin(&transfer->response, job->target->response_most);
+    transfer->head_cut = false;
+    response_begin(&transfer->response, job->target->headers_most, job->target->response_most);
     http->in_flight++;
     headers = request_headers(&transfer->request, job, now);
     if (options->proxy != NULL && !passes(transfer, http_judge(options->guard, job->target->url))) {
@@ -286,11 +295,29 @@ void http_wait(struct http *http, struct curl_waitfd *fds, unsigned count, int t
     must(curl_multi_poll(http->multi, fds, count, timeout, NULL));
 }
 
+/* 0 is to libcurl what it did not come to. */
+static int64_t step(const struct transfer *transfer, CURLINFO info) {
+    curl_off_t microseconds = 0;
+
+    curl_easy_getinfo(transfer->easy, info, &microseconds);
+    return microseconds > 0 ? microseconds : -1;
+}
+
+/* On a connection that is used again libcurl gives the first steps a time, too. */
+static void measure(struct transfer *transfer) {
+    transfer->duration = step(transfer, CURLINFO_TOTAL_TIME_T) / 1000;
+    transfer->sent = step(transfer, CURLINFO_PRETRANSFER_TIME_T) >= 0;
+    if (transfer->connects) {
+        transfer->steps.dns = step(transfer, CURLINFO_NAMELOOKUP_TIME_T);
+        transfer->steps.connect = step(transfer, CURLINFO_CONNECT_TIME_T);
+        transfer->steps.tls = transfer->plain ? -1 : step(transfer, CURLINFO_APPCONNECT_TIME_T);
+    }
+}
+
 /* Takes out the next transfer that ended, or NULL. */
 static struct transfer *next_ended(struct http *http) {
     struct transfer *transfer = STAILQ_FIRST(&http->failed);
     char *owner = NULL; /* libcurl's type for what CURLOPT_PRIVATE was given */
-    curl_off_t microseconds = 0;
     CURLMsg *message;
     int left;
 
@@ -306,21 +333,32 @@ static struct transfer *next_ended(struct http *http) {
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &owner);
     transfer = (struct transfer *)(void *)owner;
     transfer->result = message->data.result; /* the message goes with the handle */
-    curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &microseconds);
-    transfer->duration = microseconds / 1000;
+    measure(transfer);
     must(curl_multi_remove_handle(http->multi, transfer->easy));
     return transfer;
 }
 
 /* Why there is no answer; NULL: there is one. */
 static const struct failure_name *failure_of(const struct transfer *transfer) {
+    long tunnel = 0; /* what a proxy said to CONNECT */
+
     if (transfer->result == CURLE_OK || transfer->cut) {
-        return transfer->whole_head ? NULL : failure_named(CURLE_PARTIAL_FILE);
+        return transfer->response.whole_head ? NULL : failure_named(CURLE_PARTIAL_FILE);
+    }
+    if (transfer->head_cut) {
+        return &failure_head;
     }
     /* Of several addresses one may have been refused, and then another tried: that one counts. */
     if (transfer->refused != NULL && (transfer->result == CURLE_COULDNT_CONNECT ||
                                       transfer->result == CURLE_ABORTED_BY_CALLBACK)) {
         return transfer->refused;
+    }
+    if (transfer->result == CURLE_OPERATION_TIMEDOUT) {
+        return failure_late(&transfer->steps, !transfer->plain, transfer->sent);
+    }
+    curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
+    if (tunnel != 0 && tunnel / 100 != 2) {
+        return failure_named(CURLE_PROXY);
     }
     return failure_named((int)transfer->result);
 }
@@ -359,13 +397,20 @@ struct job *http_next(struct http *http, int64_t now, struct reply *reply) {
         .retry_after = -1,
         .started_at = transfer->started_at,
         .duration = transfer->duration,
+        .steps = transfer->steps,
+        .headers = "",
     };
     if (failure == NULL) {
         fill_answer(transfer, now, reply);
     }
-    response_text(&transfer->response, &http->response);
+    response_text(&transfer->response.body, &http->response);
     reply->response = http->response.data != NULL ? http->response.data : "";
     reply->response_length = http->response.length;
+    if (reply->status < 200 || reply->status > 299) {
+        response_text(&transfer->response.head, &http->headers);
+        reply->headers = http->headers.data != NULL ? http->headers.data : "";
+        reply->headers_length = http->headers.length;
+    }
     return transfer->job;
 }
 

@@ -119,6 +119,13 @@ static void bind_time(struct db *db, sqlite3_stmt *statement, int i, int64_t tim
     }
 }
 
+/* What was not bound is NULL. */
+static void bind_step(struct db *db, sqlite3_stmt *statement, int i, int64_t step) {
+    if (step >= 0) {
+        db_int(db, statement, i, step);
+    }
+}
+
 void journal_put(struct journal *journal, const struct delivery *d) {
     struct db *db = &journal->db;
     bool attempted = d->started_at != 0;
@@ -154,6 +161,16 @@ void journal_put(struct journal *journal, const struct delivery *d) {
             db_bytes(db, put, 13, d->response, d->response_length);
         }
         bind_time(db, put, 14, d->finished_at);
+        if (d->class != NULL) {
+            db_text(db, put, 15, d->class);
+        }
+        bind_step(db, put, 16, d->steps.dns);
+        bind_step(db, put, 17, d->steps.connect);
+        bind_step(db, put, 18, d->steps.tls);
+        bind_step(db, put, 19, d->steps.first_byte);
+        if (d->headers_length > 0) {
+            db_bytes(db, put, 20, d->headers, d->headers_length);
+        }
     }
     db_run(db, put);
 }

@@ -31,6 +31,7 @@ enum column {
     COL_MAX_IN_FLIGHT,
     COL_TIMEOUT,
     COL_RETRY_SCHEDULE,
+    COL_RETRY_STATUSES,
     COL_FROM_ID,
     COL_TO_ID,
     COL_REVISION,
@@ -173,6 +174,16 @@ static int64_t column_or(sqlite3_stmt *row, int column, int64_t otherwise) {
                                                            : sqlite3_column_int64(row, column);
 }
 
+static const char *read_statuses(sqlite3_stmt *row, struct sub_target *target) {
+    const char *text = (const char *)sqlite3_column_text(row, COL_RETRY_STATUSES);
+
+    if (text == NULL) {
+        return NULL;
+    }
+    target->target.retried = &target->statuses;
+    return statuses_parse(text, strlen(text), &target->statuses);
+}
+
 /* Returns NULL, or why the row can't be obeyed. */
 static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
                                struct sub_target *target) {
@@ -191,6 +202,7 @@ static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
     target->target.connect_timeout = settings->connect_timeout;
     target->target.retry_after_most = settings->retry_after_most;
     target->target.response_most = settings->response_most;
+    target->target.headers_most = settings->headers_most;
     if (target->url == NULL || target->secret == NULL) {
         return "it has no target or no secret";
     }
@@ -200,6 +212,9 @@ static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
     }
     schedule = target->schedule != NULL ? target->schedule : settings->retry_schedule;
     wrong = retry_parse(schedule, strlen(schedule), &target->target.schedule);
+    if (wrong == NULL) {
+        wrong = read_statuses(row, target);
+    }
     if (wrong == NULL && target->headers_text != NULL) {
         wrong = read_headers(target);
         target->target.headers = target->headers;
@@ -304,6 +319,8 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
                      sqlite3_column_text(list, 1));
         } else if (name != NULL && strcmp(name, "response_max") == 0) {
             s->response_most = (size_t)sqlite3_column_int64(list, 1);
+        } else if (name != NULL && strcmp(name, "response_headers_max") == 0) {
+            s->headers_most = (size_t)sqlite3_column_int64(list, 1);
         }
     }
 }

@@ -31,6 +31,7 @@ struct sub_target { /* struct target and what it points to */
     struct target target;
     int references;
     char *url, *headers_text, *secret, *old_secret, *schedule;
+    struct statuses statuses;
     const char **headers;
     int64_t old_secret_until;
 };
@@ -71,7 +72,7 @@ struct settings {
     int64_t keep_pending_rows;
     int64_t endpoint_most;
     int64_t sync_every; /* ms */
-    size_t response_most;
+    size_t response_most, headers_most;
     char retry_schedule[512];
 };
 

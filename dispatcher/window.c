@@ -102,6 +102,7 @@ void pair_free(struct window *window, struct pair *pair) {
     sub_target_release(pair->target);
     free(pair->error);
     free(pair->response);
+    free(pair->headers);
     free(pair->reason);
     free(pair);
     if (TAILQ_EMPTY(&event->pairs)) {

@@ -49,7 +49,7 @@ struct pair {
     int attempts, base;
     struct job job;
     struct delivery outcome; /* when done; its texts are the pair's */
-    char *error, *response, *reason;
+    char *error, *response, *headers, *reason;
     TAILQ_ENTRY(pair) siblings; /* in its event */
     TAILQ_ENTRY(pair) links;    /* in a list of its subscription */
     TAILQ_ENTRY(pair) done;     /* in the list of what the next commit writes */

@@ -14,6 +14,7 @@
 #include "retry.h"
 #include "secret.h"
 #include "sql.h"
+#include "statuses.h"
 #include "url.h"
 
 enum {
@@ -24,6 +25,7 @@ enum {
     OPT_MAX_IN_FLIGHT,
     OPT_TIMEOUT,
     OPT_RETRY_SCHEDULE,
+    OPT_RETRY_STATUSES,
     OPT_DESCRIPTION,
     OPT_COUNT
 };
@@ -36,6 +38,7 @@ static const struct option_rule rules[OPT_COUNT] = {
     [OPT_MAX_IN_FLIGHT] = {"max_in_flight", OPTION_INTEGER},
     [OPT_TIMEOUT] = {"timeout", OPTION_NUMBER},
     [OPT_RETRY_SCHEDULE] = {"retry_schedule", OPTION_TEXT},
+    [OPT_RETRY_STATUSES] = {"retry_statuses", OPTION_TEXT},
     [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
 };
 
@@ -170,6 +173,15 @@ static void check_options(struct call *call, const struct option *options) {
                       shown_text(o->text), wrong);
         }
     }
+    if ((o = &options[OPT_RETRY_STATUSES])->text != NULL) {
+        struct statuses retried;
+
+        wrong = statuses_parse(o->text, strlen(o->text), &retried);
+        if (wrong != NULL) {
+            call_fail(call, "option retry_statuses %z %s, expected statuses such as '408,429,5xx'",
+                      shown_text(o->text), wrong);
+        }
+    }
     o = &options[OPT_DESCRIPTION];
     if (o->text != NULL && strlen(o->text) > DESCRIPTION_MOST) {
         call_fail(call, "option description is %d bytes long, expected at most %d",
@@ -184,9 +196,10 @@ static void write_options(struct call *call, const char *id, const struct option
     const struct option *o = options;
 
 #define GIVEN(at) (sqlite3_int64) o[at].given, o[at].text
-    call_exec(call, sql_subscription_options, "titititititititit", id, GIVEN(OPT_SECRET),
+    call_exec(call, sql_subscription_options, "tititititititititit", id, GIVEN(OPT_SECRET),
               GIVEN(OPT_STATUS), GIVEN(OPT_HEADERS), GIVEN(OPT_FORMAT), GIVEN(OPT_MAX_IN_FLIGHT),
-              GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION));
+              GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION),
+              GIVEN(OPT_RETRY_STATUSES));
 #undef GIVEN
 }
 

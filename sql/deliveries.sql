@@ -18,12 +18,15 @@ INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = 
 -- A delivery as it is now. The attempt that the row held before is kept first, by attempt_keep.
 -- name: delivery_put
 INSERT INTO delivery(sub, event, state, name, created_at, attempts, next_at, reason,
-                     started_at, duration, status, error, response, finished_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                     started_at, duration, status, error, response, finished_at,
+                     class, dns, connect, tls, first_byte, headers)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
     ON CONFLICT(sub, event) DO UPDATE SET
        state = excluded.state, attempts = excluded.attempts, next_at = excluded.next_at, reason = excluded.reason,
        started_at = excluded.started_at, duration = excluded.duration, status = excluded.status,
-       error = excluded.error, response = excluded.response, finished_at = excluded.finished_at
+       error = excluded.error, response = excluded.response, finished_at = excluded.finished_at,
+       class = excluded.class, dns = excluded.dns, connect = excluded.connect, tls = excluded.tls,
+       first_byte = excluded.first_byte, headers = excluded.headers
 
 -- A state without an attempt: held, cancelled, expired, due again. What the last attempt brought stays.
 -- name: delivery_mark
@@ -33,8 +36,9 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
        state = excluded.state, next_at = excluded.next_at, reason = excluded.reason, finished_at = excluded.finished_at
 
 -- name: attempt_keep
-INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status, error, response)
-SELECT sub, event, attempts, started_at, duration, status, error, response
+INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status, error, response,
+                               class, dns, connect, tls, first_byte, headers)
+SELECT sub, event, attempts, started_at, duration, status, error, response, class, dns, connect, tls, first_byte, headers
   FROM delivery WHERE sub = ?1 AND event = ?2 AND started_at IS NOT NULL
 
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the caller.

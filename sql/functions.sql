@@ -66,7 +66,8 @@ UPDATE main.resthook_subscription
        max_in_flight = CASE WHEN ?10 THEN CAST(?11 AS INTEGER) ELSE max_in_flight END,
        timeout = CASE WHEN ?12 THEN CAST(round(CAST(?13 AS REAL) * 1000) AS INTEGER) ELSE timeout END,
        retry_schedule = CASE WHEN ?14 THEN ?15 ELSE retry_schedule END,
-       description = CASE WHEN ?16 THEN ?17 ELSE description END
+       description = CASE WHEN ?16 THEN ?17 ELSE description END,
+       retry_statuses = CASE WHEN ?18 THEN ?19 ELSE retry_statuses END
  WHERE id = ?1;
 
 -- name: subscription_touch

@@ -57,10 +57,10 @@ CREATE TABLE IF NOT EXISTS subscription(
 --   reason       why it is held, dead or cancelled
 --   started_at, duration, status, error, response   the last attempt: ms, ms, HTTP status, error text,
 --                first bytes of the response; NULL where there was none
---   class        of the error: dns, connect, tls, timeout, protocol, status …; NULL: none
+--   class        of what was no success: dns, connect, tls, timeout, protocol, status …; NULL: it was one
 --   dns, connect, tls, first_byte
 --                when these were done, microseconds from the attempt's start; NULL: it did not come to that
---   headers      of the response, as they came, the first bytes
+--   headers      of a response that was no success, as they came, the first bytes; NULL otherwise
 --   finished_at  when the state became final
 CREATE TABLE IF NOT EXISTS delivery(
   sub INTEGER NOT NULL,
@@ -167,12 +167,15 @@ CREATE VIEW IF NOT EXISTS resthook_deliveries AS
 CREATE VIEW IF NOT EXISTS resthook_attempts AS
   SELECT s.id || '-' || a.event AS delivery_id, a.attempt,
          strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5) AS started_at,
-         a.duration AS duration_ms, a.status, a.error, a.response
+         a.duration AS duration_ms, a.status, a.error, a.response, a.class, a.dns / 1000.0 AS dns_ms,
+         a.connect / 1000.0 AS connect_ms, a.tls / 1000.0 AS tls_ms, a.first_byte / 1000.0 AS first_byte_ms,
+         a.headers AS response_headers
     FROM attempt AS a JOIN subscription AS s ON s.n = a.sub
   UNION ALL
   SELECT s.id || '-' || d.event, d.attempts,
          strftime('%Y-%m-%dT%H:%M:%fZ', d.started_at / 86400000.0 + 2440587.5),
-         d.duration, d.status, d.error, d.response
+         d.duration, d.status, d.error, d.response, d.class, d.dns / 1000.0, d.connect / 1000.0, d.tls / 1000.0,
+         d.first_byte / 1000.0, d.headers
     FROM delivery AS d JOIN subscription AS s ON s.n = d.sub WHERE d.started_at IS NOT NULL;
 
 CREATE VIEW IF NOT EXISTS resthook_status AS

@@ -124,9 +124,12 @@ def test_subscribe_by_its_defaults(db):
 OPTIONS = {
     "secret": SECRET, "status": "inactive", "headers": {"Authorization": "Bearer x"}, "format": "standard",
     "max_in_flight": 3, "timeout": 2.5, "retry_schedule": "0, 5s, 1m", "description": "für alle",
+    "retry_statuses": "429, 5xx",
 }
-STORED = (SECRET, "inactive", '{"Authorization":"Bearer x"}', "standard", 3, 2500, "0, 5s, 1m", "für alle")
-COLUMNS = ("secret", "status", "headers", "format", "max_in_flight", "timeout", "retry_schedule", "description")
+STORED = (SECRET, "inactive", '{"Authorization":"Bearer x"}', "standard", 3, 2500, "0, 5s, 1m", "für alle",
+          "429, 5xx")
+COLUMNS = ("secret", "status", "headers", "format", "max_in_flight", "timeout", "retry_schedule", "description",
+           "retry_statuses")
 
 
 def test_every_option_is_kept(db):
@@ -140,7 +143,7 @@ def test_every_option_can_be_changed_and_taken_back(db):
     one(db, "SELECT resthook_update(?, ?)", sub, '{"timeout": 9}')
     assert stored(db, sub, *COLUMNS)[5] == 9000 and stored(db, sub, *COLUMNS)[:5] == STORED[:5]
     one(db, "SELECT resthook_update(?, ?)", sub, json.dumps(dict.fromkeys(COLUMNS[1:])))
-    assert stored(db, sub, *COLUMNS) == (SECRET, "active", None, "bare", None, None, None, None)
+    assert stored(db, sub, *COLUMNS) == (SECRET, "active", None, "bare", None, None, None, None, None)
     revision = stored(db, sub, "revision")
     one(db, "SELECT resthook_update(?, NULL)", sub)
     one(db, "SELECT resthook_update(?, '{}')", sub)
@@ -507,6 +510,11 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"status\":\"failing\"}')", "status is 'failing', expected one of"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"format\":\"xml\"}')", "format is 'xml', expected one of"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_schedule\":\"soon\"}')", "retry_schedule 'soon' "),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"5yy\"}')",
+     "retry_statuses '5yy' has an entry that is neither a status from 300 to 599 nor 3xx, 4xx or 5xx, expected statuses"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"410\"}')", "retry_statuses '410' has 410"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"\"}')", "retry_statuses '' is empty"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":429}')", "retry_statuses is 429, expected a text"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":[]}')", "option headers is"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"x\":1}}')", "header 'x' is not a text"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"a b\":\"1\"}}')", "header 'a b'"),

@@ -269,7 +269,8 @@ static int open_world(void **state) {
                                    .ring = world.ring,
                                    .timeout = 10000,
                                    .connect_timeout = 5000,
-                                   .response_most = 1024};
+                                   .response_most = 1024,
+                                   .headers_most = 256};
     world.job = (struct job){.target = &world.target,
                              .event = "enrollment.create",
                              .id = "msg_p5jXN8AQM9LWM0D4loKWxJek",
