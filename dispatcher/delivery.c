@@ -163,6 +163,7 @@ void pair_job(struct outbox *outbox, struct pair *pair) {
         .id = event->webhook_id,
         .content_type = "application/json",
         .extra = format == FORMAT_CLOUDEVENTS ? event->ce_headers : NULL,
+        .headers = event->headers,
         .body = body->data,
         .body_length = body->length,
         .attempt = pair->attempts - pair->base + 1,

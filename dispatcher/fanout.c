@@ -181,7 +181,11 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     }
     event = event_new(row->id, row->created_at, name->text, name->n);
     reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
-                          with_change, &why);
+                          with_change, &event->headers, &why);
+    if (reading == READ_LATER) {
+        event_free(&outbox->window, event);
+        return false;
+    }
     if (reading == READ_FILTERED) {
         outbox->filtered += wanting;
         outbox->counts_moved = true;
@@ -221,10 +225,15 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     pair->base = due->base;
     pair_settled(pair); /* the row is there: it holds no cursor */
     if (there && !forgotten) {
-        reading = reader_body(outbox->reader, &event->body[FORMAT_BARE],
-                              &event->body[FORMAT_CHANGE], sub->format == FORMAT_CHANGE, &why);
+        reading =
+            reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
+                        sub->format == FORMAT_CHANGE, &event->headers, &why);
     }
     reader_rows_done(outbox->reader);
+    if (reading == READ_LATER) {
+        pair_free(&outbox->window, pair);
+        return false;
+    }
     if (!there) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
     } else if (forgotten) {

@@ -1,7 +1,7 @@
 /*
 ** request.c: the headers of a request (design 3.3), for libcurl without an allocation a header: the
 ** nodes of the list are one array, what is composed stands in one text, and headers that a
-** subscription gives are pointed to where they are. Both grow to what was needed most.
+** subscription or an event gives are pointed to where they are. Both grow to what was needed most.
 **
 ** Nothing fails here: without memory the process ends (memory.h). That a header is one, and can't
 ** break out of its line, was checked where it was read (header_check).
@@ -58,9 +58,25 @@ static char *add_given(struct request *request, char *at, const char *header) {
     return stpcpy(at, ";") + 1;
 }
 
-static char *add_all_given(struct request *request, char *at, const char *const *headers) {
+/* Is there one of the same name? */
+static bool has(const char *const *headers, const char *header) {
+    size_t length = strcspn(header, ":;");
+
     for (; headers != NULL && *headers != NULL; headers++) {
-        at = add_given(request, at, *headers);
+        if (strcspn(*headers, ":;") == length && curl_strnequal(*headers, header, length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All but those for which there is another one. */
+static char *add_all_given(struct request *request, char *at, const char *const *headers,
+                           const char *const *others) {
+    for (; headers != NULL && *headers != NULL; headers++) {
+        if (!has(others, *headers)) {
+            at = add_given(request, at, *headers);
+        }
     }
     return at;
 }
@@ -101,6 +117,7 @@ const struct curl_slist *request_headers(struct request *request, const struct j
     }
     measure_given(job->target->headers, &count, &bytes);
     measure_given(job->extra, &count, &bytes);
+    measure_given(job->headers, &count, &bytes);
     reserve(request, count, bytes);
 
     at = request->text;
@@ -111,8 +128,9 @@ const struct curl_slist *request_headers(struct request *request, const struct j
         add(request, at);
         at = stpcpy(stpcpy(at, names[i]), values[i]) + 1;
     }
-    at = add_all_given(request, at, job->target->headers);
-    add_all_given(request, at, job->extra);
+    at = add_all_given(request, at, job->target->headers, job->headers);
+    at = add_all_given(request, at, job->extra, NULL);
+    add_all_given(request, at, job->headers, NULL);
     return request->headers;
 }
 

@@ -48,6 +48,8 @@ struct job {
     const char *content_type; /* of the body */
     const char *const
         *extra; /* further "name: value" headers of this event (cloudevents), NULL: none */
+    const char *const *headers; /* the event's own, NULL: none; one of these stands instead of the
+                                   target's of the same name */
     const char *body;
     size_t body_length;
     int attempt; /* 1: the first */

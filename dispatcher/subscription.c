@@ -5,13 +5,12 @@
 */
 #include "subscription.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "event.h"
-#include "header.h"
+#include "headers.h"
 #include "log.h"
 #include "memory.h"
 #include "sign.h"
@@ -38,8 +37,9 @@ enum column {
     COL_UPDATED_AT,
 };
 
-/* ms; of a database whose settings are older than this one */
-#define SYNC_EVERY 1000
+/* Of a database whose settings are older than this one. */
+#define SYNC_EVERY 1000 /* ms */
+#define RESPONSE_HEADERS_MAX 2048
 
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
                         struct endpoints *endpoints) {
@@ -51,6 +51,7 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct sourc
     subs->source = source;
     subs->endpoints = endpoints;
     subs->settings.sync_every = SYNC_EVERY;
+    subs->settings.headers_most = RESPONSE_HEADERS_MAX;
 }
 
 void sub_target_hold(struct sub_target *target) {
@@ -62,12 +63,7 @@ void sub_target_release(struct sub_target *target) {
         return;
     }
     secret_ring_free((struct secret_ring *)target->target.ring);
-    if (target->headers != NULL) {
-        for (const char **header = target->headers; *header != NULL; header++) {
-            free((char *)*header);
-        }
-        free(target->headers);
-    }
+    headers_free(target->headers);
     free(target->url);
     free(target->headers_text);
     free(target->schedule);
@@ -141,34 +137,6 @@ bool subscription_wants(const struct sub *sub, int64_t event, const char *name, 
     return only != NULL ? strcmp(only, sub->id) == 0 : event_matches(sub->event, name);
 }
 
-/* The extra headers, checked again: the row may have been written by other means than
-** resthook_subscribe(). */
-static const char *read_headers(struct sub_target *target) {
-    cJSON *object = cJSON_ParseWithOpts(target->headers_text, NULL, 1);
-    const char *wrong = cJSON_IsObject(object) ? NULL : "headers are not a JSON object";
-    const cJSON *header;
-    int count = 0;
-
-    target->headers = xcalloc((size_t)cJSON_GetArraySize(object) + 1, sizeof *target->headers);
-    cJSON_ArrayForEach(header, object) {
-        const char *value = cJSON_GetStringValue(header);
-
-        if (wrong == NULL && value == NULL) {
-            wrong = "a header's value is not a text";
-        }
-        if (wrong == NULL) {
-            wrong = header_check(header->string, strlen(header->string), value, strlen(value));
-        }
-        if (wrong == NULL) {
-            /* libcurl drops "name: "; an empty value is said with a semicolon. */
-            target->headers[count++] = *value != '\0' ? xprintf("%s: %s", header->string, value)
-                                                      : xprintf("%s;", header->string);
-        }
-    }
-    cJSON_Delete(object);
-    return wrong;
-}
-
 static int64_t column_or(sqlite3_stmt *row, int column, int64_t otherwise) {
     return sqlite3_column_type(row, column) == SQLITE_NULL ? otherwise
                                                            : sqlite3_column_int64(row, column);
@@ -216,7 +184,7 @@ static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
         wrong = read_statuses(row, target);
     }
     if (wrong == NULL && target->headers_text != NULL) {
-        wrong = read_headers(target);
+        wrong = headers_read(target->headers_text, &target->headers);
         target->target.headers = target->headers;
     }
     if (wrong == NULL) {

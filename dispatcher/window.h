@@ -23,6 +23,7 @@ struct event {
     char webhook_id[WEBHOOK_ID_MAX];
     struct buffer body[FORMATS]; /* bare is there; the others are made when first wanted */
     const char *ce_headers[FORMAT_HEADERS];
+    const char **headers; /* of its own (headers.h), NULL: none */
     bool in_window;
     int unsettled; /* pairs that hold the cursor */
     TAILQ_HEAD(, pair) pairs;

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "event.h"
-#include "header.h"
 #include "hooks.h"
 #include "options.h"
 #include "retry.h"
@@ -42,7 +41,6 @@ static const struct option_rule rules[OPT_COUNT] = {
     [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
 };
 
-#define HEADERS_MOST 50
 #define DESCRIPTION_MOST 1000
 #define ID_LENGTH 24
 
@@ -83,47 +81,6 @@ static void check_one_of(struct call *call, const char *key, const char *value,
     call_fail(call, "option %s is %z, expected one of %s", key, shown_text(value), list);
 }
 
-static void check_headers_once(struct call *call, const char *object) {
-    char *name = call_text(call,
-                           "SELECT key FROM json_each(?1) GROUP BY key COLLATE NOCASE"
-                           " HAVING count(*) > 1 LIMIT 1",
-                           "t", object);
-
-    if (name != NULL) {
-        call_fail(call, "header %z is given twice; upper and lower case are the same",
-                  shown_text(name));
-    }
-    sqlite3_free(name);
-}
-
-static void check_headers(struct call *call, const char *object) {
-    sqlite3_stmt *rows =
-        call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
-    int count = 0;
-
-    while (call_step(call, rows)) {
-        const char *name = (const char *)sqlite3_column_text(rows, 0);
-        const char *type = (const char *)sqlite3_column_text(rows, 1);
-        const char *value = (const char *)sqlite3_column_text(rows, 2);
-
-        if (name == NULL || type == NULL) {
-            call->rc = SQLITE_NOMEM;
-        } else if (strcmp(type, "text") != 0 || value == NULL) {
-            call_fail(call, "header %z is not a text", shown_text(name));
-        } else if (++count > HEADERS_MOST) {
-            call_fail(call, "there are more than %d headers", HEADERS_MOST);
-        } else {
-            const char *wrong = header_check(name, (size_t)sqlite3_column_bytes(rows, 0), value,
-                                             (size_t)sqlite3_column_bytes(rows, 2));
-
-            if (wrong != NULL) { /* the value may be a credential */
-                call_fail(call, "header %z: %s", shown(sqlite3_column_value(rows, 0)), wrong);
-            }
-        }
-    }
-    (void)sqlite3_finalize(rows);
-}
-
 static void check_options(struct call *call, const struct option *options) {
     static const char *const statuses[] = {"active", "inactive", NULL};
     static const char *const formats[] = {"bare", "standard", "cloudevents", "change", NULL};
@@ -151,8 +108,7 @@ static void check_options(struct call *call, const struct option *options) {
         check_one_of(call, "format", o->text, formats, "bare, standard, cloudevents, change");
     }
     if ((o = &options[OPT_HEADERS])->text != NULL) {
-        check_headers(call, o->text);
-        check_headers_once(call, o->text);
+        options_check_headers(call, o->text);
     }
     o = &options[OPT_MAX_IN_FLIGHT];
     if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {

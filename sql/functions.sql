@@ -95,8 +95,14 @@ SELECT event FROM main.resthook_extra WHERE idempotency_key = ?1 AND created_at 
 -- name: extra_release
 UPDATE main.resthook_extra SET idempotency_key = NULL WHERE idempotency_key = ?1;
 
+-- Over what may be left of an event that had the same id before.
 -- name: extra_add
-INSERT OR REPLACE INTO main.resthook_extra(event, idempotency_key, created_at) VALUES (?1, ?2, ?3);
+INSERT OR REPLACE INTO main.resthook_extra(event, headers, idempotency_key, created_at)
+SELECT id, CASE WHEN ?3 IS NULL THEN ?2 ELSE json_set(ifnull(?2, '{}'), '$.traceparent', ?3) END, ?4, created_at
+  FROM main.resthook_outbox WHERE id = ?1;
+
+-- name: extra_traces
+SELECT 1 FROM json_each(?1) WHERE lower(key) = 'traceparent';
 
 -- name: emit_ping
 INSERT INTO main.resthook_outbox(event, payload, only)

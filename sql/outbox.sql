@@ -34,6 +34,9 @@ SELECT * FROM main.resthook_outbox WHERE id = ?1
 -- name: app_event_created
 SELECT created_at FROM main.resthook_outbox WHERE id = ?1
 
+-- name: app_extra
+SELECT headers FROM main.resthook_extra WHERE event = ?1 AND created_at = ?2
+
 -- name: app_newest
 SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
            ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0))

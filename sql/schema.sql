@@ -44,9 +44,10 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
 
 -- What some emitted events have besides. Not in the outbox, whose columns after these are the captured values'.
 --   event            resthook_outbox.id
---   headers          JSON object of request headers of this event alone; NULL: none
+--   headers          JSON object of request headers of this event alone, traceparent among them; NULL: none
 --   idempotency_key  the event's name, a space and the key: the same again within the setting idempotency_window is
 --                    the same event; NULL: none
+--   created_at       the event's, so that a reused id can't inherit anything
 CREATE TABLE IF NOT EXISTS main.resthook_extra(
   event INTEGER PRIMARY KEY,
   headers TEXT,

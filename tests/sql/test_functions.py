@@ -208,6 +208,45 @@ def test_emit(db):
     assert one(db, "SELECT resthook_payload(1)") == '{"a":1}'
 
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_emit_with_headers_of_its_own(db):
+    for options in ({"headers": {"X-A": "1"}}, {"traceparent": TRACE}, {"headers": {"X-A": "1"}, "traceparent": TRACE},
+                    {"headers": None, "traceparent": None}, {"headers": {}}, {"headers": {"Traceparent": TRACE}}):
+        one(db, "SELECT resthook_emit('a.b', '{}', ?)", json.dumps(options))
+    assert db.execute("SELECT event, headers FROM resthook_extra ORDER BY event").fetchall() == [
+        (1, '{"X-A":"1"}'), (2, json.dumps({"traceparent": TRACE}, separators=(",", ":"))),
+        (3, json.dumps({"X-A": "1", "traceparent": TRACE}, separators=(",", ":"))), (5, "{}"),
+        (6, json.dumps({"Traceparent": TRACE}, separators=(",", ":")))]
+    assert one(db, "SELECT count(*) FROM resthook_extra AS x JOIN resthook_outbox AS o ON o.id = x.event AND o.created_at = x.created_at") == 5
+    assert "X-A" not in str(db.execute("SELECT * FROM resthook_events").fetchall())
+    db.execute("BEGIN")
+    one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"y\"}}')")
+    db.execute("ROLLBACK")
+    assert one(db, "SELECT max(event) FROM resthook_extra") == 6
+
+
+def test_emit_with_headers_from_a_trigger(db):
+    db.execute("CREATE TABLE log(a)")
+    db.execute("CREATE TRIGGER logged AFTER INSERT ON log BEGIN SELECT resthook_emit('a.b', '{}',"
+               " json_object('headers', json_object('x-log', NEW.a))); END")
+    db.execute("INSERT INTO log VALUES ('one'), ('two')")
+    assert db.execute("SELECT headers FROM resthook_extra ORDER BY event").fetchall() == [
+        ('{"x-log":"one"}',), ('{"x-log":"two"}',)]
+    with pytest.raises(sqlite3.Error, match="resthook_emit: header 'x-log'"):
+        db.execute("INSERT INTO log VALUES ('three'), (char(10))")
+    assert one(db, "SELECT count(*) FROM resthook_outbox") == one(db, "SELECT count(*) FROM log") == 2
+
+
+def test_an_event_of_a_reused_id_has_the_headers_it_was_given(db):
+    one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"old\"}}')")
+    db.execute("DELETE FROM resthook_outbox")
+    db.execute("DELETE FROM sqlite_sequence")
+    one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"new\"}}')")
+    assert db.execute("SELECT event, headers FROM resthook_extra").fetchall() == [(1, '{"x":"new"}')]
+
+
 def test_ping_is_for_that_subscription_alone(db):
     sub = subscribe(db)
     event = one(db, "SELECT resthook_ping(?)", sub)
@@ -562,7 +601,16 @@ BAD = [
     ("resthook_emit('a.b', '{}', '{\"key\":\"a\\u0000b\"}')", "options contain a NUL character"),
     ("resthook_emit('a.b', '{}', x'7b7d')", "options are a BLOB of 2 bytes, expected a JSON object"),
     ("resthook_emit('x@y z', '{}')", "event 'x@y z' "),
-    ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at"),
+    ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at, headers"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":[]}')", "option headers is"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":{\"x\":1}}')", "header 'x' is not a text"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":{\"Webhook-Id\":\"1\"}}')", "header 'Webhook-Id'"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":{\"x\":\"a\\r\\nb\"}}')", "header 'x'"),
+    ("resthook_emit('a.b', '{}', ?)", "more than 50 headers", json.dumps({"headers": {f"x{i}": "1" for i in range(51)}})),
+    ("resthook_emit('a.b', '{}', '{\"traceparent\":\"00-12\"}')", "traceparent is '00-12', expected one of W3C Trace"),
+    ("resthook_emit('a.b', '{}', '{\"traceparent\":7}')", "option traceparent is 7, expected a text"),
+    ("resthook_emit('a.b', '{}', ?)", "traceparent is given twice",
+     json.dumps({"traceparent": TRACE, "headers": {"TraceParent": TRACE}})),
     # replay
     ("resthook_replay(NULL)", "delivery is NULL"),
     ("resthook_replay('x')", "delivery is 'x', expected an id of resthook_deliveries"),

@@ -77,6 +77,25 @@ static void sends_what_is_specified(void **state) {
     assert_int_equal(lines_of(request), 9);
 }
 
+/* One of the event's own stands instead of the subscription's of the same name, whatever its case. */
+static void lets_an_event_have_headers_of_its_own(void **state) {
+    static const char *const headers[] = {"Authorization: Bearer abc", "X-Team: a", "x-team-2: b",
+                                          "x-empty;", NULL};
+    static const char *const own[] = {"x-TEAM: c", "traceparent: 00-1-2-01", "X-Empty: no",
+                                      "authorization;", NULL};
+
+    (void)state;
+    world.target.headers = headers;
+    world.job.headers = own;
+    expect_status(post(), 200);
+    expect_line(world.server.requests[0], "x-TEAM: c");
+    expect_line(world.server.requests[0], "x-team-2: b");
+    expect_line(world.server.requests[0], "traceparent: 00-1-2-01");
+    expect_line(world.server.requests[0], "X-Empty: no");
+    expect_line(world.server.requests[0], "authorization:");
+    assert_int_equal(lines_of(world.server.requests[0]), 9 + 5);
+}
+
 #define BODY_MOST ((size_t)1500000)
 
 static void sends_bodies_of_any_size(void **state) {
@@ -559,6 +578,7 @@ static void wakes_for_other_descriptors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(sends_what_is_specified),
+        TEST(lets_an_event_have_headers_of_its_own),
         TEST(sends_bodies_of_any_size),
         TEST(reads_statuses_on_one_connection),
         TEST(reads_answers_in_every_form),
