@@ -62,12 +62,12 @@ const struct failure_name *failure_named(int code) {
     return &other;
 }
 
-const struct failure_name *failure_late(const struct steps *steps, bool tls, bool sent) {
+const struct failure_name *failure_late(const struct steps *steps, bool handshake, bool sent) {
     if (sent) {
         return steps->first_byte >= 0 ? &late_rest : &late_answer;
     }
-    if (steps->dns < 0) {
-        return &late_name;
+    if (handshake) {
+        return &late_handshake;
     }
-    return tls && steps->connect >= 0 ? &late_handshake : &late_connection;
+    return steps->dns >= 0 ? &late_connection : &late_name;
 }

@@ -18,7 +18,10 @@ extern const struct failure_name failure_head;    /* more headers than are read 
 
 /* The name of a CURLcode other than CURLE_OK. */
 const struct failure_name *failure_named(int code);
-/* What a timeout is called: by the step that did not come (it is -1). sent: the request was. */
-const struct failure_name *failure_late(const struct steps *steps, bool tls, bool sent);
+/*
+** What a timeout is called, by what had not come. handshake: it is one of TLS that was under way;
+** sent: the request was.
+*/
+const struct failure_name *failure_late(const struct steps *steps, bool handshake, bool sent);
 
 #endif

@@ -183,8 +183,10 @@ struct http *http_new(const struct http_options *options) {
     STAILQ_INIT(&http->failed);
     http->multi = curl_multi_init();
     first = http->multi != NULL ? transfer_new(http) : NULL; /* so that options are tried at once */
-    if (first == NULL || curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
-                                           (long)options->connections) != CURLM_OK) {
+    if (first == NULL ||
+        curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)options->connections) !=
+            CURLM_OK ||
+        curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK) {
         http_free(http);
         return NULL;
     }
@@ -314,6 +316,19 @@ static void measure(struct transfer *transfer) {
     }
 }
 
+/*
+** A connection whose request failed is closed, since it may be dead. Of HTTP/2 libcurl keeps it: it
+** might carry others. It finds it closed when it wants to use it again.
+*/
+static void close_failed(const struct transfer *transfer) {
+    curl_socket_t kept = CURL_SOCKET_BAD;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &kept);
+    if (transfer->result != CURLE_OK && kept != CURL_SOCKET_BAD) {
+        shutdown(kept, SHUT_RDWR);
+    }
+}
+
 /* Takes out the next transfer that ended, or NULL. */
 static struct transfer *next_ended(struct http *http) {
     struct transfer *transfer = STAILQ_FIRST(&http->failed);
@@ -334,6 +349,7 @@ static struct transfer *next_ended(struct http *http) {
     transfer = (struct transfer *)(void *)owner;
     transfer->result = message->data.result; /* the message goes with the handle */
     measure(transfer);
+    close_failed(transfer);
     must(curl_multi_remove_handle(http->multi, transfer->easy));
     return transfer;
 }
@@ -354,7 +370,10 @@ static const struct failure_name *failure_of(const struct transfer *transfer) {
         return transfer->refused;
     }
     if (transfer->result == CURLE_OPERATION_TIMEDOUT) {
-        return failure_late(&transfer->steps, !transfer->plain, transfer->sent);
+        long connected = 0; /* TCP; CONNECT_TIME comes with the handshake's end only */
+
+        curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connected);
+        return failure_late(&transfer->steps, connected > 0 && !transfer->plain, transfer->sent);
     }
     curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
     if (tunnel != 0 && tunnel / 100 != 2) {
