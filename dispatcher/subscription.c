@@ -271,6 +271,7 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
         {"keep_pending_rows", &s->keep_pending_rows, 1},
         {"max_in_flight", &s->endpoint_most, 1},
         {"sync_every", &s->sync_every, 1000},
+        {"idempotency_window", &s->idempotency_window, 1000},
     };
 
     while (db_row(app, list)) {

@@ -71,7 +71,8 @@ struct settings {
     int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
     int64_t keep_pending_rows;
     int64_t endpoint_most;
-    int64_t sync_every; /* ms */
+    int64_t sync_every;         /* ms */
+    int64_t idempotency_window; /* ms */
     size_t response_most, headers_most;
     char retry_schedule[512];
 };

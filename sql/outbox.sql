@@ -71,6 +71,28 @@ SELECT id, created_at, ifnull(length(CAST(payload AS BLOB)), 0) + 200 FROM main.
 -- name: app_event_delete
 DELETE FROM main.resthook_outbox WHERE id = ?1
 
+-- What an event has besides goes with it, but for an idempotency key that is younger than ?2 says. Those go when they
+-- are older: the first few are looked at, which are the oldest.
+-- name: app_extra_any
+SELECT 1 FROM main.resthook_extra LIMIT 1
+
+-- name: app_extra_delete
+DELETE FROM main.resthook_extra WHERE event = ?1 AND (idempotency_key IS NULL OR created_at <= ?2)
+
+-- name: app_extra_strip
+UPDATE main.resthook_extra SET headers = NULL WHERE event = ?1
+
+-- name: app_extra_over
+SELECT 1 FROM (SELECT idempotency_key, created_at FROM main.resthook_extra
+                WHERE event < (SELECT min(id) FROM main.resthook_outbox) ORDER BY event LIMIT 500)
+ WHERE idempotency_key IS NULL OR created_at <= ?1 LIMIT 1
+
+-- name: app_extra_delete_over
+DELETE FROM main.resthook_extra WHERE event IN (
+  SELECT event FROM (SELECT event, idempotency_key, created_at FROM main.resthook_extra
+                      WHERE event < (SELECT min(id) FROM main.resthook_outbox) ORDER BY event LIMIT 500)
+   WHERE idempotency_key IS NULL OR created_at <= ?1)
+
 -- name: app_request_names
 SELECT 1 FROM main.resthook_request WHERE event = ?1 AND id > ?2 LIMIT 1
 

@@ -181,3 +181,24 @@ def test_headers_that_can_not_be_sent(db, receiver, dispatcher, eventually):
     eventually(lambda: db.journal("SELECT state, reason FROM resthook_deliveries") == [
         ("dead", "its headers can't be sent: a header of this name is set by resthook alone")])
     assert receiver.received() == []
+
+
+def test_headers_go_with_their_event(db, receiver, dispatcher, eventually):
+    """But not an idempotency key that still names one; that goes when its time is over."""
+    db.ext("SELECT resthook_set('keep_events', 0)")
+    db.subscribe("a.b", receiver.url("/"))
+    for i in range(5):
+        db.ext("SELECT resthook_emit('a.b', '{}', ?)", '{"headers": {"x-n": "%d"}}' % i)
+    keyed = db.one("SELECT resthook_emit('a.b', '{}', ?)", '{"headers": {"x-n": "5"}, "idempotency_key": "k"}')
+    db.ext("SELECT resthook_emit('a.b', '{}')")  # the newest row stays in any case
+    running = dispatcher(db)
+    requests = receiver.wait_for(7)
+    assert sorted(request.headers.get("x-n", "none") for request in requests) == ["0", "1", "2", "3", "4", "5", "none"]
+    eventually(lambda: db.shell("SELECT count(*) FROM resthook_outbox") == "1", timeout=30)
+    assert db.shell("SELECT event, headers IS NULL, idempotency_key FROM resthook_extra") == f"{keyed}|1|a.b k"
+    assert db.one("SELECT resthook_emit('a.b', '{}', ?)", '{"idempotency_key": "k"}') == keyed
+    running.stop()
+    db.ext("SELECT resthook_set('idempotency_window', 1)")
+    db.shell("UPDATE resthook_extra SET created_at = created_at - 2000")
+    dispatcher(db)
+    eventually(lambda: db.shell("SELECT count(*) FROM resthook_extra") == "0", timeout=30)

@@ -601,7 +601,7 @@ BAD = [
     ("resthook_emit('a.b', '{}', '{\"key\":\"a\\u0000b\"}')", "options contain a NUL character"),
     ("resthook_emit('a.b', '{}', x'7b7d')", "options are a BLOB of 2 bytes, expected a JSON object"),
     ("resthook_emit('x@y z', '{}')", "event 'x@y z' "),
-    ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at, headers"),
+    ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at, idempotency_key, headers"),
     ("resthook_emit('a.b', '{}', '{\"headers\":[]}')", "option headers is"),
     ("resthook_emit('a.b', '{}', '{\"headers\":{\"x\":1}}')", "header 'x' is not a text"),
     ("resthook_emit('a.b', '{}', '{\"headers\":{\"Webhook-Id\":\"1\"}}')", "header 'Webhook-Id'"),
