@@ -47,7 +47,6 @@ struct transfer {
     int64_t duration; /* ms, when it has ended */
     struct steps steps;
     bool connects; /* anew, not on a connection that there was */
-    bool sent;     /* the request, as far as libcurl could without an answer */
     int64_t began; /* by the stopwatch */
 
     struct request request;
@@ -262,7 +261,6 @@ void http_send(struct http *http, struct job *job, int64_t now) {
     transfer->duration = 0;
     transfer->steps = (struct steps){-1, -1, -1, -1};
     transfer->connects = false;
-    transfer->sent = false;
     transfer->began = stopwatch_us();
     transfer->cut = false;
     transfer->head_cut = false;
@@ -308,7 +306,6 @@ static int64_t step(const struct transfer *transfer, CURLINFO info) {
 /* On a connection that is used again libcurl gives the first steps a time, too. */
 static void measure(struct transfer *transfer) {
     transfer->duration = step(transfer, CURLINFO_TOTAL_TIME_T) / 1000;
-    transfer->sent = step(transfer, CURLINFO_PRETRANSFER_TIME_T) >= 0;
     if (transfer->connects) {
         transfer->steps.dns = step(transfer, CURLINFO_NAMELOOKUP_TIME_T);
         transfer->steps.connect = step(transfer, CURLINFO_CONNECT_TIME_T);
@@ -323,8 +320,9 @@ static void measure(struct transfer *transfer) {
 static void close_failed(const struct transfer *transfer) {
     curl_socket_t kept = CURL_SOCKET_BAD;
 
-    curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &kept);
-    if (transfer->result != CURLE_OK && kept != CURL_SOCKET_BAD) {
+    if (transfer->result != CURLE_OK &&
+        curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &kept) == CURLE_OK &&
+        kept != CURL_SOCKET_BAD) {
         shutdown(kept, SHUT_RDWR);
     }
 }
@@ -373,7 +371,8 @@ static const struct failure_name *failure_of(const struct transfer *transfer) {
         long connected = 0; /* TCP; CONNECT_TIME comes with the handshake's end only */
 
         curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connected);
-        return failure_late(&transfer->steps, connected > 0 && !transfer->plain, transfer->sent);
+        return failure_late(&transfer->steps, connected > 0 && !transfer->plain,
+                            step(transfer, CURLINFO_PRETRANSFER_TIME_T) >= 0);
     }
     curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel);
     if (tunnel != 0 && tunnel / 100 != 2) {
@@ -425,7 +424,7 @@ struct job *http_next(struct http *http, int64_t now, struct reply *reply) {
     response_text(&transfer->response.body, &http->response);
     reply->response = http->response.data != NULL ? http->response.data : "";
     reply->response_length = http->response.length;
-    if (reply->status < 200 || reply->status > 299) {
+    if (transfer->response.keeps_head) {
         response_text(&transfer->response.head, &http->headers);
         reply->headers = http->headers.data != NULL ? http->headers.data : "";
         reply->headers_length = http->headers.length;

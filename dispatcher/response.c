@@ -24,6 +24,7 @@ void response_begin(struct response *response, size_t head_most, size_t body_mos
     begin(&response->head, head_most);
     begin(&response->body, body_most);
     response->whole_head = false;
+    response->keeps_head = false;
     response->leaves_out = false;
 }
 
@@ -59,14 +60,22 @@ static void keep_header(struct response *response, const char *line, size_t leng
     }
 }
 
+/* The most frequent answer's headers tell nobody anything, and cost something. */
+static bool is_success(const char *line, size_t length) {
+    const char *space = memchr(line, ' ', length);
+
+    return space != NULL && space + 1 < line + length && space[1] == '2';
+}
+
 bool response_take_line(struct response *response, const char *line, size_t length) {
     response->head.read += length;
     if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         buffer_clear(&response->head.bytes);
         response->whole_head = false;
+        response->keeps_head = !is_success(line, length);
     } else if (length > 0 && (line[0] == '\r' || line[0] == '\n')) {
         response->whole_head = true;
-    } else if (length > 0 && !response->whole_head) {
+    } else if (length > 0 && response->keeps_head && !response->whole_head) {
         keep_header(response, line, length);
     }
     return response->head.read <= RESPONSE_HEAD_MOST;

@@ -25,6 +25,7 @@ struct kept {
 struct response {
     struct kept head, body;
     bool whole_head; /* the empty line behind the headers came */
+    bool keeps_head; /* it is no success */
     bool leaves_out; /* the header that came last */
 };
 
@@ -32,7 +33,8 @@ struct response {
 void response_begin(struct response *response, size_t head_most, size_t body_most);
 /*
 ** Takes a line of the head, its end included, as it came: a status line begins a head, an interim
-** answer's is forgotten with the next one. Trailers are not kept, and no value of a Set-Cookie.
+** answer's is forgotten with the next one. Of a 2xx nothing is kept, no trailer, no value of a
+** Set-Cookie.
 ** false: more than RESPONSE_HEAD_MOST came, which is enough.
 */
 bool response_take_line(struct response *response, const char *line, size_t length);
