@@ -22,6 +22,7 @@ enum option_id {
     OPT_MAX_IN_FLIGHT,
     OPT_CA,
     OPT_PROXY,
+    OPT_SECRETS,
     OPT_DIR,
     OPT_ONCE,
     OPT_STANDBY,
@@ -49,6 +50,8 @@ static const struct {
      required_argument},
     {"proxy", "--proxy URL", "send through this proxy; it decides which addresses are reached",
      OPT_PROXY, required_argument},
+    {"secrets", "--secrets DIR", "where the files are that subscriptions name as their secret",
+     OPT_SECRETS, required_argument},
     {"dir", "--dir DIR", "deliver for every database in DIR that has resthook in it", OPT_DIR,
      required_argument},
     {"once", "--once", "deliver what is due, then exit", OPT_ONCE, no_argument},
@@ -162,6 +165,12 @@ static int take(struct options *options, int id, const char *value) {
                          value);
         }
         options->proxy = value;
+        break;
+    case OPT_SECRETS:
+        if (!is_directory(value)) {
+            return usage("--secrets: %s is not a directory", value);
+        }
+        options->secrets = value;
         break;
     case OPT_DIR:
         if (!is_directory(value)) {

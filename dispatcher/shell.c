@@ -14,8 +14,10 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "hooks.h"
 #include "http.h"
 #include "memory.h"
+#include "sign.h"
 #include "url.h"
 
 /* The extension's entry point, linked in (ext/resthook.c). */
@@ -25,6 +27,7 @@ static sqlite3 *open_with_functions(const char *path, int flags) {
     sqlite3 *db = NULL;
     char *error = NULL;
 
+    public_key_of = sign_public_key;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
         fprintf(stderr, "Error: %s: %s\n", path, sqlite3_errmsg(db));
     } else if (sqlite3_resthook_init(db, &error, NULL) != SQLITE_OK) {

@@ -47,12 +47,14 @@ struct job {
         *extra; /* further "name: value" headers of this event (cloudevents), NULL: none */
     const char *body;
     size_t body_length;
-    int attempt; /* 1: the first */
+    const char
+        *challenge; /* sent as x-hook-secret: does the target give it back? NULL: not asked */
+    int attempt;    /* 1: the first */
 };
 
 enum verdict_state { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_DEAD };
 /* What it means for the subscription or its endpoint, beside the delivery. */
-enum verdict_effect { EFFECT_NONE, EFFECT_THROTTLE, EFFECT_GONE };
+enum verdict_effect { EFFECT_NONE, EFFECT_THROTTLE, EFFECT_GONE, EFFECT_CONFIRMED };
 
 /* What became of a job: all that crosses the seam. Texts are the engine's, good during the call. */
 struct outcome {

@@ -29,6 +29,7 @@ struct reply {
     int64_t duration;     /* ms */
     const char *response; /* first bytes of the body, UTF-8 without controls but \t and \n */
     size_t response_length;
+    const char *given_back; /* the answer's x-hook-secret, if the job asked; NULL: it has none */
 };
 
 #define VERDICT_REASON_MAX 200 /* bytes of a reason, with its NUL */
