@@ -147,36 +147,56 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
     call_end(&call);
 }
 
-/* What the dispatcher has recorded of the row as it is now; sqlite3_malloc'ed, NULL: nothing.
-** *known: it has looked at it. */
-static char *recorded_key(struct call *call, const char *id, bool *known) {
-    sqlite3_int64 cursor, revision, updated_at;
+/* Into *key (sqlite3_malloc'ed, NULL: there is none) what the side file has for a row as it is now.
+** Returns SQLITE_ROW when it knows that row; SQLITE_DONE; or an error. */
+static int read_recorded(sqlite3 *side, const char *id, sqlite3_int64 revision,
+                         sqlite3_int64 updated_at, char **key) {
     sqlite3_stmt *read = NULL;
-    sqlite3 *side = NULL;
-    char *why = NULL, *key = NULL;
+    int rc = sqlite3_prepare_v2(side,
+                                "SELECT public_key FROM subscription"
+                                " WHERE id = ?1 AND key_revision = ?2 AND key_updated_at = ?3",
+                                -1, &read, NULL);
 
-    revision =
-        call_int(call, 0, "SELECT revision FROM main.resthook_subscription WHERE id = ?1", "t", id);
-    updated_at = call_int(
-        call, 0, "SELECT updated_at FROM main.resthook_subscription WHERE id = ?1", "t", id);
-    *known = false;
-    if (call->rc == SQLITE_OK && side_open(call->db, &side, &cursor, &why) == SQLITE_OK &&
-        sqlite3_prepare_v2(side,
-                           "SELECT public_key FROM subscription"
-                           " WHERE id = ?1 AND key_revision = ?2 AND key_updated_at = ?3",
-                           -1, &read, NULL) == SQLITE_OK &&
-        sqlite3_bind_text(read, 1, id, -1, SQLITE_STATIC) == SQLITE_OK &&
-        sqlite3_bind_int64(read, 2, revision) == SQLITE_OK &&
-        sqlite3_bind_int64(read, 3, updated_at) == SQLITE_OK && sqlite3_step(read) == SQLITE_ROW) {
-        const char *text = (const char *)sqlite3_column_text(read, 0);
-
-        *known = true;
-        key = text != NULL ? sqlite3_mprintf("%s", text) : NULL;
-        if (text != NULL && key == NULL) {
-            call_check(call, SQLITE_NOMEM);
-        }
+    if (rc == SQLITE_OK) {
+        (void)sqlite3_bind_int64(read, 2, revision);
+        (void)sqlite3_bind_int64(read, 3, updated_at);
+        rc = sqlite3_bind_text(read, 1, id, -1, SQLITE_STATIC);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(read);
+    }
+    if (rc == SQLITE_ROW && sqlite3_column_type(read, 0) != SQLITE_NULL) {
+        *key = sqlite3_mprintf("%s", sqlite3_column_text(read, 0));
+        rc = *key != NULL ? SQLITE_ROW : SQLITE_NOMEM;
     }
     (void)sqlite3_finalize(read);
+    return rc;
+}
+
+/* The same, of a subscription. *known: the dispatcher has looked at it as it is now. A side file that
+** can't be read is one that doesn't know it. */
+static char *recorded_key(struct call *call, const char *id, bool *known) {
+    static const char revision_of[] =
+        "SELECT revision FROM main.resthook_subscription WHERE id = ?1";
+    static const char updated_at_of[] =
+        "SELECT updated_at FROM main.resthook_subscription WHERE id = ?1";
+    sqlite3_int64 revision = call_int(call, 0, revision_of, "t", id);
+    sqlite3_int64 updated_at = call_int(call, 0, updated_at_of, "t", id);
+    sqlite3_int64 cursor;
+    sqlite3 *side = NULL;
+    char *why = NULL, *key = NULL;
+    int rc = call->rc;
+
+    if (rc == SQLITE_OK) {
+        rc = side_open(call->db, &side, &cursor, &why);
+    }
+    if (rc == SQLITE_OK) {
+        rc = read_recorded(side, id, revision, updated_at, &key);
+    }
+    *known = rc == SQLITE_ROW;
+    if (rc == SQLITE_NOMEM) {
+        call_check(call, rc);
+    }
     (void)sqlite3_close(side); /* NULL is fine */
     sqlite3_free(why);
     return key;
