@@ -26,6 +26,9 @@
 #define PAIR                                                                                       \
     "whsk_6Xb/dCcHpPea21PS1N9VY/"                                                                  \
     "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+#define MISMATCHED                                                                                 \
+    "whsk_6Xb/dCcHpPea21PS1N9VY/"                                                                  \
+    "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlaaaaaaaaaaAJ6p9lMicMFs6Kvg=="
 #define PRIVATE_HALF "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="
 #define PUBLIC_HALF "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
 #define PAIR_SIGNATURE                                                                             \
@@ -217,8 +220,7 @@ static void refuses_what_is_no_secret(void **state) {
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw!",
         "whsec_%%%%",
         "whsk_",
-        "whsk_6Xb/dCcHpPea21PS1N9VY/"
-        "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlaaaaaaaaaaAJ6p9lMicMFs6Kvg==",
+        MISMATCHED,
         "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
     };
 
