@@ -24,14 +24,17 @@ static const char *say(const char *name, const char *what, const char *more) {
     return text;
 }
 
-/* The folder in which the database's files are. */
+/* The folder in which the database's files are: its own, where it has one, whatever is wrong with
+** that. */
 static int open_folder(const struct secrets *secrets) {
     int top = open(secrets->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int own = top < 0
-                  ? -1
-                  : openat(top, secrets->database, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (own < 0) {
+    if (top < 0) {
+        return -1;
+    }
+    int own = openat(top, secrets->database, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (own < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return top;
     }
     close(top);
