@@ -19,6 +19,10 @@
 #define BODY "{\"test\": 2432232314}"
 #define SIGNATURE "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
+/* A private key, and the public one of another. */
+static const char mismatched[] =
+    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlaaaaaaaaaaAJ6p9lMicMFs6Kvg==";
+
 #define OTHER_SECRET "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
 
 /* The same of Ed25519, by the server of the company that wrote the standard: its test's key, of both
@@ -26,9 +30,6 @@
 #define PAIR                                                                                       \
     "whsk_6Xb/dCcHpPea21PS1N9VY/"                                                                  \
     "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
-#define MISMATCHED                                                                                 \
-    "whsk_6Xb/dCcHpPea21PS1N9VY/"                                                                  \
-    "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlaaaaaaaaaaAJ6p9lMicMFs6Kvg=="
 #define PRIVATE_HALF "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="
 #define PUBLIC_HALF "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
 #define PAIR_SIGNATURE                                                                             \
@@ -220,7 +221,7 @@ static void refuses_what_is_no_secret(void **state) {
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw!",
         "whsec_%%%%",
         "whsk_",
-        MISMATCHED,
+        mismatched,
         "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
     };
 
