@@ -35,6 +35,7 @@ struct key { /* one of the two */
 struct secret_ring {
     struct key keys[SIGN_SECRETS_MAX];
     int count;
+    int holders;
 };
 
 static void must(int done) {
@@ -88,11 +89,16 @@ void sign_public_key(const unsigned char private_key[KEY_BYTES],
 }
 
 struct secret_ring *secret_ring_new(void) {
-    return xcalloc(1, sizeof(struct secret_ring));
+    return secret_ring_hold(xcalloc(1, sizeof(struct secret_ring)));
+}
+
+struct secret_ring *secret_ring_hold(struct secret_ring *ring) {
+    ring->holders++;
+    return ring;
 }
 
 void secret_ring_free(struct secret_ring *ring) {
-    if (ring != NULL) {
+    if (ring != NULL && --ring->holders == 0) {
         for (int i = 0; i < ring->count; i++) {
             EVP_MAC_CTX_free(ring->keys[i].mac);
             EVP_PKEY_free(ring->keys[i].pair);

@@ -184,7 +184,8 @@ static void keep(struct sub *sub, const char *why) {
 static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *row) {
     const char *format = (const char *)sqlite3_column_text(row, COL_FORMAT);
     const char *wrong = NULL;
-    struct sub_target *target = sub_target_read(row, &subs->settings, &subs->secrets, &wrong);
+    struct sub_target *target =
+        sub_target_read(row, sub->target, &subs->settings, &subs->secrets, &wrong);
 
     subs->secret_missing = subs->secret_missing || (wrong != NULL && target->secret_file != NULL);
     sub->revision = sqlite3_column_int64(row, COL_REVISION);

@@ -42,7 +42,8 @@ void sub_target_release(struct sub_target *target) {
     free(target->url);
     free(target->headers_text);
     free(target->schedule);
-    free(target->secret_file);
+    free_secret(target->secret);
+    free_secret(target->old_secret);
     free_secret(target->challenge);
     free(target);
 }
@@ -87,32 +88,63 @@ static const char *read_headers(struct sub_target *target) {
 }
 
 /* What signs: the secret and, during a rotation, the old one; or what is in a file. */
-static const char *read_secrets(sqlite3_stmt *row, const struct secrets *secrets,
-                                struct sub_target *target, struct secret_ring *ring) {
-    const char *secret = (const char *)sqlite3_column_text(row, COL_SECRET);
-    const char *old = (const char *)sqlite3_column_text(row, COL_OLD_SECRET);
-    const char *file = secret != NULL ? secret_file(secret) : NULL;
+static const char *add_secrets(const struct secrets *secrets, struct sub_target *target,
+                               struct secret_ring *ring) {
     const char *wrong;
 
-    if (secret == NULL) {
+    if (target->secret == NULL) {
         return "it has no secret";
     }
-    if (file != NULL) {
-        target->secret_file = xstrdup(file);
-        return secrets_read(secrets, file, ring, &target->stamp);
+    if (target->secret_file != NULL) {
+        return secrets_read(secrets, target->secret_file, ring, &target->stamp);
     }
-    wrong = secret_ring_add(ring, secret, strlen(secret), NEVER);
-    if (wrong == NULL && old != NULL) {
-        wrong =
-            secret_ring_add(ring, old, strlen(old), target_column(row, COL_OLD_SECRET_UNTIL, 0));
+    wrong = secret_ring_add(ring, target->secret, strlen(target->secret), NEVER);
+    if (wrong == NULL && target->old_secret != NULL) {
+        wrong = secret_ring_add(ring, target->old_secret, strlen(target->old_secret),
+                                target->old_secret_until);
     }
     return wrong != NULL ? in_its_secret(wrong) : NULL;
 }
 
-struct sub_target *sub_target_read(sqlite3_stmt *row, const struct settings *settings,
-                                   const struct secrets *secrets, const char **wrong) {
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Is what signed before what signs now? */
+static bool signs_alike(const struct sub_target *before, const struct sub_target *now,
+                        const struct secrets *secrets) {
+    return before != NULL && before->signs && same_text(before->secret, now->secret) &&
+           same_text(before->old_secret, now->old_secret) &&
+           before->old_secret_until == now->old_secret_until &&
+           (before->secret_file == NULL ||
+            !secrets_changed(secrets, before->secret_file, &before->stamp));
+}
+
+static const char *read_secrets(sqlite3_stmt *row, const struct sub_target *before,
+                                const struct secrets *secrets, struct sub_target *target) {
+    struct secret_ring *ring;
+    const char *wrong = NULL;
+
+    target->secret = db_copy(row, COL_SECRET);
+    target->old_secret = db_copy(row, COL_OLD_SECRET);
+    target->old_secret_until = target_column(row, COL_OLD_SECRET_UNTIL, 0);
+    target->secret_file = target->secret != NULL ? secret_file(target->secret) : NULL;
+    if (signs_alike(before, target, secrets)) {
+        ring = secret_ring_hold((struct secret_ring *)before->target.ring);
+        target->stamp = before->stamp;
+    } else {
+        ring = secret_ring_new();
+        wrong = add_secrets(secrets, target, ring);
+    }
+    target->target.ring = ring;
+    target->signs = wrong == NULL;
+    return wrong;
+}
+
+struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *before,
+                                   const struct settings *settings, const struct secrets *secrets,
+                                   const char **wrong) {
     struct sub_target *target = xcalloc(1, sizeof *target);
-    struct secret_ring *ring = secret_ring_new();
     const char *schedule;
 
     target->references = 1;
@@ -121,13 +153,12 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct settings *set
     target->headers_text = db_copy(row, COL_HEADERS);
     target->schedule = db_copy(row, COL_RETRY_SCHEDULE);
     target->target.url = target->url;
-    target->target.ring = ring;
     target->target.timeout = target_column(row, COL_TIMEOUT, settings->timeout);
     target->target.connect_timeout = settings->connect_timeout;
     target->target.retry_after_most = settings->retry_after_most;
     target->target.response_most = settings->response_most;
     schedule = target->schedule != NULL ? target->schedule : settings->retry_schedule;
-    *wrong = read_secrets(row, secrets, target, ring);
+    *wrong = read_secrets(row, before, secrets, target);
     if (*wrong == NULL) {
         *wrong = target->url == NULL ? "it has no target"
                                      : url_check(target->url, strlen(target->url), NULL);

@@ -38,19 +38,23 @@ enum subscription_column {
 struct sub_target { /* struct target and what it points to */
     struct target target;
     int references;
-    char *url, *headers_text, *schedule;
+    char *url, *headers_text, *schedule, *secret, *old_secret;
+    int64_t old_secret_until;
     const char **headers;
+    bool signs;                /* all that it signs with could be read */
     char *challenge;           /* what it has to give back to be active; NULL: nothing (any more) */
-    char *secret_file;         /* its name; NULL: the secret is in the row */
+    const char *secret_file;   /* its name, in secret; NULL: the secret is in the row */
     struct secret_stamp stamp; /* of that file when it was read */
 };
 
 /*
-** Reads it; *wrong: why the row can't be obeyed, good until the next call, or NULL. Never NULL
-** itself. Held once.
+** Reads it; before: as it was when the row was last read, NULL at first: what it signs with is kept
+** where that is still the same. *wrong: why the row can't be obeyed, good until the next call, or
+** NULL. Never NULL itself. Held once.
 */
-struct sub_target *sub_target_read(sqlite3_stmt *row, const struct settings *settings,
-                                   const struct secrets *secrets, const char **wrong);
+struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *before,
+                                   const struct settings *settings, const struct secrets *secrets,
+                                   const char **wrong);
 void sub_target_hold(struct sub_target *target);
 void sub_target_release(struct sub_target *target);
 

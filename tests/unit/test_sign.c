@@ -155,6 +155,18 @@ static void signs_by_ed25519(void **state) {
     secret_ring_free(ring);
 }
 
+static void lasts_as_long_as_anybody_has_it(void **state) {
+    struct secret_ring *ring = ring_of(PAIR, SECRET, INT64_MAX);
+    char out[SIGN_TEXT_MAX];
+
+    (void)state;
+    assert_ptr_equal(secret_ring_hold(ring), ring);
+    secret_ring_free(ring);
+    sign_request(ring, NOW, ID, BODY, strlen(BODY), out);
+    assert_string_equal(out, PAIR_SIGNATURE " " SIGNATURE);
+    secret_ring_free(ring);
+}
+
 static void signs_with_both_kinds_during_a_rotation(void **state) {
     struct secret_ring *ring = ring_of(PAIR, SECRET, NOW + 1);
     char out[SIGN_TEXT_MAX];
@@ -246,6 +258,7 @@ int main(void) {
         cmocka_unit_test(agrees_with_the_standard),
         cmocka_unit_test(agrees_with_another_implementation),
         cmocka_unit_test(signs_by_ed25519),
+        cmocka_unit_test(lasts_as_long_as_anybody_has_it),
         cmocka_unit_test(signs_with_both_kinds_during_a_rotation),
         cmocka_unit_test(has_room_for_as_many_as_it_says),
         cmocka_unit_test(signs_what_it_says),
