@@ -239,7 +239,8 @@ static int refuse_idle(enum command command, unsigned given) {
     static const unsigned used[] = {[COMMAND_RUN] = ~0U,
                                     [COMMAND_SQL] = 0,
                                     [COMMAND_CHECK] = 1U << (OPT_ALLOW - OPT_ALLOW) |
-                                                      1U << (OPT_ALLOW_HTTP - OPT_ALLOW)};
+                                                      1U << (OPT_ALLOW_HTTP - OPT_ALLOW) |
+                                                      1U << (OPT_SECRETS - OPT_ALLOW)};
 
     for (int i = 0; i < OPTIONS; i++) {
         if ((given & ~used[command] & 1U << (table[i].id - OPT_ALLOW)) != 0) {

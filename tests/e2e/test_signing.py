@@ -297,6 +297,23 @@ def test_a_tenants_file_uses_the_tenants_secrets_alone(db, receiver, dispatcher,
     assert receiver.received("/foreign") == []
 
 
+def test_check_reads_the_files_too(db, keys):
+    keys.put("billing", SECRET)
+    keys.put("open", SECRET, mode=0o644)
+    for name in ("billing", "open", "none"):
+        db.subscribe("item.*", f"https://example.com/{name}", secret=f"file:{name}")
+    db.subscribe("item.*", "https://example.com/own")
+    db.subscribe("item.*", "https://example.com/none_pair", secret=MISMATCHED)
+    said = resthookd("check", "--secrets", keys.path, db.path).stdout
+    assert dict(re.findall(r"/example\.com/(\w+)(.*)$", said, re.MULTILINE)) == {
+        "billing": "", "own": "", "none_pair": "; can't sign: its secret has a public key that is not its private key's",
+        "none": "; can't sign: secret file none: No such file or directory",
+        "open": "; can't sign: secret file open: everybody may read or write it; chmod o= mends that"}
+    said = resthookd("check", db.path).stdout
+    assert said.count("; can't sign: its secret is in a file, and --secrets names no directory") == 3
+    assert SECRET[6:] not in said
+
+
 def test_secrets_of_no_directory(db, tmp_path):
     done = resthookd("--secrets", tmp_path / "none", db.path)
     assert done.returncode == 64 and "--secrets" in done.stderr and "is not a directory" in done.stderr
