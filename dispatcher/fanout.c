@@ -126,8 +126,8 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
-    } else if (sub->status != SUB_SENDS || row->deliver_at > now) {
-        pair_mark(outbox, pair, STATE_PENDING, next_at, NULL, now);
+    } else if (!subscription_sends(sub, row->id) || row->deliver_at > now) {
+        pair_mark(outbox, pair, STATE_PENDING, next_at, sub->kept, now);
     } else {
         TAILQ_INSERT_TAIL(&sub->fresh, pair, links);
         sub_announce(sub);

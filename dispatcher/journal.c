@@ -24,6 +24,7 @@ void journal_prepare(struct journal *journal) {
     journal->keep = db_prepare(db, sql_attempt_keep);
     journal->recorded = db_prepare(db, sql_delivery_recorded);
     journal->due = db_prepare(db, sql_delivery_due);
+    journal->due_probe = db_prepare(db, sql_delivery_due_probe);
     journal->open_of = db_prepare(db, sql_delivery_open_of);
     journal->open_any = db_prepare(db, sql_delivery_open_any);
     journal->newest = db_prepare(db, sql_delivery_newest);
@@ -181,23 +182,32 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
-int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most) {
-    struct db *db = &journal->db;
+static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
     int count = 0;
 
-    db_int(db, journal->due, 1, sub);
-    db_int(db, journal->due, 2, most);
-    while (db_row(db, journal->due)) {
+    while (db_row(&journal->db, due)) {
         rows[count++] = (struct due_row){
-            .event = sqlite3_column_int64(journal->due, 0),
-            .next_at = sqlite3_column_int64(journal->due, 1),
-            .attempts = sqlite3_column_int(journal->due, 2),
-            .base = sqlite3_column_int(journal->due, 3),
-            .state = (enum delivery_state)sqlite3_column_int(journal->due, 4),
-            .created_at = sqlite3_column_int64(journal->due, 5),
+            .event = sqlite3_column_int64(due, 0),
+            .next_at = sqlite3_column_int64(due, 1),
+            .attempts = sqlite3_column_int(due, 2),
+            .base = sqlite3_column_int(due, 3),
+            .state = (enum delivery_state)sqlite3_column_int(due, 4),
+            .created_at = sqlite3_column_int64(due, 5),
         };
     }
     return count;
+}
+
+int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most) {
+    db_int(&journal->db, journal->due, 1, sub);
+    db_int(&journal->db, journal->due, 2, most);
+    return read_due(journal, journal->due, rows);
+}
+
+int journal_due_probe(struct journal *journal, int64_t sub, int64_t event, struct due_row *rows) {
+    db_int(&journal->db, journal->due_probe, 1, sub);
+    db_int(&journal->db, journal->due_probe, 2, event);
+    return read_due(journal, journal->due_probe, rows);
 }
 
 bool journal_has_open(struct journal *journal, int64_t sub) {

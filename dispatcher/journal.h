@@ -90,6 +90,8 @@ struct due_row {
 };
 /* The earliest `most` of them, into rows; returns how many. */
 int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most);
+/* The same of one event alone: 0 or 1. */
+int journal_due_probe(struct journal *journal, int64_t sub, int64_t event, struct due_row *rows);
 bool journal_has_open(struct journal *journal, int64_t sub);
 /* The newest event of which anything is recorded, and what became of it; 0: none is. */
 int64_t journal_newest(struct journal *journal, int64_t sub, enum delivery_state *state);

@@ -33,9 +33,10 @@ static void add(struct request *request, const char *text) {
     }
 }
 
-/* Each of our own, with room for what stands after its name. */
-static const char *const names[] = {"content-type: ", "x-event-type: ", "webhook-id: ",
-                                    "webhook-timestamp: ", "webhook-signature: "};
+/* Each of our own, with room for what stands after its name. The last only where it is asked for. */
+static const char *const names[] = {
+    "content-type: ",      "x-event-type: ",      "webhook-id: ",
+    "webhook-timestamp: ", "webhook-signature: ", "x-hook-secret: "};
 #define NAMES (sizeof names / sizeof *names)
 
 /* Headers that libcurl would add by itself, taken out. A target may give an Accept of its own. */
@@ -105,14 +106,16 @@ const struct curl_slist *request_headers(struct request *request, const struct j
                                          int64_t now) {
     char stamp[STAMP_MAX];
     char signature[SIGN_TEXT_MAX];
-    const char *const values[NAMES] = {job->content_type, job->event, job->id, stamp, signature};
-    size_t count = UNWANTED + NAMES;
+    const char *const values[NAMES] = {job->content_type, job->event,    job->id, stamp,
+                                       signature,         job->challenge};
+    size_t own = job->challenge != NULL ? NAMES : NAMES - 1;
+    size_t count = UNWANTED + own;
     size_t bytes = 0;
     char *at;
 
     snprintf(stamp, sizeof stamp, "%lld", (long long)(now / 1000));
     sign_request(job->target->ring, now, job->id, job->body, job->body_length, signature);
-    for (size_t i = 0; i < NAMES; i++) {
+    for (size_t i = 0; i < own; i++) {
         bytes += strlen(names[i]) + strlen(values[i]) + 1;
     }
     measure_given(job->target->headers, &count, &bytes);
@@ -124,7 +127,7 @@ const struct curl_slist *request_headers(struct request *request, const struct j
     for (size_t i = 0; i < UNWANTED; i++) {
         add(request, unwanted[i]);
     }
-    for (size_t i = 0; i < NAMES; i++) {
+    for (size_t i = 0; i < own; i++) {
         add(request, at);
         at = stpcpy(stpcpy(at, names[i]), values[i]) + 1;
     }

@@ -52,12 +52,14 @@ struct job {
                                    target's of the same name */
     const char *body;
     size_t body_length;
-    int attempt; /* 1: the first */
+    const char
+        *challenge; /* sent as x-hook-secret: does the target give it back? NULL: not asked */
+    int attempt;    /* 1: the first */
 };
 
 enum verdict_state { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_DEAD };
 /* What it means for the subscription or its endpoint, beside the delivery. */
-enum verdict_effect { EFFECT_NONE, EFFECT_THROTTLE, EFFECT_GONE };
+enum verdict_effect { EFFECT_NONE, EFFECT_THROTTLE, EFFECT_GONE, EFFECT_CONFIRMED };
 
 /*
 ** When an attempt had come so far, in microseconds from its start; -1: it did not, or there was no

@@ -199,6 +199,11 @@ static void fill_answer(const struct transfer *transfer, int64_t now, struct rep
         CURLHE_OK) {
         reply->retry_after = retry_after(header->value, now);
     }
+    if (transfer->job->challenge != NULL &&
+        curl_easy_header(transfer->easy, "X-Hook-Secret", 0, CURLH_HEADER, -1, &header) ==
+            CURLHE_OK) {
+        reply->given_back = header->value;
+    }
 }
 
 static const char *text_of(const struct kept *kept, struct buffer *text, size_t *length) {

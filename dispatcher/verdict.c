@@ -2,7 +2,7 @@
 ** verdict.c: what an answer, or the lack of one, means (design 3.3). Pure: it neither allocates nor
 ** reads a clock.
 **
-**   2xx                         delivered
+**   2xx                         delivered; with the job's challenge given back, confirmed besides
 **   410                         dead, and the subscription is over
 **   a status that the subscription does not have tried again (retry_statuses)
 **                               dead
@@ -94,6 +94,12 @@ static void decide_failed(const struct reply *reply, const struct job *job, int6
     }
 }
 
+/* The handshake of REST hooks: who gives the secret back wants what follows. */
+static bool gave_back(const struct reply *reply, const struct job *job) {
+    return job->challenge != NULL && reply->given_back != NULL &&
+           strcmp(job->challenge, reply->given_back) == 0;
+}
+
 void verdict(const struct reply *reply, const struct job *job, int64_t now, uint32_t random,
              struct outcome *outcome) {
     bool answered = reply->failure == FAILURE_NONE;
@@ -112,6 +118,9 @@ void verdict(const struct reply *reply, const struct job *job, int64_t now, uint
     };
     if (answered && reply->status >= 200 && reply->status <= 299) {
         outcome->state = VERDICT_DELIVERED;
+        if (gave_back(reply, job)) {
+            outcome->effect = EFFECT_CONFIRMED;
+        }
         return;
     }
     outcome->class = failure_class(reply->failure);

@@ -36,6 +36,7 @@ struct reply {
     size_t response_length;
     const char *headers; /* of an answer that is no success, likewise, a line each; "" without */
     size_t headers_length;
+    const char *given_back; /* the answer's x-hook-secret, if the job asked; NULL: it has none */
 };
 
 #define VERDICT_REASON_MAX 200 /* bytes of a reason, with its NUL */

@@ -12,6 +12,11 @@ INSERT INTO subscription(id, target) VALUES (?1, ?2)
   ON CONFLICT(id) DO UPDATE SET target = excluded.target
   RETURNING n
 
+-- What its receivers verify by; only where it is another than is there, so that nothing is written for nothing.
+-- name: subscription_public_key
+UPDATE subscription SET public_key = ?2, key_revision = ?3, key_updated_at = ?4
+ WHERE n = ?1 AND NOT (public_key IS ?2 AND key_revision IS ?3 AND key_updated_at IS ?4)
+
 -- name: event_name_number
 INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = excluded.text RETURNING n
 
@@ -45,6 +50,11 @@ SELECT sub, event, attempts, started_at, duration, status, error, response, clas
 -- name: delivery_due
 SELECT event, next_at, attempts, base, state, created_at FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
+
+-- The same of one delivery alone, the probe of a subscription that sends nothing else.
+-- name: delivery_due_probe
+SELECT event, next_at, attempts, base, state, created_at FROM delivery
+ WHERE sub = ?1 AND event = ?2 AND state < 3 AND next_at IS NOT NULL
 
 -- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.
 -- name: delivery_recorded

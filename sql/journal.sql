@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS meta(
 -- delivery row is a few integers.
 --   failing_since  when the first attempt failed of those that have all failed since the last success; NULL: it answers
 --   filtered       events that its filter left out
---   public_key     'whpk_' + base64, of a subscription that signs with Ed25519
+--   public_key     'whpk_' + base64, of one that signs with Ed25519, as its row in app.db was at key_revision and
+--                  key_updated_at; NULL: it does not, or is not known
 CREATE TABLE IF NOT EXISTS event_name(
   n INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE
@@ -42,7 +43,9 @@ CREATE TABLE IF NOT EXISTS subscription(
   target TEXT NOT NULL,
   failing_since INTEGER,
   filtered INTEGER NOT NULL DEFAULT 0,
-  public_key TEXT
+  public_key TEXT,
+  key_revision INTEGER,
+  key_updated_at INTEGER
 );
 
 -- One row a (subscription, event) pair that is finished, or that had to make way for the cursor.
@@ -134,9 +137,11 @@ CREATE TABLE IF NOT EXISTS gap(
 );
 
 -- Changes to a subscription in app.db that wait for a quiet moment there.
---   status, reason        to write; 'ended' (the target said 410) also sets to_id, to the newest event of that moment
+--   status, reason        to write; 'ended' (the target said 410) also sets to_id, to the newest event of that moment;
+--                         'confirmed' (it gave the secret back) makes what is pending active
 --   revision, updated_at  the row's when the request was sent: it is written only if nobody changed the row since.
 --                         Both, because after app.db lost its last commits another change can have the same revision.
+--                         Of 'confirmed' revision is verify_event: other changes don't undo what the target said.
 CREATE TABLE IF NOT EXISTS effect(
   subscription TEXT PRIMARY KEY,
   status TEXT NOT NULL,

@@ -121,6 +121,58 @@ def test_subscribe_by_its_defaults(db):
     assert one(db, "SELECT count(*) FROM resthook_subscriptions") == 2
 
 
+def test_what_a_secret_may_be(db):
+    """v1 by a text that both sides have, v1a by a key pair, or a file of the operator's."""
+    pair = "whsk_" + base64.b64encode(bytes(range(32))).decode()
+    both = "whsk_" + base64.b64encode(bytes(range(64))).decode()
+    sub = subscribe(db)
+    for secret in (SECRET, pair, both, "file:billing", "file:a-b_c.D9"):
+        assert one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"secret": secret})) == sub
+        assert one(db, "SELECT resthook_secret(?)", sub) == secret
+    assert stored(db, sub, "old_secret") == (None,)
+    one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"secret": both}))
+    assert one(db, "SELECT resthook_public_key(?)", sub) == "whpk_" + base64.b64encode(bytes(range(32, 64))).decode()
+    new = one(db, "SELECT resthook_rotate_secret(?)", sub)
+    assert re.fullmatch(r"whsk_[A-Za-z0-9+/]{43}=", new) and stored(db, sub, "old_secret") == (both,), "of the same kind"
+
+
+def test_signing_makes_a_secret_of_the_kind_where_there_is_another(db):
+    for signing, prefix in ((None, "whsec_"), ("v1", "whsec_"), ("v1a", "whsk_")):
+        sub = subscribe(db, event=f"item.{prefix}{signing}", signing=signing)
+        secret = one(db, "SELECT resthook_secret(?)", sub)
+        assert secret.startswith(prefix) and stored(db, sub, "old_secret") == (None,)
+        one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"signing": signing}))
+        assert one(db, "SELECT resthook_secret(?)", sub) == secret, "it was so already"
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"signing":null}')
+    assert one(db, "SELECT resthook_secret(?)", sub).startswith("whsec_")
+    old, until = stored(db, sub, "old_secret", "old_secret_until > 0")
+    assert old == secret and until == 1
+
+
+def test_verify(db):
+    """What it writes; tests/e2e/test_verify.py has what comes of it."""
+    def row(sub):
+        return stored(db, sub, "status", "verify", "verify_secret IS NOT NULL", "verify_event")
+
+    one(db, "SELECT resthook_emit('a.b', '{}')")
+    sub = subscribe(db, verify="x-hook-secret")
+    assert row(sub) == ("pending", "x-hook-secret", 1, 2)
+    assert db.execute("SELECT event, payload, only FROM resthook_events WHERE id = 2").fetchall() == [
+        ("resthook.verify", f'{{"subscription":"{sub}"}}', sub)]
+    assert subscribe(db, verify="x-hook-secret") == sub and row(sub)[3] == 2, "the same again asks nothing"
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":null}')
+    assert row(sub) == ("active", "none", 0, None)
+    assert subscribe(db, verify="x-hook-secret") == sub and row(sub) == ("pending", "x-hook-secret", 1, 3)
+    one(db, "SELECT resthook_confirm(?, (SELECT verify_secret FROM resthook_subscription))", sub)
+    assert row(sub) == ("active", "x-hook-secret", 0, 3)
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":"x-hook-secret"}')
+    assert row(sub) == ("pending", "x-hook-secret", 1, 4)
+    db.execute("BEGIN")
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":"none"}')
+    db.execute("ROLLBACK")
+    assert row(sub) == ("pending", "x-hook-secret", 1, 4)
+
+
 OPTIONS = {
     "secret": SECRET, "status": "inactive", "headers": {"Authorization": "Bearer x"}, "format": "standard",
     "max_in_flight": 3, "timeout": 2.5, "retry_schedule": "0, 5s, 1m", "description": "für alle",
@@ -547,6 +599,15 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"max_in_flight\":0}')", "option max_in_flight is 0"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"max_in_flight\":1.5}')", "max_in_flight is 1.5, expected a whole"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"status\":\"failing\"}')", "status is 'failing', expected one of"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"whpk_AAAA\"}')", "secret begins with neither whsec_ nor"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"whsk_AAAA\"}')", "secret has neither 32 nor 64 bytes"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"file:\"}')", "secret is file: and not a name"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"file:a/b\"}')", "secret is file: and not a plain name"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"signing\":\"v2\"}')", "signing is 'v2', expected one of v1, v1a"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"signing\":true}')", "option signing is .*, expected a text"),
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", "secret and signing are both given",
+     json.dumps({"secret": SECRET, "signing": "v1"})),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"verify\":\"yes\"}')", "verify is 'yes', expected one of none, x-hook-"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"format\":\"xml\"}')", "format is 'xml', expected one of"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_schedule\":\"soon\"}')", "retry_schedule 'soon' "),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"5yy\"}')",
@@ -579,6 +640,11 @@ BAD = [
     ("resthook_rotate_secret('x')", "there is no subscription 'x'"),
     ("resthook_rotate_secret((SELECT id FROM resthook_subscriptions WHERE event = 'live'), -1)", "overlap is -1"),
     ("resthook_rotate_secret((SELECT id FROM resthook_subscriptions WHERE event = 'live'), '1')", "overlap is '1'"),
+    ("resthook_public_key('x')", "there is no subscription 'x'"),
+    ("resthook_public_key((SELECT id FROM resthook_subscriptions WHERE event = 'live'))", "signs by v1"),
+    ("resthook_confirm('x', 'y')", "there is no subscription 'x'"),
+    ("resthook_confirm((SELECT id FROM resthook_subscriptions WHERE event = 'live'), 'y')", "has nothing to confirm"),
+    ("resthook_confirm((SELECT id FROM resthook_subscriptions WHERE event = 'ended'), 'y')", "has ended"),
     ("resthook_ping('x')", "there is no subscription 'x'"),
     ("resthook_ping((SELECT id FROM resthook_subscriptions WHERE event = 'ended'))", "has ended"),
     # emit
@@ -683,7 +749,8 @@ def test_what_is_refused(bad_db, call, message, values):
     assert not bad_db.in_transaction
 
 
-SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!!!!hunter2", ""]
+SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!!!!hunter2",
+           "whsk_c2hvcnQ=", "whsk_!!!!hunter2", "file:whsec_hunter2", "file:whsk_hunter2", "file:../hunter2", ""]
 
 
 @pytest.mark.parametrize("call, value", [
@@ -696,6 +763,8 @@ SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!
     ("resthook_subscribe('a.b', ?)", "https://user:hunter2%40a.b/"),
     ("resthook_subscribe('https://user:hunter2@a.b/', ?)", "a.b"),
     ("resthook_subscribe(?, 'https://a.b/')", "whsec_hunter2 "),
+    ("resthook_subscribe(?, 'https://a.b/')", "whsk_hunter2 "),
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"signing": "whsk_hunter2"})),
 ])
 def test_no_error_shows_a_secret(bad_db, call, value):
     before = dump(bad_db)

@@ -202,6 +202,36 @@ static void reads_retry_after(void **state) {
     }
 }
 
+/* Asked for or not, sent or not; in an answer's head, and nowhere else. */
+static void asks_for_a_secret_back(void **state) {
+    static const struct answer script[] = {
+        SAYS("HTTP/1.1 200 OK\r\nX-HOOK-SECRET:  hunter2 \r\ncontent-length: 0\r\n\r\n"),
+        SAYS("HTTP/1.1 500 No\r\nx-hook-secret: hunter2\r\ncontent-length: 0\r\n\r\n"),
+        SAYS("HTTP/1.1 103 Hints\r\nx-hook-secret: hunter2\r\n\r\n" EMPTY("200")),
+        SAYS(CHUNKED("200") "0\r\nx-hook-secret: hunter2\r\n\r\n"),
+        SAYS(EMPTY("200")),
+        SAYS("HTTP/1.1 200 OK\r\nx-hook-secret: hunter2\r\ncontent-length: 0\r\n\r\n"),
+        END};
+    static const char *const given_back[] = {"hunter2", "hunter2", NULL, NULL, NULL};
+
+    (void)state;
+    world.server.script = script;
+    world.job.challenge = "hunter2";
+    for (size_t i = 0; i < 5; i++) {
+        expect_status(post(), i == 1 ? 500 : 200);
+        if (given_back[i] != NULL) {
+            assert_string_equal(world.reply.given_back, given_back[i]);
+        } else {
+            assert_null(world.reply.given_back);
+        }
+        assert_non_null(strstr(world.server.requests[i], "\r\nx-hook-secret: hunter2\r\n"));
+    }
+    world.job.challenge = NULL;
+    expect_status(post(), 200);
+    assert_null(world.reply.given_back);
+    assert_null(strstr(world.server.requests[5], "x-hook-secret"));
+}
+
 static void bounds_what_is_read(void **state) {
     static const struct answer script[] = {
         {"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n", ENDLESS, "0123456789abcde\n"},
@@ -584,6 +614,7 @@ int main(void) {
         TEST(reads_answers_in_every_form),
         TEST(follows_no_redirect),
         TEST(reads_retry_after),
+        TEST(asks_for_a_secret_back),
         TEST(bounds_what_is_read),
         TEST(times_out),
         TEST(waits_for_ever_but_not_for_a_head_without_end),

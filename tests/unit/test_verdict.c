@@ -68,6 +68,29 @@ static void delivers_every_2xx_and_nothing_else(void **state) {
     }
 }
 
+/* The secret given back in a success confirms, and changes nothing else. */
+static void confirms_who_gives_the_secret_back(void **state) {
+    static const char *const given[] = {NULL, "", "secret", "secre", "secrets", "Secret"};
+
+    (void)state;
+    for (int status = 200; status < 600; status++) {
+        for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+            for (int asked = 0; asked < 2; asked++) {
+                struct reply reply = {
+                    .status = status, .error = "", .retry_after = -1, .given_back = given[i]};
+                struct job job = {
+                    .target = &target, .attempt = 1, .challenge = asked ? "secret" : NULL};
+                struct outcome plain = decide_status(status, -1, 1), outcome;
+
+                verdict(&reply, &job, NOW, MIDDLE, &outcome);
+                assert_int_equal(outcome.state, plain.state);
+                assert_int_equal(outcome.effect,
+                                 asked && i == 2 && status < 300 ? EFFECT_CONFIRMED : plain.effect);
+            }
+        }
+    }
+}
+
 static void retries_every_failure(void **state) {
     (void)state;
     for (int failure = FAILURE_DNS; failure < FAILURES; failure++) {
@@ -392,6 +415,7 @@ static void agrees_with_the_c_library(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delivers_every_2xx_and_nothing_else),
+        cmocka_unit_test(confirms_who_gives_the_secret_back),
         cmocka_unit_test(retries_every_failure),
         cmocka_unit_test(hands_on_what_was_measured),
         cmocka_unit_test(names_every_class),
