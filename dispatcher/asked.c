@@ -70,7 +70,7 @@ static int call_back_all(struct outbox *outbox, struct sub *sub, int64_t event, 
                 count++;
                 pair->forgotten = erase;
                 if (erase && pair->place == PAIR_DONE) {
-                    pair->outcome.response_length = 0;
+                    pair->outcome.response_length = pair->outcome.headers_length = 0;
                 }
                 call_back(outbox, pair, reason, now);
             }

@@ -22,6 +22,7 @@ enum option_id {
     OPT_MAX_IN_FLIGHT,
     OPT_CA,
     OPT_PROXY,
+    OPT_SECRETS,
     OPT_DIR,
     OPT_ONCE,
     OPT_STANDBY,
@@ -49,6 +50,8 @@ static const struct {
      required_argument},
     {"proxy", "--proxy URL", "send through this proxy; it decides which addresses are reached",
      OPT_PROXY, required_argument},
+    {"secrets", "--secrets DIR", "where the files are that subscriptions name as their secret",
+     OPT_SECRETS, required_argument},
     {"dir", "--dir DIR", "deliver for every database in DIR that has resthook in it", OPT_DIR,
      required_argument},
     {"once", "--once", "deliver what is due, then exit", OPT_ONCE, no_argument},
@@ -163,6 +166,12 @@ static int take(struct options *options, int id, const char *value) {
         }
         options->proxy = value;
         break;
+    case OPT_SECRETS:
+        if (!is_directory(value)) {
+            return usage("--secrets: %s is not a directory", value);
+        }
+        options->secrets = value;
+        break;
     case OPT_DIR:
         if (!is_directory(value)) {
             return usage("--dir: %s is not a directory", value);
@@ -230,7 +239,8 @@ static int refuse_idle(enum command command, unsigned given) {
     static const unsigned used[] = {[COMMAND_RUN] = ~0U,
                                     [COMMAND_SQL] = 0,
                                     [COMMAND_CHECK] = 1U << (OPT_ALLOW - OPT_ALLOW) |
-                                                      1U << (OPT_ALLOW_HTTP - OPT_ALLOW)};
+                                                      1U << (OPT_ALLOW_HTTP - OPT_ALLOW) |
+                                                      1U << (OPT_SECRETS - OPT_ALLOW)};
 
     for (int i = 0; i < OPTIONS; i++) {
         if ((given & ~used[command] & 1U << (table[i].id - OPT_ALLOW)) != 0) {

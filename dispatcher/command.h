@@ -32,6 +32,7 @@ struct options {
     int max_in_flight;
     const char *ca_file;
     const char *proxy;
+    const char *secrets; /* --secrets; NULL: none */
     bool log_json;
     enum log_level log_level;
 };

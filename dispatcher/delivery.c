@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event.h"
 #include "log.h"
 #include "memory.h"
 #include "state.h"
 
 void sub_announce(struct sub *sub) {
-    if (sub->status == SUB_SENDS && !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again))) {
+    if (subscription_is_open(sub) && !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again))) {
         line_ready(&sub->line);
     } else {
         line_done(&sub->line);
@@ -22,7 +23,7 @@ void sub_announce(struct sub *sub) {
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->again_count > 0) {
         sub->due_waits = true; /* until those are sent */
-    } else if (sub->status == SUB_SENDS && sub->next_due > now) {
+    } else if (subscription_is_open(sub) && sub->next_due > now) {
         agenda_set(&outbox->agenda, sub, now);
     }
 }
@@ -89,6 +90,8 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
     row.started_at = outcome->started_at;
     row.duration = outcome->duration;
     row.status = outcome->status;
+    row.class = outcome->class;
+    row.steps = outcome->steps;
     if (outcome->state == VERDICT_DEAD) {
         row.state = STATE_DEAD;
         row.reason = pair->reason = xstrdup(outcome->reason);
@@ -109,6 +112,12 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
         memcpy(pair->response, outcome->response, outcome->response_length);
         row.response = pair->response;
         row.response_length = outcome->response_length;
+    }
+    if (outcome->headers_length > 0 && !pair->forgotten) {
+        pair->headers = xcalloc(1, outcome->headers_length);
+        memcpy(pair->headers, outcome->headers, outcome->headers_length);
+        row.headers = pair->headers;
+        row.headers_length = outcome->headers_length;
     }
     pair->outcome = row;
     log_outcome(pair, outcome);
@@ -155,8 +164,10 @@ void pair_job(struct outbox *outbox, struct pair *pair) {
         .id = event->webhook_id,
         .content_type = "application/json",
         .extra = format == FORMAT_CLOUDEVENTS ? event->ce_headers : NULL,
+        .headers = event->headers,
         .body = body->data,
         .body_length = body->length,
+        .challenge = strcmp(event->name, EVENT_VERIFY) == 0 ? pair->target->challenge : NULL,
         .attempt = pair->attempts - pair->base + 1,
     };
 }

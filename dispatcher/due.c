@@ -33,7 +33,9 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     struct db *side = journal_db(outbox->journal);
 
     db_clear(side);
-    int count = journal_due(outbox->journal, sub->n, rows, most);
+    int count = sub->status == SUB_PROBES
+                    ? journal_due_probe(outbox->journal, sub->n, sub->probe, rows)
+                    : journal_due(outbox->journal, sub->n, rows, most);
     int64_t next_due = side->rc == SQLITE_OK ? NEVER : now + READ_AGAIN; /* not read: later */
     int loaded = 0;
 

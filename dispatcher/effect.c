@@ -1,11 +1,14 @@
 /*
-** effect.c: what the dispatcher itself changes in a subscription: its end after a 410.
+** effect.c: what the dispatcher itself changes in a subscription: its end after a 410, and that its
+** target confirmed that it wants its events.
 **
 ** It holds at once, is kept in the side file, and is written to app.db when nobody is writing there.
-** It is dropped when the row changed since: then somebody has decided otherwise.
+** An end is dropped when the row changed since: then somebody has decided otherwise. A confirmation
+** is not, unless another one is asked for by now: the target said so, and will not say it again.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sql.h"
 #include "state.h"
@@ -27,7 +30,7 @@ void effect_prepare(struct outbox *outbox) {
 }
 
 void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
-                const char *reason) {
+                const char *reason, int64_t revision) {
     struct db *side = journal_db(outbox->journal);
     sqlite3_stmt *put = outbox->effect_put;
 
@@ -35,11 +38,11 @@ void effect_put(struct outbox *outbox, const struct sub *sub, const char *status
     db_text(side, put, 1, sub->id);
     db_text(side, put, 2, status);
     db_text(side, put, 3, reason);
-    db_int(side, put, 4, sub->revision);
+    db_int(side, put, 4, revision);
     db_int(side, put, 5, sub->updated_at);
     db_run(side, put);
     journal_commit(
-        outbox->journal); /* if it fails, the target says 410 once more after a restart */
+        outbox->journal); /* if it fails, the target has to say it once more after a restart */
     outbox->effects_wait = true;
 }
 
@@ -51,9 +54,13 @@ void effect_overlay(struct outbox *outbox) {
         struct sub *sub =
             subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
 
-        if (sub != NULL && sub->status != SUB_ENDED &&
-            sub->revision == sqlite3_column_int64(list, 3) &&
-            sub->updated_at == sqlite3_column_int64(list, 4)) {
+        bool confirmed = strcmp((const char *)sqlite3_column_text(list, 1), "confirmed") == 0;
+        int64_t revision = sqlite3_column_int64(list, 3);
+
+        if (sub != NULL && confirmed && sub->status == SUB_PROBES && sub->probe == revision) {
+            sub->status = SUB_SENDS;
+        } else if (sub != NULL && !confirmed && sub->status != SUB_ENDED &&
+                   sub->revision == revision && sub->updated_at == sqlite3_column_int64(list, 4)) {
             sub->status = SUB_ENDED; /* what still comes is for it too, and is cancelled */
             sub->ended = "gone: 410 from target";
         }

@@ -126,8 +126,8 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
-    } else if (sub->status != SUB_SENDS || row->deliver_at > now) {
-        pair_mark(outbox, pair, STATE_PENDING, next_at, NULL, now);
+    } else if (!subscription_sends(sub, row->id) || row->deliver_at > now) {
+        pair_mark(outbox, pair, STATE_PENDING, next_at, sub->kept, now);
     } else {
         TAILQ_INSERT_TAIL(&sub->fresh, pair, links);
         sub_announce(sub);
@@ -212,7 +212,11 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     }
     event = event_new(row->id, row->created_at, name->text, name->n);
     reading = reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
-                          with_change, &why);
+                          with_change, &event->headers, &why);
+    if (reading == READ_LATER) {
+        event_free(&outbox->window, event);
+        return false;
+    }
     if (reading == READ_FILTERED) {
         outbox->filtered += row->id > outbox->counted_to ? wanting : 0;
         outbox->counts_moved = true;
@@ -252,14 +256,19 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     pair->base = due->base;
     pair_settled(pair); /* the row is there: it holds no cursor */
     if (there && !forgotten) {
-        reading = reader_body(outbox->reader, &event->body[FORMAT_BARE],
-                              &event->body[FORMAT_CHANGE], sub->format == FORMAT_CHANGE, &why);
+        reading =
+            reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
+                        sub->format == FORMAT_CHANGE, &event->headers, &why);
         if (!due->judged &&
             (reading = judge(outbox, sub, &row, event, reading, &why)) == READ_FILTERED) {
             count_filtered(outbox, sub);
         }
     }
     reader_rows_done(outbox->reader);
+    if (reading == READ_LATER) {
+        pair_free(&outbox->window, pair);
+        return false;
+    }
     if (!there) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
     } else if (forgotten) {

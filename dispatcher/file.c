@@ -81,6 +81,7 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     const struct outbox_options options = {
         .adopt = file->adopted ? ADOPT_NO : with->options->adopt,
         .once = with->options->once,
+        .secrets = with->options->secrets,
         .lock = file->asleep ? file->lock : -1,
     };
     bool was_asleep = file->asleep;

@@ -1,7 +1,8 @@
 /*
 ** http.h: the transport: one attempt is one POST by libcurl. Knows nothing of databases.
 **
-** Connections are kept alive and reused (HTTP/1.1); redirects are never followed; the environment's
+** Connections are kept alive and reused, by HTTP/2 where https agrees on it, else HTTP/1.1; with either
+** a connection carries one request at a time, so that none breaks or dies with another's. Redirects are never followed; the environment's
 ** proxies are ignored. Every address is put to the guard at connect and before a request on a
 ** reused connection. Plain http goes only to networks that the operator allowed, or anywhere with
 ** allow_http. Through a proxy the guard can't see where a name leads: the proxy is the operator's

@@ -24,6 +24,7 @@ void journal_prepare(struct journal *journal) {
     journal->keep = db_prepare(db, sql_attempt_keep);
     journal->recorded = db_prepare(db, sql_delivery_recorded);
     journal->due = db_prepare(db, sql_delivery_due);
+    journal->due_probe = db_prepare(db, sql_delivery_due_probe);
     journal->open_of = db_prepare(db, sql_delivery_open_of);
     journal->open_any = db_prepare(db, sql_delivery_open_any);
     journal->newest = db_prepare(db, sql_delivery_newest);
@@ -126,6 +127,13 @@ static void bind_time(struct db *db, sqlite3_stmt *statement, int i, int64_t tim
     }
 }
 
+/* What was not bound is NULL. */
+static void bind_step(struct db *db, sqlite3_stmt *statement, int i, int64_t step) {
+    if (step >= 0) {
+        db_int(db, statement, i, step);
+    }
+}
+
 void journal_put(struct journal *journal, const struct delivery *d) {
     struct db *db = &journal->db;
     bool attempted = d->started_at != 0;
@@ -161,6 +169,16 @@ void journal_put(struct journal *journal, const struct delivery *d) {
             db_bytes(db, put, 13, d->response, d->response_length);
         }
         bind_time(db, put, 14, d->finished_at);
+        if (d->class != NULL) {
+            db_text(db, put, 15, d->class);
+        }
+        bind_step(db, put, 16, d->steps.dns);
+        bind_step(db, put, 17, d->steps.connect);
+        bind_step(db, put, 18, d->steps.tls);
+        bind_step(db, put, 19, d->steps.first_byte);
+        if (d->headers_length > 0) {
+            db_bytes(db, put, 20, d->headers, d->headers_length);
+        }
     }
     db_run(db, put);
 }
@@ -171,24 +189,33 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
-int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most) {
-    struct db *db = &journal->db;
+static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
     int count = 0;
 
-    db_int(db, journal->due, 1, sub);
-    db_int(db, journal->due, 2, most);
-    while (db_row(db, journal->due)) {
+    while (db_row(&journal->db, due)) {
         rows[count++] = (struct due_row){
-            .event = sqlite3_column_int64(journal->due, 0),
-            .next_at = sqlite3_column_int64(journal->due, 1),
-            .attempts = sqlite3_column_int(journal->due, 2),
-            .base = sqlite3_column_int(journal->due, 3),
-            .state = (enum delivery_state)sqlite3_column_int(journal->due, 4),
-            .created_at = sqlite3_column_int64(journal->due, 5),
-            .judged = sqlite3_column_int(journal->due, 6) != 0,
+            .event = sqlite3_column_int64(due, 0),
+            .next_at = sqlite3_column_int64(due, 1),
+            .attempts = sqlite3_column_int(due, 2),
+            .base = sqlite3_column_int(due, 3),
+            .state = (enum delivery_state)sqlite3_column_int(due, 4),
+            .created_at = sqlite3_column_int64(due, 5),
+            .judged = sqlite3_column_int(due, 6) != 0,
         };
     }
     return count;
+}
+
+int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most) {
+    db_int(&journal->db, journal->due, 1, sub);
+    db_int(&journal->db, journal->due, 2, most);
+    return read_due(journal, journal->due, rows);
+}
+
+int journal_due_probe(struct journal *journal, int64_t sub, int64_t event, struct due_row *rows) {
+    db_int(&journal->db, journal->due_probe, 1, sub);
+    db_int(&journal->db, journal->due_probe, 2, event);
+    return read_due(journal, journal->due_probe, rows);
 }
 
 bool journal_has_open(struct journal *journal, int64_t sub) {

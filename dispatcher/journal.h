@@ -10,6 +10,7 @@
 #define RESTHOOKD_JOURNAL_H
 
 #include "db.h"
+#include "source.h"
 
 /* ms for the lock of somebody else, who has no business here; the outcomes of all other databases
 ** wait meanwhile, and a commit that failed is tried again soon. */
@@ -37,9 +38,13 @@ struct delivery {
     int64_t started_at; /* 0: no attempt was made; then the attempt's columns stay as they were */
     int64_t duration;
     int status;
+    const char *class;
     const char *error;
     const char *response;
     size_t response_length;
+    struct steps steps;
+    const char *headers;
+    size_t headers_length;
     int64_t finished_at; /* 0: not final */
     bool repeats;        /* the row may hold an attempt that has to be kept */
 };
@@ -87,6 +92,8 @@ struct due_row {
 };
 /* The earliest `most` of them, into rows; returns how many. */
 int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most);
+/* The same of one event alone: 0 or 1. */
+int journal_due_probe(struct journal *journal, int64_t sub, int64_t event, struct due_row *rows);
 bool journal_has_open(struct journal *journal, int64_t sub);
 /* The newest event of which anything is recorded, and what became of it; 0: none is. */
 int64_t journal_newest(struct journal *journal, int64_t sub, enum delivery_state *state);

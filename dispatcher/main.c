@@ -195,7 +195,8 @@ int main(int argc, char **argv) {
         } else if (options.command == COMMAND_CHECK) {
             status = 0;
             for (int i = 0; i < options.count; i++) {
-                int one = shell_check(options.names[i], options.guard, options.allow_http);
+                int one = shell_check(options.names[i], options.guard, options.allow_http,
+                                      options.secrets);
 
                 status = status == 0 ? one : status;
             }

@@ -4,6 +4,7 @@
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -63,6 +64,7 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->path == NULL) {
         goto failed;
     }
+    outbox->secrets = (struct secrets){options->secrets, strrchr(outbox->path, '/') + 1};
     *error = identity_inspect(outbox->path, status);
     if (*error != NULL) {
         goto failed;
@@ -161,6 +163,7 @@ bool outbox_gave_up(const struct outbox *outbox) {
 
 int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
     if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->stalled ||
+        outbox->subs.secret_missing || /* nobody tells when its file is there */
         outbox->window.pairs_count > 0 || !outbox->source.drained(&outbox->source, now) ||
         !retention_is_done(outbox->retention)) {
         return 0;

@@ -15,6 +15,7 @@ struct outbox;
 struct outbox_options {
     enum adopt adopt;
     bool once;
+    const char *secrets; /* the directory of secrets' files, which stays; NULL: none */
     int lock; /* what outbox_sleep left, owned by outbox_open from now on; -1: it was not open */
 };
 

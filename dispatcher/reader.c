@@ -11,6 +11,7 @@
 #include "event.h"
 #include "expand.h"
 #include "filters.h"
+#include "headers.h"
 #include "json.h"
 #include "memory.h"
 #include "sql.h"
@@ -42,7 +43,7 @@ struct watch { /* a version made ready; NULL expander: it could not be */
 struct reader {
     struct db db;
     sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *one,
-        *watch_event, *current;
+        *watch_event, *extra, *current;
     int64_t seen_version;
     int64_t seen_schema;
     bool wal;
@@ -73,6 +74,7 @@ struct reader *reader_open(const char *path, char **error) {
     reader->rows = db_prepare(db, sql_app_events);
     reader->one = db_prepare(db, sql_app_event);
     reader->watch_event = db_prepare(db, "SELECT event FROM main.resthook_watch WHERE id = ?1");
+    reader->extra = db_prepare(db, sql_app_extra);
     mode = db_prepare(db, "PRAGMA journal_mode");
     if (db_row(db, mode)) {
         reader->wal = sqlite3_stricmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
@@ -258,6 +260,27 @@ bool reader_row(struct reader *reader, int64_t id, struct outbox_row *row) {
     return reader_next(reader, row);
 }
 
+/* A look-up by rowid, which costs nothing next to a request. */
+static enum reading own_headers(struct reader *reader, const char ***headers, const char **why) {
+    struct db *db = &reader->db;
+    enum reading reading = READ_BODY;
+
+    db_int(db, reader->extra, 1, sqlite3_column_int64(reader->current, ROW_ID));
+    db_int(db, reader->extra, 2, sqlite3_column_int64(reader->current, ROW_CREATED_AT));
+    if (db_row(db, reader->extra)) {
+        const char *text = (const char *)sqlite3_column_text(reader->extra, 0);
+        const char *wrong = text != NULL ? headers_read(text, headers) : NULL;
+
+        if (wrong != NULL) {
+            snprintf(reader->why, sizeof reader->why, "its headers can't be sent: %s", wrong);
+            *why = reader->why;
+            reading = READ_DEAD;
+        }
+        db_reset(reader->extra);
+    }
+    return db->rc == SQLITE_OK ? reading : READ_LATER;
+}
+
 static enum reading emitted_body(struct reader *reader, struct buffer *body, struct buffer *change,
                                  bool with_change, const char **why) {
     sqlite3_stmt *row = reader->current;
@@ -277,7 +300,7 @@ static enum reading emitted_body(struct reader *reader, struct buffer *body, str
 }
 
 enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
-                         bool with_change, const char **why) {
+                         bool with_change, const char ***headers, const char **why) {
     sqlite3_stmt *row = reader->current;
     struct expansion expansion;
     const char *error = NULL;
@@ -285,7 +308,9 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     reader->shown = NULL;
     reader->truncated = false;
     if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
-        return emitted_body(reader, body, change, with_change, why);
+        enum reading reading = emitted_body(reader, body, change, with_change, why);
+
+        return reading == READ_BODY ? own_headers(reader, headers, why) : reading;
     }
     struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
     if (watch->expander == NULL) {

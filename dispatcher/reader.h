@@ -56,11 +56,12 @@ enum reading {
     READ_FILTERED, /* the watch's `when`, or a subscription's filter, was not true */
     READ_HELD,     /* an expression failed: *why */
     READ_DEAD,     /* it can never be sent: *why */
+    READ_LATER,    /* not now: reader_db says why */
 };
-/* The payload of the row read last, into body (and, if wanted, the change format into change). *why
-** is good until the next call. */
+/* The payload of the row read last, into body (and, if wanted, the change format into change), and
+** the headers it has of its own (headers.h). *why is good until the next call. */
 enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
-                         bool with_change, const char **why);
+                         bool with_change, const char ***headers, const char **why);
 /* Does the filter let that row pass? body is what reader_body gave. READ_BODY: it does. */
 enum reading reader_judge(struct reader *reader, const char *filter, const char *event,
                           const struct buffer *body, const char **why);

@@ -110,7 +110,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
         struct sub *sub = pair->sub;
 
-        if (pair->outcome.next_at < sub->next_due && sub->status == SUB_SENDS) {
+        if (pair->outcome.next_at < sub->next_due && subscription_sends(sub, pair->event->id)) {
             agenda_set(&outbox->agenda, sub, pair->outcome.next_at);
         }
         TAILQ_REMOVE(&outbox->done, pair, done);

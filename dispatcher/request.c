@@ -1,7 +1,7 @@
 /*
 ** request.c: the headers of a request (design 3.3), for libcurl without an allocation a header: the
 ** nodes of the list are one array, what is composed stands in one text, and headers that a
-** subscription gives are pointed to where they are. Both grow to what was needed most.
+** subscription or an event gives are pointed to where they are. Both grow to what was needed most.
 **
 ** Nothing fails here: without memory the process ends (memory.h). That a header is one, and can't
 ** break out of its line, was checked where it was read (header_check).
@@ -33,9 +33,10 @@ static void add(struct request *request, const char *text) {
     }
 }
 
-/* Each of our own, with room for what stands after its name. */
-static const char *const names[] = {"content-type: ", "x-event-type: ", "webhook-id: ",
-                                    "webhook-timestamp: ", "webhook-signature: "};
+/* Each of our own, with room for what stands after its name. The last only where it is asked for. */
+static const char *const names[] = {
+    "content-type: ",      "x-event-type: ",      "webhook-id: ",
+    "webhook-timestamp: ", "webhook-signature: ", "x-hook-secret: "};
 #define NAMES (sizeof names / sizeof *names)
 
 /* Headers that libcurl would add by itself, taken out. A target may give an Accept of its own. */
@@ -58,9 +59,25 @@ static char *add_given(struct request *request, char *at, const char *header) {
     return stpcpy(at, ";") + 1;
 }
 
-static char *add_all_given(struct request *request, char *at, const char *const *headers) {
+/* Is there one of the same name? */
+static bool has(const char *const *headers, const char *header) {
+    size_t length = strcspn(header, ":;");
+
     for (; headers != NULL && *headers != NULL; headers++) {
-        at = add_given(request, at, *headers);
+        if (strcspn(*headers, ":;") == length && curl_strnequal(*headers, header, length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All but those for which there is another one. */
+static char *add_all_given(struct request *request, char *at, const char *const *headers,
+                           const char *const *others) {
+    for (; headers != NULL && *headers != NULL; headers++) {
+        if (!has(others, *headers)) {
+            at = add_given(request, at, *headers);
+        }
     }
     return at;
 }
@@ -89,30 +106,34 @@ const struct curl_slist *request_headers(struct request *request, const struct j
                                          int64_t now) {
     char stamp[STAMP_MAX];
     char signature[SIGN_TEXT_MAX];
-    const char *const values[NAMES] = {job->content_type, job->event, job->id, stamp, signature};
-    size_t count = UNWANTED + NAMES;
+    const char *const values[NAMES] = {job->content_type, job->event,    job->id, stamp,
+                                       signature,         job->challenge};
+    size_t own = job->challenge != NULL ? NAMES : NAMES - 1;
+    size_t count = UNWANTED + own;
     size_t bytes = 0;
     char *at;
 
     snprintf(stamp, sizeof stamp, "%lld", (long long)(now / 1000));
     sign_request(job->target->ring, now, job->id, job->body, job->body_length, signature);
-    for (size_t i = 0; i < NAMES; i++) {
+    for (size_t i = 0; i < own; i++) {
         bytes += strlen(names[i]) + strlen(values[i]) + 1;
     }
     measure_given(job->target->headers, &count, &bytes);
     measure_given(job->extra, &count, &bytes);
+    measure_given(job->headers, &count, &bytes);
     reserve(request, count, bytes);
 
     at = request->text;
     for (size_t i = 0; i < UNWANTED; i++) {
         add(request, unwanted[i]);
     }
-    for (size_t i = 0; i < NAMES; i++) {
+    for (size_t i = 0; i < own; i++) {
         add(request, at);
         at = stpcpy(stpcpy(at, names[i]), values[i]) + 1;
     }
-    at = add_all_given(request, at, job->target->headers);
-    add_all_given(request, at, job->extra);
+    at = add_all_given(request, at, job->target->headers, job->headers);
+    at = add_all_given(request, at, job->extra, NULL);
+    add_all_given(request, at, job->headers, NULL);
     return request->headers;
 }
 

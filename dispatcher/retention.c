@@ -120,6 +120,7 @@ void retention_turn(struct retention *retention, int64_t now) {
     retention->swept = true;
     retention->side_swept = false;
     if (quiet) {
+        app_sweep_keys(retention->app, now);
         app_sweep_watches(retention->app);
     }
 }

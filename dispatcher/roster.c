@@ -3,6 +3,7 @@
 ** is pending.
 **
 **   paused, failing   what waits in memory becomes rows; rows are not scanned until it sends again
+**   pending           the same, but for one event, its probe
 **   resumed           its rows are due
 **   ended             what is pending is cancelled; then it is forgotten
 ** SPDX-License-Identifier: MIT
@@ -15,7 +16,8 @@
 #include "sql.h"
 #include "state.h"
 
-#define CANCEL_ROWS 500 /* in a commit */
+#define CANCEL_ROWS 500    /* in a commit */
+#define SECRETS_EVERY 1000 /* ms between looks at files that hold secrets */
 
 /* What waits in memory leaves it: first attempts as rows of this state, those that are rows already
 ** as they are. */
@@ -43,6 +45,15 @@ static void end(struct outbox *outbox, struct sub *sub, int64_t now) {
     withdraw(outbox, sub, STATE_CANCELLED, NEVER, sub->ended, now);
 }
 
+/* due.c finds out when its first row is really due. */
+static void look_at_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
+    if (sub->was != SUB_NEW ||
+        (sub->recorded_to > 0 && journal_has_open(outbox->journal, sub->n))) {
+        agenda_set(&outbox->agenda, sub, now);
+        sub_announce(sub);
+    }
+}
+
 static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->was == SUB_NEW) {
         enum delivery_state last = STATE_DELIVERED;
@@ -57,13 +68,13 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     if (sub->status == SUB_ENDED) {
         end(outbox, sub, now);
-    } else if (sub->status == SUB_KEEPS) {
-        withdraw(outbox, sub, STATE_PENDING, now, NULL, now);
-    } else if (sub->was != SUB_NEW ||
-               (sub->recorded_to > 0 && journal_has_open(outbox->journal, sub->n))) {
-        agenda_set(&outbox->agenda, sub,
-                   now); /* load_rows finds out when its first row is really due */
-        sub_announce(sub);
+        return;
+    }
+    if (sub->status != SUB_SENDS && sub->was != SUB_NEW) {
+        withdraw(outbox, sub, STATE_PENDING, now, sub->kept, now);
+    }
+    if (sub->status != SUB_KEEPS) {
+        look_at_rows(outbox, sub, now);
     }
 }
 
@@ -112,16 +123,33 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
              "reason", reason, NULL);
     sub->status = SUB_ENDED;
     sub->ended = "gone: 410 from target";
-    effect_put(outbox, sub, "ended", reason);
+    effect_put(outbox, sub, "ended", reason, sub->revision);
     end(outbox, sub, now);
     outbox->generation++;
+}
+
+void roster_confirmed(struct outbox *outbox, struct sub *sub, const char *challenge, int64_t now) {
+    const char *wanted = sub->target->challenge;
+
+    /* Another handshake may have begun since that was sent, and another secret be asked for. */
+    if (sub->status == SUB_ENDED || wanted == NULL || strcmp(wanted, challenge) != 0) {
+        return;
+    }
+    log_line(LOG_INFO, "subscription confirmed", "subscription", sub->id, "target", sub->endpoint,
+             NULL);
+    effect_put(outbox, sub, "confirmed", NULL, sub->probe);
+    if (sub->status == SUB_PROBES) {
+        sub->was = sub->status;
+        sub->status = SUB_SENDS;
+        look_at_rows(outbox, sub, now);
+    }
 }
 
 void roster_open(struct outbox *outbox) {
     struct db *db = journal_db(outbox->journal);
 
-    subscriptions_open(&outbox->subs, reader_db(outbox->reader), &outbox->source,
-                       outbox->endpoints);
+    subscriptions_open(&outbox->subs, reader_db(outbox->reader), outbox->journal, &outbox->source,
+                       outbox->endpoints, &outbox->secrets);
     effect_open(outbox);
     asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
@@ -165,6 +193,18 @@ static void cancel_strangers(struct outbox *outbox, int64_t now) {
     }
 }
 
+/* A secret's file is no part of the database: nobody tells when it changes. */
+static void look_at_secrets(struct outbox *outbox, int64_t now) {
+    if (now < outbox->secrets_at && outbox->secrets_at - now <= SECRETS_EVERY) {
+        return;
+    }
+    outbox->secrets_at = now + SECRETS_EVERY;
+    if (subscriptions_secrets_changed(&outbox->subs)) {
+        outbox->revision = -1; /* the roster is loaded anew */
+        outbox->unread = true;
+    }
+}
+
 void roster_tidy(struct outbox *outbox, int64_t now) {
     struct sub *sub, *next;
     int budget = 4; /* subscriptions a turn */
@@ -172,6 +212,7 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
     if (outbox->stalled || outbox->revision < 0) {
         return;
     }
+    look_at_secrets(outbox, now);
     cancel_strangers(outbox, now);
     if (outbox->ended == 0) {
         return;

@@ -15,8 +15,11 @@
 
 #include "command.h"
 #include "filter.h"
+#include "hooks.h"
 #include "http.h"
 #include "memory.h"
+#include "secrets.h"
+#include "sign.h"
 #include "url.h"
 
 /* The extension's entry point, linked in (ext/resthook.c). */
@@ -26,6 +29,7 @@ static sqlite3 *open_with_functions(const char *path, int flags) {
     sqlite3 *db = NULL;
     char *error = NULL;
 
+    public_key_of = sign_public_key;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
         fprintf(stderr, "Error: %s: %s\n", path, sqlite3_errmsg(db));
     } else if (sqlite3_resthook_init(db, &error, NULL) != SQLITE_OK) {
@@ -142,21 +146,42 @@ static const char *lacks(const struct guard *guard, bool allow_http, const char 
     return "";
 }
 
-static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_http) {
+/* Why a secret can't be used, good until the next call; NULL: it can. */
+static const char *unusable(const char *secret, const struct secrets *secrets) {
+    struct secret_ring *ring = secret_ring_new();
+    struct secret_stamp stamp;
+    const char *file = secret_file(secret);
+    const char *wrong = file != NULL ? secrets_read(secrets, file, ring, &stamp)
+                                     : secret_ring_add(ring, secret, strlen(secret), INT64_MAX);
+
+    secret_ring_free(ring);
+    return wrong;
+}
+
+static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_http,
+                          const struct secrets *secrets) {
     sqlite3_stmt *statement = NULL;
     bool ok =
         sqlite3_prepare_v2(
-            db, "SELECT id, event, target, status FROM main.resthook_subscriptions ORDER BY id", -1,
-            &statement, NULL) == SQLITE_OK;
+            db,
+            "SELECT id, event, target, status, secret FROM main.resthook_subscription ORDER BY id",
+            -1, &statement, NULL) == SQLITE_OK;
 
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
         const char *target = (const char *)sqlite3_column_text(statement, 2);
         const char *wrong =
             target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
+        const char *secret = (const char *)sqlite3_column_text(statement, 4);
+        const char *mute = secret == NULL ? "is not there" : unusable(secret, secrets);
 
-        printf("  %s %s %s to %s%s%s\n", sqlite3_column_text(statement, 0),
+        printf("  %s %s %s to %s%s%s", sqlite3_column_text(statement, 0),
                sqlite3_column_text(statement, 3), sqlite3_column_text(statement, 1), target,
                wrong != NULL ? ": " : "", wrong != NULL ? wrong : lacks(guard, allow_http, target));
+        if (mute != NULL) {
+            printf("; can't sign: %s%s",
+                   secret != NULL && secret_file(secret) != NULL ? "" : "its secret ", mute);
+        }
+        putchar('\n');
     }
     sqlite3_finalize(statement);
     return ok;
@@ -194,7 +219,7 @@ static bool has_links(int lock) {
     return lock >= 0 && fstat(lock, &info) == 0 && info.st_nlink > 1;
 }
 
-int shell_check(const char *path, const struct guard *guard, bool allow_http) {
+int shell_check(const char *path, const struct guard *guard, bool allow_http, const char *secrets) {
     int status = 0, lock = -1;
     char *error = NULL;
     char *real = identity_take(path, &lock, &error, &status);
@@ -232,7 +257,7 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http) {
     if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
         !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
         !print_pairs(db, "SELECT name, value FROM resthook_status") ||
-        !check_targets(db, guard, allow_http)) {
+        !check_targets(db, guard, allow_http, &(struct secrets){secrets, strrchr(real, '/') + 1})) {
         status = EXIT_IO;
     }
     check_filters(db);

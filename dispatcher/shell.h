@@ -15,7 +15,8 @@
 int shell_sql(const char *path, const char *sql);
 
 /* Prints what a dispatcher would find: schema, journal mode, permissions, identity, watches,
-** targets. Returns the exit status that `run` would end with, or 0. */
-int shell_check(const char *path, const struct guard *guard, bool allow_http);
+** targets, and whether the secrets in files can be read (secrets: their directory, NULL: none).
+** Returns the exit status that `run` would end with, or 0. */
+int shell_check(const char *path, const struct guard *guard, bool allow_http, const char *secrets);
 
 #endif

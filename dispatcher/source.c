@@ -141,7 +141,7 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
     struct sub *sub = (struct sub *)(void *)((char *)line - offsetof(struct sub, line));
     struct pair *pair;
 
-    if (outbox->held != NULL || outbox->stopped || sub->status != SUB_SENDS ||
+    if (outbox->held != NULL || outbox->stopped || !subscription_is_open(sub) ||
         (outbox->stalled && outbox->done_count >= STALL)) {
         line_done(line);
         return NULL;
@@ -193,6 +193,8 @@ static void settle(struct source *source, struct job *job, const struct outcome 
     pair_outcome(outbox, pair, outcome, now);
     if (outcome->effect == EFFECT_GONE) {
         roster_gone(outbox, sub, outcome->reason, now);
+    } else if (outcome->effect == EFFECT_CONFIRMED) {
+        roster_confirmed(outbox, sub, job->challenge, now);
     }
 }
 

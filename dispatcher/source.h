@@ -17,6 +17,7 @@
 
 #include "line.h"
 #include "retry.h"
+#include "statuses.h"
 
 #define NEVER INT64_MAX /* no time at all: wait for an event */
 
@@ -29,10 +30,12 @@ struct target {
     const char *const *headers; /* "name: value" texts, NULL at the end; checked by header_check */
     const struct secret_ring *ring; /* sign.h: the secrets that sign now */
     struct retry_schedule schedule;
-    int64_t timeout;          /* ms for the whole request */
-    int64_t connect_timeout;  /* ms */
-    int64_t retry_after_most; /* ms: how far a Retry-After may put an attempt off */
-    size_t response_most;     /* bytes of a response that are kept */
+    const struct statuses *retried; /* which statuses are tried again; NULL: all */
+    int64_t timeout;                /* ms for the whole request */
+    int64_t connect_timeout;        /* ms */
+    int64_t retry_after_most;       /* ms: how far a Retry-After may put an attempt off */
+    size_t response_most;           /* bytes of a response's body that are kept */
+    size_t headers_most;            /* … and of its headers, when it is no success */
 };
 
 /* One request to make. Allocated by the source, which frees it in settle. */
@@ -45,14 +48,26 @@ struct job {
     const char *content_type; /* of the body */
     const char *const
         *extra; /* further "name: value" headers of this event (cloudevents), NULL: none */
+    const char *const *headers; /* the event's own, NULL: none; one of these stands instead of the
+                                   target's of the same name */
     const char *body;
     size_t body_length;
-    int attempt; /* 1: the first */
+    const char
+        *challenge; /* sent as x-hook-secret: does the target give it back? NULL: not asked */
+    int attempt;    /* 1: the first */
 };
 
 enum verdict_state { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_DEAD };
 /* What it means for the subscription or its endpoint, beside the delivery. */
-enum verdict_effect { EFFECT_NONE, EFFECT_THROTTLE, EFFECT_GONE };
+enum verdict_effect { EFFECT_NONE, EFFECT_THROTTLE, EFFECT_GONE, EFFECT_CONFIRMED };
+
+/*
+** When an attempt had come so far, in microseconds from its start; -1: it did not, or there was no
+** such step (a connection that was used again needs no name).
+*/
+struct steps {
+    int64_t dns, connect, tls, first_byte;
+};
 
 /* What became of a job: all that crosses the seam. Texts are the engine's, good during the call. */
 struct outcome {
@@ -63,11 +78,15 @@ struct outcome {
     const char *reason;     /* DEAD or EFFECT_GONE: why, for people */
     int64_t started_at;
     int64_t duration; /* ms */
-    int status;       /* HTTP status, 0: none */
+    struct steps steps;
+    int status;        /* HTTP status, 0: none */
+    const char *class; /* of what is no success, a constant: "dns", "status" …; NULL: it is one */
     const char
         *error; /* "" when there was none: class and text, for people; says nothing of the inside */
     const char *response; /* first bytes of the body, UTF-8 (made so) */
     size_t response_length;
+    const char *headers; /* first bytes of the headers of an answer that is no success; likewise */
+    size_t headers_length;
 };
 
 struct source {

@@ -51,8 +51,10 @@ struct outbox {
     int64_t generation; /* counts changes of the roster */
     int ended;          /* subscriptions that have ended and are not forgotten */
     bool any_held;      /* there may be held rows */
-    int64_t stranger;  /* up to here the journal has no rows of subscriptions that are not loaded */
-    bool effects_wait; /* there may be changes to write to app.db */
+    int64_t stranger; /* up to here the journal has no rows of subscriptions that are not loaded */
+    struct secrets secrets; /* the database's name in it is a part of path */
+    int64_t secrets_at;     /* when their files are looked at again */
+    bool effects_wait;      /* there may be changes to write to app.db */
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *requests, *requests_taken,
         *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
     struct agenda agenda;
@@ -133,6 +135,8 @@ bool roster_load(struct outbox *outbox,
                  int64_t now); /* inside a snapshot, when the revision or the schema moved */
 void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason,
                  int64_t now); /* the target said 410 */
+/* The target gave back this secret, which is no text of the roster's own. */
+void roster_confirmed(struct outbox *outbox, struct sub *sub, const char *challenge, int64_t now);
 void roster_tidy(struct outbox *outbox,
                  int64_t now); /* ended ones: their rows are cancelled, then they are forgotten */
 
@@ -148,10 +152,11 @@ void asked_turn(struct outbox *outbox,
 void effect_open(struct outbox *outbox);
 void effect_prepare(struct outbox *outbox); /* its statement for app.db, once the writer is open */
 /* A subscription's change by the dispatcher itself: until it is written to app.db, at a quiet
-** moment, it stands in the side file. */
+** moment, it stands in the side file. revision: of its row, or of "confirmed" the event that the
+** target answered; what it holds for. */
 void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
-                const char *reason);
-/* What is not yet written holds as long as nobody changed the row since; after a load. */
+                const char *reason, int64_t revision);
+/* What is not yet written holds as long as nobody changed what it was said of; after a load. */
 void effect_overlay(struct outbox *outbox);
 void effect_write(struct outbox *outbox, int64_t now); /* some of them, if app.db lets us */
 

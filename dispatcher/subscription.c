@@ -5,81 +5,34 @@
 */
 #include "subscription.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "event.h"
-#include "header.h"
 #include "log.h"
 #include "memory.h"
-#include "sign.h"
 #include "sql.h"
 #include "url.h"
 
-enum column {
-    COL_ID,
-    COL_EVENT,
-    COL_TARGET,
-    COL_STATUS,
-    COL_SECRET,
-    COL_OLD_SECRET,
-    COL_OLD_SECRET_UNTIL,
-    COL_HEADERS,
-    COL_FORMAT,
-    COL_MAX_IN_FLIGHT,
-    COL_TIMEOUT,
-    COL_RETRY_SCHEDULE,
-    COL_FROM_ID,
-    COL_TO_ID,
-    COL_REVISION,
-    COL_UPDATED_AT,
-    COL_FILTER,
-};
+/* Of a database whose settings are older than this one. */
+#define SYNC_EVERY 1000 /* ms */
+#define RESPONSE_HEADERS_MAX 2048
 
-/* ms; of a database whose settings are older than this one */
-#define SYNC_EVERY 1000
-
-void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
-                        struct endpoints *endpoints) {
+void subscriptions_open(struct subscriptions *subs, struct db *app, struct journal *journal,
+                        struct source *source, struct endpoints *endpoints,
+                        const struct secrets *secrets) {
     memset(subs, 0, sizeof *subs);
     subs->read_settings = db_prepare(app, sql_app_settings);
     subs->read_list = db_prepare(app, sql_app_subscriptions);
     subs->read_end = db_prepare(app, sql_app_subscription_end);
+    subs->put_public_key = db_prepare(journal_db(journal), sql_subscription_public_key);
     TAILQ_INIT(&subs->list);
     subs->source = source;
     subs->endpoints = endpoints;
+    subs->secrets = *secrets;
     subs->settings.sync_every = SYNC_EVERY;
-}
-
-void sub_target_hold(struct sub_target *target) {
-    target->references++;
-}
-
-void sub_target_release(struct sub_target *target) {
-    if (target == NULL || --target->references > 0) {
-        return;
-    }
-    secret_ring_free((struct secret_ring *)target->target.ring);
-    if (target->headers != NULL) {
-        for (const char **header = target->headers; *header != NULL; header++) {
-            free((char *)*header);
-        }
-        free(target->headers);
-    }
-    free(target->url);
-    free(target->headers_text);
-    free(target->schedule);
-    if (target->secret != NULL) {
-        explicit_bzero(target->secret, strlen(target->secret));
-    }
-    if (target->old_secret != NULL) {
-        explicit_bzero(target->old_secret, strlen(target->old_secret));
-    }
-    free(target->secret);
-    free(target->old_secret);
-    free(target);
+    subs->settings.headers_most = RESPONSE_HEADERS_MAX;
 }
 
 static struct sub **bucket_of(struct subscriptions *subs, const char *id) {
@@ -106,6 +59,7 @@ void subscription_drop(struct subscriptions *subs, struct sub *sub) {
     free(sub->event);
     free(sub->filter);
     free(sub->endpoint);
+    free(sub->kept);
     free(sub);
 }
 
@@ -142,75 +96,26 @@ bool subscription_wants(const struct sub *sub, int64_t event, const char *name, 
     return only != NULL ? strcmp(only, sub->id) == 0 : event_matches(sub->event, name);
 }
 
-/* The extra headers, checked again: the row may have been written by other means than
-** resthook_subscribe(). */
-static const char *read_headers(struct sub_target *target) {
-    cJSON *object = cJSON_ParseWithOpts(target->headers_text, NULL, 1);
-    const char *wrong = cJSON_IsObject(object) ? NULL : "headers are not a JSON object";
-    const cJSON *header;
-    int count = 0;
-
-    target->headers = xcalloc((size_t)cJSON_GetArraySize(object) + 1, sizeof *target->headers);
-    cJSON_ArrayForEach(header, object) {
-        const char *value = cJSON_GetStringValue(header);
-
-        if (wrong == NULL && value == NULL) {
-            wrong = "a header's value is not a text";
-        }
-        if (wrong == NULL) {
-            wrong = header_check(header->string, strlen(header->string), value, strlen(value));
-        }
-        if (wrong == NULL) {
-            /* libcurl drops "name: "; an empty value is said with a semicolon. */
-            target->headers[count++] = *value != '\0' ? xprintf("%s: %s", header->string, value)
-                                                      : xprintf("%s;", header->string);
-        }
-    }
-    cJSON_Delete(object);
-    return wrong;
+bool subscription_is_open(const struct sub *sub) {
+    return sub->status == SUB_SENDS || sub->status == SUB_PROBES;
 }
 
-static int64_t column_or(sqlite3_stmt *row, int column, int64_t otherwise) {
-    return sqlite3_column_type(row, column) == SQLITE_NULL ? otherwise
-                                                           : sqlite3_column_int64(row, column);
+bool subscription_sends(const struct sub *sub, int64_t event) {
+    return sub->status == SUB_SENDS || (sub->status == SUB_PROBES && event == sub->probe);
 }
 
-/* Returns NULL, or why the row can't be obeyed. */
-static const char *read_target(struct subscriptions *subs, sqlite3_stmt *row,
-                               struct sub_target *target) {
-    const struct settings *settings = &subs->settings;
-    const char *schedule;
-    const char *wrong = NULL;
+bool subscriptions_secrets_changed(const struct subscriptions *subs) {
+    const struct sub *sub;
 
-    target->url = db_copy(row, COL_TARGET);
-    target->secret = db_copy(row, COL_SECRET);
-    target->old_secret = db_copy(row, COL_OLD_SECRET);
-    target->old_secret_until = column_or(row, COL_OLD_SECRET_UNTIL, 0);
-    target->headers_text = db_copy(row, COL_HEADERS);
-    target->schedule = db_copy(row, COL_RETRY_SCHEDULE);
-    target->target.url = target->url;
-    target->target.timeout = column_or(row, COL_TIMEOUT, settings->timeout);
-    target->target.connect_timeout = settings->connect_timeout;
-    target->target.retry_after_most = settings->retry_after_most;
-    target->target.response_most = settings->response_most;
-    if (target->url == NULL || target->secret == NULL) {
-        return "it has no target or no secret";
+    TAILQ_FOREACH(sub, &subs->list, links) {
+        const struct sub_target *target = sub->target;
+
+        if (target->secret_file != NULL && sub->status != SUB_ENDED &&
+            secrets_changed(&subs->secrets, target->secret_file, &target->stamp)) {
+            return true;
+        }
     }
-    wrong = url_check(target->url, strlen(target->url), NULL);
-    if (wrong != NULL) {
-        return wrong;
-    }
-    schedule = target->schedule != NULL ? target->schedule : settings->retry_schedule;
-    wrong = retry_parse(schedule, strlen(schedule), &target->target.schedule);
-    if (wrong == NULL && target->headers_text != NULL) {
-        wrong = read_headers(target);
-        target->target.headers = target->headers;
-    }
-    if (wrong == NULL) {
-        target->target.ring =
-            secret_ring_new(target->secret, target->old_secret, target->old_secret_until, &wrong);
-    }
-    return wrong;
+    return false;
 }
 
 static enum sub_status read_status(sqlite3_stmt *row) {
@@ -218,6 +123,9 @@ static enum sub_status read_status(sqlite3_stmt *row) {
 
     if (sqlite3_column_type(row, COL_TO_ID) != SQLITE_NULL) {
         return SUB_ENDED;
+    }
+    if (status != NULL && strcmp(status, "pending") == 0) {
+        return SUB_PROBES;
     }
     return status != NULL && strcmp(status, "active") == 0 ? SUB_SENDS : SUB_KEEPS;
 }
@@ -249,17 +157,47 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     return sub;
 }
 
+/* For the extension, which can't work it out: of which change of the row it is, too. */
+static void put_public_key(struct subscriptions *subs, const struct sub *sub, struct db *side) {
+    char text[PUBLIC_TEXT_MAX];
+    bool has = secret_ring_public_key(sub->target->target.ring, text);
+
+    if (has || sub->target->secret_file != NULL) {
+        db_int(side, subs->put_public_key, 1, sub->n);
+        db_text(side, subs->put_public_key, 2, has ? text : NULL);
+        db_int(side, subs->put_public_key, 3, sub->revision);
+        db_int(side, subs->put_public_key, 4, sub->updated_at);
+        db_run(side, subs->put_public_key);
+    }
+}
+
+/* Said once, until it is another reason. */
+static void keep(struct sub *sub, const char *why) {
+    if (why != NULL && (sub->kept == NULL || strcmp(sub->kept, why) != 0)) {
+        log_line(LOG_ERROR, "subscription can't be obeyed: its events are kept", "subscription",
+                 sub->id, "reason", why, NULL);
+    }
+    free(sub->kept);
+    sub->kept = why != NULL ? xstrdup(why) : NULL;
+    if (why != NULL) {
+        sub->status = SUB_KEEPS;
+    }
+}
+
 static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *row) {
     const char *format = (const char *)sqlite3_column_text(row, COL_FORMAT);
-    struct sub_target *target = xcalloc(1, sizeof *target);
-    const char *wrong = read_target(subs, row, target);
+    const char *wrong = NULL;
+    struct sub_target *target =
+        sub_target_read(row, sub->target, &subs->settings, &subs->secrets, &wrong);
 
-    target->references = 1;
+    subs->secret_missing = subs->secret_missing || (wrong != NULL && target->secret_file != NULL);
     sub->revision = sqlite3_column_int64(row, COL_REVISION);
     sub->updated_at = sqlite3_column_int64(row, COL_UPDATED_AT);
+    sub->probe = sqlite3_column_int64(row, COL_VERIFY_EVENT);
     sub->status = read_status(row);
-    sub->to_id = column_or(row, COL_TO_ID, NEVER);
-    line_bound(&sub->line, (int)column_or(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
+    sub->to_id = target_column(row, COL_TO_ID, NEVER);
+    line_bound(&sub->line,
+               (int)target_column(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
     if (format == NULL || !format_named(format, &sub->format)) {
         wrong = "its format is not known";
     }
@@ -271,11 +209,7 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     }
     sub_target_release(sub->target);
     sub->target = target;
-    if (wrong != NULL && sub->status == SUB_SENDS) {
-        log_line(LOG_ERROR, "subscription can't be obeyed: its events are kept", "subscription",
-                 sub->id, "reason", wrong, NULL);
-        sub->status = SUB_KEEPS;
-    }
+    keep(sub, sub->status == SUB_SENDS || sub->status == SUB_PROBES ? wrong : NULL);
 }
 
 static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_stmt *list) {
@@ -296,6 +230,7 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
         {"keep_pending_rows", &s->keep_pending_rows, 1},
         {"max_in_flight", &s->endpoint_most, 1},
         {"sync_every", &s->sync_every, 1000},
+        {"idempotency_window", &s->idempotency_window, 1000},
     };
 
     while (db_row(app, list)) {
@@ -312,6 +247,8 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
                      sqlite3_column_text(list, 1));
         } else if (name != NULL && strcmp(name, "response_max") == 0) {
             s->response_most = (size_t)sqlite3_column_int64(list, 1);
+        } else if (name != NULL && strcmp(name, "response_headers_max") == 0) {
+            s->headers_most = (size_t)sqlite3_column_int64(list, 1);
         }
     }
 }
@@ -337,6 +274,7 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journ
     struct sub *sub;
 
     read_settings(subs, app, subs->read_settings);
+    subs->secret_missing = false;
     TAILQ_FOREACH(sub, &subs->list, links) {
         sub->seen = false;
         sub->was = sub->status;
@@ -356,6 +294,7 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journ
         }
         sub->seen = true;
         read_row(subs, sub, subs->read_list);
+        put_public_key(subs, sub, journal_db(journal));
     }
     if (!journal_commit(journal)) {
         return false;

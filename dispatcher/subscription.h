@@ -15,7 +15,7 @@
 #include "format.h"
 #include "journal.h"
 #include "line.h"
-#include "source.h"
+#include "target.h"
 
 struct pair;
 TAILQ_HEAD(pairs, pair);
@@ -23,16 +23,9 @@ TAILQ_HEAD(pairs, pair);
 enum sub_status {
     SUB_NEW,   /* was not known before this load */
     SUB_SENDS, /* active */
-    SUB_KEEPS, /* inactive, failing, pending: what comes is kept as rows */
+    SUB_PROBES, /* pending: what comes is kept as rows, but for one event, the probe, which is sent */
+    SUB_KEEPS, /* inactive, failing: what comes is kept as rows */
     SUB_ENDED, /* what is unfinished is cancelled */
-};
-
-struct sub_target { /* struct target and what it points to */
-    struct target target;
-    int references;
-    char *url, *headers_text, *secret, *old_secret, *schedule;
-    const char **headers;
-    int64_t old_secret_until;
 };
 
 struct sub {
@@ -48,6 +41,8 @@ struct sub {
     enum format format;
     int64_t from_id, to_id;       /* to_id: NEVER while it has not ended */
     int64_t revision, updated_at; /* of its row: together they tell one change from another */
+    int64_t probe;                /* the event that is sent while it probes, 0: none */
+    char *kept;                   /* why it can't be obeyed; NULL: it can */
     bool seen;                    /* by the load that is under way */
     bool cancel;                  /* has unfinished rows to cancel */
     const char *ended;            /* reason for what is cancelled, a constant */
@@ -73,8 +68,9 @@ struct settings {
     int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
     int64_t keep_pending_rows;
     int64_t endpoint_most;
-    int64_t sync_every; /* ms */
-    size_t response_most;
+    int64_t sync_every;         /* ms */
+    int64_t idempotency_window; /* ms */
+    size_t response_most, headers_most;
     char retry_schedule[512];
 };
 
@@ -84,14 +80,18 @@ struct subscriptions {
     struct subs list;
     int count;
     struct sub *bucket[SUB_BUCKETS]; /* by id */
-    sqlite3_stmt *read_settings, *read_list, *read_end;
+    sqlite3_stmt *read_settings, *read_list, *read_end, *put_public_key;
+    struct secrets secrets;
+    bool secret_missing; /* a file that holds one can't be used */
     struct settings settings;
     struct source *source; /* of their lines */
     struct endpoints *endpoints;
 };
 
-void subscriptions_open(struct subscriptions *subs, struct db *app, struct source *source,
-                        struct endpoints *endpoints);
+/* The secrets' texts must stay. */
+void subscriptions_open(struct subscriptions *subs, struct db *app, struct journal *journal,
+                        struct source *source, struct endpoints *endpoints,
+                        const struct secrets *secrets);
 void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
 
 /*
@@ -105,10 +105,12 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journ
 struct sub *subscription_named(struct subscriptions *subs, const char *id);
 struct sub *subscription_numbered(struct subscriptions *subs, int64_t n);
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only);
+bool subscription_is_open(const struct sub *sub); /* is there anything at all that it sends? */
+/* Is this event sent, as its subscription stands? */
+bool subscription_sends(const struct sub *sub, int64_t event);
+/* Does any of them sign with a file that is another by now? */
+bool subscriptions_secrets_changed(const struct subscriptions *subs);
 void subscription_drop(struct subscriptions *subs,
                        struct sub *sub); /* nothing of it is in memory */
-
-void sub_target_hold(struct sub_target *target);
-void sub_target_release(struct sub_target *target);
 
 #endif

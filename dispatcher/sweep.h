@@ -21,6 +21,8 @@ void app_sweep_prepare(struct app_sweep *sweep); /* its statements, once the wri
 /* Deletes some old events. Returns whether there may be more in this round. */
 bool app_sweep_events(struct app_sweep *sweep, int64_t now);
 void app_sweep_requests(struct app_sweep *sweep, int64_t now); /* those that were carried out */
+/* The round is over: deletes some idempotency keys that are too old, of events that are gone. */
+void app_sweep_keys(struct app_sweep *sweep, int64_t now);
 /* The round is over: deletes versions of watches that no row carries. */
 void app_sweep_watches(struct app_sweep *sweep);
 void app_sweep_restart(struct app_sweep *sweep); /* the next step begins a round */

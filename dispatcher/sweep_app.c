@@ -23,7 +23,7 @@ struct app_sweep {
     struct outbox *outbox;
     int64_t swept_to; /* of the outbox, in this round */
     sqlite3_stmt *old, *remove, *requested, *requests_taken, *requests_done, *unused, *watches,
-        *backfills;
+        *backfills, *extra_any, *extra_delete, *extra_strip, *extra_over, *extra_delete_over;
     sqlite3_stmt *needed, *anchor; /* of the side file */
 };
 
@@ -52,6 +52,11 @@ void app_sweep_prepare(struct app_sweep *sweep) {
     sweep->unused = db_prepare(app, sql_app_watch_unused);
     sweep->watches = db_prepare(app, sql_app_watch_delete);
     sweep->backfills = db_prepare(app, sql_app_backfill_delete);
+    sweep->extra_any = db_prepare(app, sql_app_extra_any);
+    sweep->extra_delete = db_prepare(app, sql_app_extra_delete);
+    sweep->extra_strip = db_prepare(app, sql_app_extra_strip);
+    sweep->extra_over = db_prepare(app, sql_app_extra_over);
+    sweep->extra_delete_over = db_prepare(app, sql_app_extra_delete_over);
 }
 
 static int64_t next_of(struct db *side, sqlite3_stmt *statement, int64_t from) {
@@ -112,6 +117,32 @@ static int find_old(struct app_sweep *sweep, int64_t now, int64_t *ids, bool *mo
     return count;
 }
 
+/* An idempotency key of this time or older names nothing any more. */
+static int64_t key_until(const struct app_sweep *sweep, int64_t now) {
+    return now - sweep->outbox->subs.settings.idempotency_window;
+}
+
+static void delete_event(struct app_sweep *sweep, int64_t id, bool extras, int64_t now) {
+    struct db *app = writer_db(sweep->outbox->writer);
+
+    db_int(app, sweep->remove, 1, id);
+    db_run(app, sweep->remove);
+    if (extras) {
+        db_int(app, sweep->extra_delete, 1, id);
+        db_int(app, sweep->extra_delete, 2, key_until(sweep, now));
+        db_run(app, sweep->extra_delete);
+        db_int(app, sweep->extra_strip, 1, id);
+        db_run(app, sweep->extra_strip);
+    }
+}
+
+static void delete_keys(struct app_sweep *sweep, int64_t now) {
+    struct db *app = writer_db(sweep->outbox->writer);
+
+    db_int(app, sweep->extra_delete_over, 1, key_until(sweep, now));
+    db_run(app, sweep->extra_delete_over);
+}
+
 /* Only this process makes a delivery or an anchor name an event; a request somebody else may file,
 ** so those are looked at inside the transaction. */
 bool app_sweep_events(struct app_sweep *sweep, int64_t now) {
@@ -131,6 +162,7 @@ bool app_sweep_events(struct app_sweep *sweep, int64_t now) {
     db_int(app, sweep->requests_taken, 1, outbox->request_cursor);
     db_int(app, sweep->requests_taken, 2, outbox->request_filed);
     int64_t taken = db_value(app, sweep->requests_taken, 0);
+    bool extras = db_value(app, sweep->extra_any, 0) != 0;
 
     int64_t began = stopwatch_us();
 
@@ -143,9 +175,11 @@ bool app_sweep_events(struct app_sweep *sweep, int64_t now) {
         db_int(app, sweep->requested, 1, ids[i]);
         db_int(app, sweep->requested, 2, taken);
         if (db_value(app, sweep->requested, 0) == 0) {
-            db_int(app, sweep->remove, 1, ids[i]);
-            db_run(app, sweep->remove);
+            delete_event(sweep, ids[i], extras, now);
         }
+    }
+    if (extras) {
+        delete_keys(sweep, now);
     }
     if (writer_end(outbox->writer)) {
         log_line(LOG_DEBUG, "old events deleted", "database", outbox->path, "events#",
@@ -164,6 +198,17 @@ void app_sweep_requests(struct app_sweep *sweep, int64_t now) {
         if (writer_end(outbox->writer)) {
             outbox->requests_deleted = outbox->request_cursor;
         }
+    }
+}
+
+void app_sweep_keys(struct app_sweep *sweep, int64_t now) {
+    const struct outbox *outbox = sweep->outbox;
+    struct db *app = writer_db(outbox->writer);
+
+    db_int(app, sweep->extra_over, 1, key_until(sweep, now));
+    if (db_value(app, sweep->extra_over, 0) != 0 && writer_begin(outbox->writer)) {
+        delete_keys(sweep, now);
+        writer_end(outbox->writer);
     }
 }
 

@@ -66,7 +66,8 @@ static bool expire(struct side_sweep *sweep, int64_t now) {
     db_int(side, sweep->expire, 4, ROWS);
     db_int(side, sweep->expire, 5, sends ? now + 1 : 0);
     more = db_run(side, sweep->expire) && sqlite3_changes(side->handle) == ROWS;
-    if (sub == NULL || sub->status != SUB_KEEPS || sub->busy_count > 0) {
+    if (sub == NULL || sends || sub->status == SUB_ENDED || sub->busy_count > 0 ||
+        sub->again_count > 0) {
         return more;
     }
     db_int(side, sweep->open_count, 1, sweep->sub);

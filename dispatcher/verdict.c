@@ -2,11 +2,14 @@
 ** verdict.c: what an answer, or the lack of one, means (design 3.3). Pure: it neither allocates nor
 ** reads a clock.
 **
-**   2xx                         delivered
+**   2xx                         delivered; with the job's challenge given back, confirmed besides
 **   410                         dead, and the subscription is over
+**   a status that the subscription does not have tried again (retry_statuses)
+**                               dead
 **   429, 503 with Retry-After   again, not before the time asked for, and until then nothing else
 **                               of this subscription's line
-**   anything else               again by the schedule, then dead
+**   any other status (501 and 4xx too; a 3xx is never followed), and no answer at all
+**                               again by the schedule, then dead
 **
 ** A target's wish never shortens the schedule, and never lengthens it beyond
 ** target->retry_after_most.
@@ -22,6 +25,27 @@
 #define HTTP_GONE 410
 #define HTTP_TOO_MANY_REQUESTS 429
 #define HTTP_SERVICE_UNAVAILABLE 503
+
+static const char *const classes[FAILURES] = {
+    [FAILURE_NONE] = "status",       [FAILURE_DNS] = "dns",
+    [FAILURE_REFUSED] = "refused",   [FAILURE_CONNECT] = "connect",
+    [FAILURE_TLS] = "tls",           [FAILURE_TIMEOUT] = "timeout",
+    [FAILURE_SEND] = "send",         [FAILURE_RECEIVE] = "receive",
+    [FAILURE_PROTOCOL] = "protocol", [FAILURE_TOO_LARGE] = "too_large",
+    [FAILURE_INTERNAL] = "internal",
+};
+
+const char *failure_class(enum failure failure) {
+    return classes[failure];
+}
+
+/* Why a delivery is dead; good until the next call. */
+static const char *not_again(const struct reply *reply) {
+    static char text[VERDICT_REASON_MAX];
+
+    snprintf(text, sizeof text, "%d is not in retry_statuses", reply->status);
+    return text;
+}
 
 static const char *exhausted(const struct reply *reply, int attempts) {
     static char text[VERDICT_REASON_MAX];
@@ -51,8 +75,13 @@ static void decide_failed(const struct reply *reply, const struct job *job, int6
                           uint32_t random, struct outcome *outcome) {
     int64_t delay = retry_next(&job->target->schedule, job->attempt, random);
     int64_t asked = asked_for(reply, job->target);
+    const struct statuses *retried = job->target->retried;
 
-    if (delay < 0) {
+    if (reply->failure == FAILURE_NONE && retried != NULL &&
+        !statuses_have(retried, reply->status)) {
+        outcome->state = VERDICT_DEAD;
+        outcome->reason = not_again(reply);
+    } else if (delay < 0) {
         outcome->state = VERDICT_DEAD;
         outcome->reason = exhausted(reply, job->attempt);
     } else {
@@ -65,6 +94,12 @@ static void decide_failed(const struct reply *reply, const struct job *job, int6
     }
 }
 
+/* The handshake of REST hooks: who gives the secret back wants what follows. */
+static bool gave_back(const struct reply *reply, const struct job *job) {
+    return job->challenge != NULL && reply->given_back != NULL &&
+           strcmp(job->challenge, reply->given_back) == 0;
+}
+
 void verdict(const struct reply *reply, const struct job *job, int64_t now, uint32_t random,
              struct outcome *outcome) {
     bool answered = reply->failure == FAILURE_NONE;
@@ -73,14 +108,23 @@ void verdict(const struct reply *reply, const struct job *job, int64_t now, uint
         .effect = EFFECT_NONE,
         .started_at = reply->started_at,
         .duration = reply->duration,
+        .steps = reply->steps,
         .status = answered ? reply->status : 0,
         .error = reply->error,
         .response = reply->response,
         .response_length = reply->response_length,
+        .headers = reply->headers,
+        .headers_length = reply->headers_length,
     };
     if (answered && reply->status >= 200 && reply->status <= 299) {
         outcome->state = VERDICT_DELIVERED;
-    } else if (answered && reply->status == HTTP_GONE) {
+        if (gave_back(reply, job)) {
+            outcome->effect = EFFECT_CONFIRMED;
+        }
+        return;
+    }
+    outcome->class = failure_class(reply->failure);
+    if (answered && reply->status == HTTP_GONE) {
         outcome->state = VERDICT_DEAD;
         outcome->effect = EFFECT_GONE;
         outcome->reason = "gone: 410 from target";

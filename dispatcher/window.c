@@ -6,7 +6,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "headers.h"
 #include "memory.h"
 
 /* Bounds of what is read ahead: enough to keep every place busy, little enough to be read again
@@ -51,12 +53,22 @@ struct event *event_new(int64_t id, int64_t created_at, const char *name, int64_
     return event;
 }
 
+/* Of what it has in memory for as long as it is in the window; the other formats come later. */
+static size_t size_of(const struct event *event) {
+    size_t size = event->body[FORMAT_BARE].length;
+
+    for (const char **header = event->headers; header != NULL && *header != NULL; header++) {
+        size += strlen(*header);
+    }
+    return size;
+}
+
 void window_add(struct window *window, struct event *event) {
     assert(TAILQ_EMPTY(&window->events) || TAILQ_LAST(&window->events, event_list)->id < event->id);
     TAILQ_INSERT_TAIL(&window->events, event, links);
     event->in_window = true;
     window->events_count++;
-    window->bytes += event->body[FORMAT_BARE].length;
+    window->bytes += size_of(event);
 }
 
 void event_free(struct window *window, struct event *event) {
@@ -64,7 +76,7 @@ void event_free(struct window *window, struct event *event) {
     if (event->in_window) {
         TAILQ_REMOVE(&window->events, event, links);
         window->events_count--;
-        window->bytes -= event->body[FORMAT_BARE].length;
+        window->bytes -= size_of(event);
     }
     for (int i = 0; i < FORMATS; i++) {
         buffer_free(&event->body[i]);
@@ -72,6 +84,7 @@ void event_free(struct window *window, struct event *event) {
     for (int i = 0; i < FORMAT_HEADERS; i++) {
         free((char *)event->ce_headers[i]);
     }
+    headers_free(event->headers);
     free(event);
 }
 
@@ -102,6 +115,7 @@ void pair_free(struct window *window, struct pair *pair) {
     sub_target_release(pair->target);
     free(pair->error);
     free(pair->response);
+    free(pair->headers);
     free(pair->reason);
     free(pair);
     if (TAILQ_EMPTY(&event->pairs)) {

@@ -23,6 +23,7 @@ struct event {
     char webhook_id[WEBHOOK_ID_MAX];
     struct buffer body[FORMATS]; /* bare is there; the others are made when first wanted */
     const char *ce_headers[FORMAT_HEADERS];
+    const char **headers; /* of its own (headers.h), NULL: none */
     bool in_window;
     int unsettled; /* pairs that hold the cursor */
     TAILQ_HEAD(, pair) pairs;
@@ -49,7 +50,7 @@ struct pair {
     int attempts, base;
     struct job job;
     struct delivery outcome; /* when done; its texts are the pair's */
-    char *error, *response, *reason;
+    char *error, *response, *headers, *reason;
     TAILQ_ENTRY(pair) siblings; /* in its event */
     TAILQ_ENTRY(pair) links;    /* in a list of its subscription */
     TAILQ_ENTRY(pair) done;     /* in the list of what the next commit writes */

@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "event.h"
+#include "header.h"
 #include "hooks.h"
 #include "json.h"
 #include "options.h"
 #include "sql.h"
 
-enum { OPT_KEY, OPT_DELIVER_AT, OPT_IDEMPOTENCY_KEY, OPT_COUNT };
+enum { OPT_KEY, OPT_DELIVER_AT, OPT_IDEMPOTENCY_KEY, OPT_HEADERS, OPT_TRACEPARENT, OPT_COUNT };
 
 #define NESTED_MAX 16
 #define IDEMPOTENCY_KEY_MAX 500 /* bytes */
@@ -18,16 +19,15 @@ enum { OPT_KEY, OPT_DELIVER_AT, OPT_IDEMPOTENCY_KEY, OPT_COUNT };
 
 /* deliver_at is ISO 8601 text or seconds since 1970, so its type is looked at here and not by a
 ** rule. */
-static const struct option_rule text_rules[OPT_COUNT] = {
-    [OPT_KEY] = {"key", OPTION_TEXT},
-    [OPT_DELIVER_AT] = {"deliver_at", OPTION_TEXT},
-    [OPT_IDEMPOTENCY_KEY] = {"idempotency_key", OPTION_TEXT},
-};
-static const struct option_rule number_rules[OPT_COUNT] = {
-    [OPT_KEY] = {"key", OPTION_TEXT},
-    [OPT_DELIVER_AT] = {"deliver_at", OPTION_NUMBER},
-    [OPT_IDEMPOTENCY_KEY] = {"idempotency_key", OPTION_TEXT},
-};
+#define RULES(deliver_at)                                                                          \
+    {                                                                                              \
+        [OPT_KEY] = {"key", OPTION_TEXT}, [OPT_DELIVER_AT] = {"deliver_at", deliver_at},           \
+        [OPT_IDEMPOTENCY_KEY] = {"idempotency_key", OPTION_TEXT},                                  \
+        [OPT_HEADERS] = {"headers", OPTION_OBJECT},                                                \
+        [OPT_TRACEPARENT] = {"traceparent", OPTION_TEXT},                                          \
+    }
+static const struct option_rule text_rules[OPT_COUNT] = RULES(OPTION_TEXT);
+static const struct option_rule number_rules[OPT_COUNT] = RULES(OPTION_NUMBER);
 
 static bool deliver_at_is_number(struct call *call, sqlite3_value *document) {
     char *type = NULL;
@@ -88,6 +88,31 @@ static void check_emitted(struct call *call, sqlite3_value **argv, const char *e
         } else if (wrong != NULL) {
             call_fail(call, "payload %z is not JSON: %s at byte %d", shown(argv[1]), wrong,
                       (int)where);
+        }
+    }
+}
+
+/* What an event has besides is in a table that a file of the first schema lacks. */
+static void check_extra(struct call *call, const struct option *headers,
+                        const struct option *traceparent) {
+    const char *trace = traceparent->text;
+
+    if (call->rc != SQLITE_OK || (headers->text == NULL && trace == NULL)) {
+        return;
+    }
+    if (call->schema < 2) {
+        call_fail(call,
+                  "option %s needs a newer schema: SELECT resthook_init() brings it up to date",
+                  trace != NULL ? "traceparent" : "headers");
+    } else if (trace != NULL && !header_is_traceparent(trace, strlen(trace))) {
+        call_fail(call,
+                  "option traceparent is %z, expected one of W3C Trace Context such as "
+                  "'00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
+                  shown_text(trace));
+    } else if (headers->text != NULL) {
+        options_check_headers(call, headers->text);
+        if (trace != NULL && call_int(call, 0, sql_extra_traces, "t", headers->text) != 0) {
+            call_fail(call, "traceparent is given twice, as an option and among the headers");
         }
     }
 }
@@ -156,13 +181,18 @@ static void emit(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3_int64 now = call_now(&call);
     sqlite3_int64 id = event_with(&call, key, now);
 
+    check_extra(&call, &options[OPT_HEADERS], &options[OPT_TRACEPARENT]);
     check_nesting(&call);
     if (id == 0) {
+        const char *headers = options[OPT_HEADERS].text, *trace = options[OPT_TRACEPARENT].text;
+
         call_exec(&call, sql_emit_add, "tvti", event, argv[1], options[OPT_KEY].text, deliver_at);
         id = sqlite3_last_insert_rowid(call.db); /* call_end puts the host's own back */
         if (key != NULL) {
             call_exec(&call, sql_extra_release, "t", key);
-            call_exec(&call, sql_extra_add, "iti", id, key, now);
+        }
+        if (key != NULL || headers != NULL || trace != NULL) {
+            call_exec(&call, sql_extra_add, "ittt", id, headers, trace, key);
         }
     }
     sqlite3_result_int64(context, id);

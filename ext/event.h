@@ -10,6 +10,8 @@
 
 #define EVENT_MAX 200 /* bytes of a name or a pattern */
 
+#define EVENT_VERIFY "resthook.verify" /* asks a target whether it wants what follows */
+
 /*
 ** A name is words of ASCII letters, digits, '_' and '-' joined by '.', at most EVENT_MAX bytes:
 ** it becomes the value of the header x-event-type as it is. Returns NULL, or what is wrong, a

@@ -1,6 +1,6 @@
 /*
-** header.c: which request headers a subscription may add. What it refuses would let a
-** subscription write a second request into the connection (CR, LF, framing headers), pass for
+** header.c: which request headers a subscription, or an event, may add. What it refuses would let it
+** write a second request into the connection (CR, LF, framing headers), pass for
 ** another sender (the names that a receiver verifies by) or misdescribe the body. Everything
 ** else is the subscriber's own affair, authorization included. Nothing is allocated and nothing
 ** can fail but the check itself.
@@ -8,7 +8,6 @@
 */
 #include "header.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define NAME_MAX_BYTES 100
@@ -110,4 +109,31 @@ const char *header_check(const char *name, size_t name_length, const char *value
     const char *wrong = check_name(name, name_length);
 
     return wrong != NULL ? wrong : check_value(value, value_length);
+}
+
+/* Lower-case hexadecimal digits, and not all of them 0 where that means none. */
+static bool is_hex(const char *text, size_t length, bool may_be_zero) {
+    bool zero = true;
+
+    for (size_t i = 0; i < length; i++) {
+        if ((text[i] < '0' || text[i] > '9') && (text[i] < 'a' || text[i] > 'f')) {
+            return false;
+        }
+        zero = zero && text[i] == '0';
+    }
+    return may_be_zero || !zero;
+}
+
+#define TRACEPARENT 55 /* bytes of version 00 */
+
+bool header_is_traceparent(const char *value, size_t length) {
+    if (length < TRACEPARENT || length > VALUE_MAX_BYTES || check_value(value, length) != NULL ||
+        value[2] != '-' || value[35] != '-' || value[52] != '-') {
+        return false;
+    }
+    if (!is_hex(value, 2, true) || memcmp(value, "ff", 2) == 0 || !is_hex(value + 3, 32, false) ||
+        !is_hex(value + 36, 16, false) || !is_hex(value + 53, 2, true)) {
+        return false;
+    }
+    return length == TRACEPARENT || (memcmp(value, "00", 2) != 0 && value[TRACEPARENT] == '-');
 }

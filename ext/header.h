@@ -1,10 +1,11 @@
 /*
-** header.h: which request headers a subscription may add. Pure.
+** header.h: which request headers a subscription, or an event, may add. Pure.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOK_HEADER_H
 #define RESTHOOK_HEADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -17,5 +18,11 @@
 */
 const char *header_check(const char *name, size_t name_length, const char *value,
                          size_t value_length);
+
+/*
+** The value of a traceparent header (W3C Trace Context 3.2): version, trace, parent, flags, as
+** "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01". Of a version after 00 more may follow.
+*/
+bool header_is_traceparent(const char *value, size_t length);
 
 #endif

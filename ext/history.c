@@ -33,7 +33,9 @@ static const struct kind deliveries = {
 static const struct kind attempts = {
     .name = "resthook_attempts",
     .declaration = "CREATE TABLE x(delivery_id TEXT, attempt INTEGER, started_at TEXT,"
-                   " duration_ms INTEGER, status INTEGER, error TEXT, response TEXT)",
+                   " duration_ms INTEGER, status INTEGER, error TEXT, response TEXT, class TEXT,"
+                   " dns_ms REAL, connect_ms REAL, tls_ms REAL, first_byte_ms REAL,"
+                   " response_headers TEXT)",
     .delivery_column = 0,
     .event_column = -1,
     .subscription_column = -1,

@@ -90,6 +90,12 @@ sqlite3_int64 call_now(struct call *call);
 char *shown(sqlite3_value *value);
 char *shown_text(const char *text);
 
+/* Argument 0 as the id of a subscription that is there, and (unless may_be_ended) has not ended. */
+const char *subscription_argument(struct call *call, sqlite3_value **argv, bool may_be_ended);
+/* What an Ed25519 private key's public one is (32 bytes each): set by who links the extension and
+** can work it out; NULL: nobody can. */
+extern void (*public_key_of)(const unsigned char *private_key, unsigned char *public_key);
+
 /* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
 sqlite3_int64 newest_event(struct call *call);
 
@@ -115,7 +121,9 @@ int register_functions(sqlite3 *db, const struct function *functions, int count)
 /* Each room registers its functions. */
 int install_register(sqlite3 *db);   /* resthook_init, _uninstall, _version */
 int settings_register(sqlite3 *db);  /* resthook_set, _get */
-int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_rotate_secret */
+int subscribe_register(sqlite3 *db); /* resthook_subscribe … resthook_unsubscribe */
+int signing_register(sqlite3 *db);   /* resthook_secret, _rotate_secret, _public_key */
+int verify_register(sqlite3 *db);    /* resthook_confirm */
 int emit_register(sqlite3 *db);      /* resthook_emit, _ping */
 int request_register(sqlite3 *db);   /* resthook_replay, _cancel, _forget */
 int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair */

@@ -97,7 +97,7 @@ static bool holds(const char *text, int length, const char *part) {
 
 /* Has it what a secret has, or a URL with a user's name and password? */
 static bool may_be_secret(const char *text, int length) {
-    return holds(text, length, "whsec_") ||
+    return holds(text, length, "whsec_") || holds(text, length, "whsk_") ||
            (holds(text, length, ":") && (holds(text, length, "@") || holds(text, length, "%40")));
 }
 

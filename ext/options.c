@@ -6,10 +6,12 @@
 
 #include <string.h>
 
+#include "header.h"
 #include "json.h"
 #include "render.h"
 
 #define DOCUMENT_MAX (1 << 20)
+#define HEADERS_MOST 50
 
 static const char *const type_names[] = {"a text",        "a whole number", "a number",
                                          "true or false", "an object",      "an array"};
@@ -173,6 +175,48 @@ void options_read(struct call *call, sqlite3_value *document, const struct optio
         take(call, rows, rules, count, values);
     }
     (void)sqlite3_finalize(rows);
+}
+
+static void check_headers_once(struct call *call, const char *object) {
+    char *name = call_text(call,
+                           "SELECT key FROM json_each(?1) GROUP BY key COLLATE NOCASE"
+                           " HAVING count(*) > 1 LIMIT 1",
+                           "t", object);
+
+    if (name != NULL) {
+        call_fail(call, "header %z is given twice; upper and lower case are the same",
+                  shown_text(name));
+    }
+    sqlite3_free(name);
+}
+
+void options_check_headers(struct call *call, const char *object) {
+    sqlite3_stmt *rows =
+        call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
+    int count = 0;
+
+    while (call_step(call, rows)) {
+        const char *name = (const char *)sqlite3_column_text(rows, 0);
+        const char *type = (const char *)sqlite3_column_text(rows, 1);
+        const char *value = (const char *)sqlite3_column_text(rows, 2);
+
+        if (name == NULL || type == NULL) {
+            call->rc = SQLITE_NOMEM;
+        } else if (strcmp(type, "text") != 0 || value == NULL) {
+            call_fail(call, "header %z is not a text", shown_text(name));
+        } else if (++count > HEADERS_MOST) {
+            call_fail(call, "there are more than %d headers", HEADERS_MOST);
+        } else {
+            const char *wrong = header_check(name, (size_t)sqlite3_column_bytes(rows, 0), value,
+                                             (size_t)sqlite3_column_bytes(rows, 2));
+
+            if (wrong != NULL) { /* the value may be a credential */
+                call_fail(call, "header %z: %s", shown(sqlite3_column_value(rows, 0)), wrong);
+            }
+        }
+    }
+    (void)sqlite3_finalize(rows);
+    check_headers_once(call, object);
 }
 
 void options_free(struct option *values, int count) {

@@ -40,6 +40,11 @@ struct option {
 */
 void options_read(struct call *call, sqlite3_value *document, const struct option_rule *rules,
                   int count, struct option *values);
+/*
+** Checks an object of request headers, {"name": "value"}: at most 50, each by header_check, and
+** none twice. Fails the call, never with a value, which may be a credential.
+*/
+void options_check_headers(struct call *call, const char *object);
 void options_free(struct option *values, int count);
 
 #endif

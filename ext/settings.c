@@ -37,6 +37,8 @@ static const struct setting {
      "requests at once of one subscription"},
     {"response_max", SETTING_INTEGER, "bytes", "4096", 0, 65536,
      "of a response's body that are kept"},
+    {"response_headers_max", SETTING_INTEGER, "bytes", "2048", 0, 65536,
+     "of the headers that are kept of a response that is no success"},
     {"rotation_overlap", SETTING_DURATION, "seconds", "86400", 0, 604800,
      "how long the old secret signs too after resthook_rotate_secret()"},
     {"keep_events", SETTING_DURATION, "seconds", "604800", 0, 31536000,

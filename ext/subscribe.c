@@ -1,6 +1,5 @@
 /*
-** subscribe.c: who wants what: resthook_subscribe, _update, _pause, _resume, _unsubscribe, _secret,
-** _rotate_secret.
+** subscribe.c: who wants what: resthook_subscribe, _update, _pause, _resume, _unsubscribe.
 **
 ** Everything is checked before anything is written. No error ever shows a secret.
 ** SPDX-License-Identifier: MIT
@@ -9,16 +8,18 @@
 
 #include "event.h"
 #include "filter.h"
-#include "header.h"
 #include "hooks.h"
 #include "options.h"
 #include "retry.h"
-#include "secret.h"
+#include "signing.h"
 #include "sql.h"
+#include "statuses.h"
 #include "url.h"
+#include "verify.h"
 
 enum {
     OPT_SECRET,
+    OPT_SIGNING,
     OPT_STATUS,
     OPT_HEADERS,
     OPT_FORMAT,
@@ -26,12 +27,15 @@ enum {
     OPT_MAX_IN_FLIGHT,
     OPT_TIMEOUT,
     OPT_RETRY_SCHEDULE,
+    OPT_RETRY_STATUSES,
+    OPT_VERIFY,
     OPT_DESCRIPTION,
     OPT_COUNT
 };
 
 static const struct option_rule rules[OPT_COUNT] = {
     [OPT_SECRET] = {"secret", OPTION_TEXT},
+    [OPT_SIGNING] = {"signing", OPTION_TEXT},
     [OPT_STATUS] = {"status", OPTION_TEXT},
     [OPT_HEADERS] = {"headers", OPTION_OBJECT},
     [OPT_FORMAT] = {"format", OPTION_TEXT},
@@ -39,10 +43,11 @@ static const struct option_rule rules[OPT_COUNT] = {
     [OPT_MAX_IN_FLIGHT] = {"max_in_flight", OPTION_INTEGER},
     [OPT_TIMEOUT] = {"timeout", OPTION_NUMBER},
     [OPT_RETRY_SCHEDULE] = {"retry_schedule", OPTION_TEXT},
+    [OPT_RETRY_STATUSES] = {"retry_statuses", OPTION_TEXT},
+    [OPT_VERIFY] = {"verify", OPTION_TEXT},
     [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
 };
 
-#define HEADERS_MOST 50
 #define FILTER_MOST 10000
 #define DESCRIPTION_MOST 1000
 #define ID_LENGTH 24
@@ -65,13 +70,6 @@ static void make_id(char id[4 + ID_LENGTH + 1]) {
     id[4 + ID_LENGTH] = '\0';
 }
 
-static void make_secret(char secret[SECRET_TEXT_MAX]) {
-    unsigned char random[SECRET_BYTES_MIN];
-
-    sqlite3_randomness(sizeof random, random);
-    secret_format(random, secret);
-}
-
 /* ---- checking ---- */
 
 static void check_one_of(struct call *call, const char *key, const char *value,
@@ -84,47 +82,6 @@ static void check_one_of(struct call *call, const char *key, const char *value,
     call_fail(call, "option %s is %z, expected one of %s", key, shown_text(value), list);
 }
 
-static void check_headers_once(struct call *call, const char *object) {
-    char *name = call_text(call,
-                           "SELECT key FROM json_each(?1) GROUP BY key COLLATE NOCASE"
-                           " HAVING count(*) > 1 LIMIT 1",
-                           "t", object);
-
-    if (name != NULL) {
-        call_fail(call, "header %z is given twice; upper and lower case are the same",
-                  shown_text(name));
-    }
-    sqlite3_free(name);
-}
-
-static void check_headers(struct call *call, const char *object) {
-    sqlite3_stmt *rows =
-        call_prepare(call, "SELECT key, type, value FROM json_each(?1)", "t", object);
-    int count = 0;
-
-    while (call_step(call, rows)) {
-        const char *name = (const char *)sqlite3_column_text(rows, 0);
-        const char *type = (const char *)sqlite3_column_text(rows, 1);
-        const char *value = (const char *)sqlite3_column_text(rows, 2);
-
-        if (name == NULL || type == NULL) {
-            call->rc = SQLITE_NOMEM;
-        } else if (strcmp(type, "text") != 0 || value == NULL) {
-            call_fail(call, "header %z is not a text", shown_text(name));
-        } else if (++count > HEADERS_MOST) {
-            call_fail(call, "there are more than %d headers", HEADERS_MOST);
-        } else {
-            const char *wrong = header_check(name, (size_t)sqlite3_column_bytes(rows, 0), value,
-                                             (size_t)sqlite3_column_bytes(rows, 2));
-
-            if (wrong != NULL) { /* the value may be a credential */
-                call_fail(call, "header %z: %s", shown(sqlite3_column_value(rows, 0)), wrong);
-            }
-        }
-    }
-    (void)sqlite3_finalize(rows);
-}
-
 static void check_options(struct call *call, const struct option *options) {
     static const char *const statuses[] = {"active", "inactive", NULL};
     static const char *const formats[] = {"bare", "standard", "cloudevents", "change", NULL};
@@ -134,17 +91,8 @@ static void check_options(struct call *call, const struct option *options) {
     if (call->rc != SQLITE_OK) {
         return;
     }
-    o = &options[OPT_SECRET];
-    if (o->given && o->null) {
-        call_fail(call, "option secret can't be null; resthook_rotate_secret() makes a new one");
-    } else if (o->text != NULL) {
-        unsigned char key[SECRET_BYTES_MAX];
-
-        if (secret_parse(o->text, strlen(o->text), key, &wrong) == 0) {
-            call_fail(call, "option secret %s, expected whsec_ and the base64 of 24 to 64 bytes",
-                      wrong);
-        }
-    }
+    signing_check(call, &options[OPT_SECRET], &options[OPT_SIGNING]);
+    verify_check(call, &options[OPT_VERIFY]);
     if ((o = &options[OPT_STATUS])->text != NULL) {
         check_one_of(call, "status", o->text, statuses, "active, inactive");
     }
@@ -152,8 +100,7 @@ static void check_options(struct call *call, const struct option *options) {
         check_one_of(call, "format", o->text, formats, "bare, standard, cloudevents, change");
     }
     if ((o = &options[OPT_HEADERS])->text != NULL) {
-        check_headers(call, o->text);
-        check_headers_once(call, o->text);
+        options_check_headers(call, o->text);
     }
     o = &options[OPT_MAX_IN_FLIGHT];
     if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {
@@ -171,6 +118,15 @@ static void check_options(struct call *call, const struct option *options) {
         wrong = retry_parse(o->text, strlen(o->text), &schedule);
         if (wrong != NULL) {
             call_fail(call, "option retry_schedule %z %s, expected delays such as '0,5s,5m'",
+                      shown_text(o->text), wrong);
+        }
+    }
+    if ((o = &options[OPT_RETRY_STATUSES])->text != NULL) {
+        struct statuses retried;
+
+        wrong = statuses_parse(o->text, strlen(o->text), &retried);
+        if (wrong != NULL) {
+            call_fail(call, "option retry_statuses %z %s, expected statuses such as '408,429,5xx'",
                       shown_text(o->text), wrong);
         }
     }
@@ -205,16 +161,19 @@ static void check_filter(struct call *call, const char *event, const char *filte
 
 /* ---- writing ---- */
 
-/* Writes what was given; null is the default. */
-static void write_options(struct call *call, const char *id, const struct option *options) {
+/* Writes what was given; null is the default. again: a handshake too that it had already. */
+static void write_options(struct call *call, const char *id, const struct option *options,
+                          bool again) {
     const struct option *o = options;
 
 #define GIVEN(at) (sqlite3_int64) o[at].given, o[at].text
-    call_exec(call, sql_subscription_options, "tititititititititit", id, GIVEN(OPT_SECRET),
+    call_exec(call, sql_subscription_options, "titititititititititit", id, GIVEN(OPT_SECRET),
               GIVEN(OPT_STATUS), GIVEN(OPT_HEADERS), GIVEN(OPT_FORMAT), GIVEN(OPT_MAX_IN_FLIGHT),
               GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION),
-              GIVEN(OPT_FILTER));
+              GIVEN(OPT_RETRY_STATUSES), GIVEN(OPT_FILTER));
 #undef GIVEN
+    signing_write(call, id, &options[OPT_SIGNING]);
+    verify_write(call, id, &options[OPT_VERIFY], again);
 }
 
 static bool any_given(const struct option *options) {
@@ -226,11 +185,12 @@ static bool any_given(const struct option *options) {
     return false;
 }
 
-static void add(struct call *call, const char *id, const char *event, const char *target) {
+static void add(struct call *call, const char *id, const char *event, const char *target,
+                const struct option *signing) {
     char secret[SECRET_TEXT_MAX];
     sqlite3_int64 now = call_now(call);
 
-    make_secret(secret);
+    signing_make(signing, secret);
     call_exec(call, sql_subscription_add, "ttttii", id, event, target, secret, newest_event(call),
               now);
 }
@@ -276,11 +236,11 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
         make_id(new_id);
         id = new_id;
         if (call.rc == SQLITE_OK) {
-            add(&call, id, event, target);
+            add(&call, id, event, target, &options[OPT_SIGNING]);
         }
     }
     if (any_given(options)) {
-        write_options(&call, id, options);
+        write_options(&call, id, options, false);
         if (known != NULL) {
             call_exec(&call, sql_subscription_touch, "t", id);
         }
@@ -291,10 +251,7 @@ static void subscribe(sqlite3_context *context, int argc, sqlite3_value **argv) 
     call_end(&call);
 }
 
-/* The id given, after making sure that it is a subscription's; with may_be_ended false, of one that
-** has not ended. */
-static const char *subscription_argument(struct call *call, sqlite3_value **argv,
-                                         bool may_be_ended) {
+const char *subscription_argument(struct call *call, sqlite3_value **argv, bool may_be_ended) {
     const char *id = call_text_argument(call, argv, 0, "id", 100);
     char *status =
         call_text(call, "SELECT status FROM main.resthook_subscription WHERE id = ?1", "t", id);
@@ -327,7 +284,7 @@ static void update(sqlite3_context *context, int argc, sqlite3_value **argv) {
         sqlite3_free(event);
     }
     if (any_given(options)) {
-        write_options(&call, id, options);
+        write_options(&call, id, options, true);
         call_exec(&call, sql_subscription_touch, "t", id);
     }
     sqlite3_result_value(context, argv[0]);
@@ -343,8 +300,7 @@ static void set_status(sqlite3_context *context, sqlite3_value **argv, const cha
     call_begin(&call, context, function, SCHEMA_CURRENT);
     const char *id = subscription_argument(&call, argv, false);
 
-    other = call_int(&call, 0, "SELECT status <> ?2 FROM main.resthook_subscription WHERE id = ?1",
-                     "tt", id, status);
+    other = call_int(&call, 0, sql_subscription_is_other, "tt", id, status);
     if (other != 0) {
         call_exec(&call, sql_subscription_status, "tt", id, status);
         call_exec(&call, sql_subscription_touch, "t", id);
@@ -380,41 +336,6 @@ static void unsubscribe(sqlite3_context *context, int argc, sqlite3_value **argv
     call_end(&call);
 }
 
-static void secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    struct call call;
-
-    (void)argc;
-    call_open(&call, context, "resthook_secret");
-    const char *id = subscription_argument(&call, argv, true);
-    char *text =
-        call_text(&call, "SELECT secret FROM main.resthook_subscription WHERE id = ?1", "t", id);
-
-    sqlite3_result_text(context, text, -1, sqlite3_free);
-    call_end(&call);
-}
-
-static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    char new_secret[SECRET_TEXT_MAX];
-    struct call call;
-
-    call_begin(&call, context, "resthook_rotate_secret", SCHEMA_CURRENT);
-    const char *id = subscription_argument(&call, argv, false);
-    sqlite3_int64 overlap = setting_int(&call, "rotation_overlap");
-
-    if (argc > 1 && sqlite3_value_type(argv[1]) != SQLITE_NULL) {
-        overlap = sqlite3_value_type(argv[1]) == SQLITE_INTEGER ? sqlite3_value_int64(argv[1]) : -1;
-        if (overlap < 0 || overlap > 604800) {
-            call_fail(&call, "overlap is %z, expected seconds from 0 to 604800", shown(argv[1]));
-        }
-    }
-    make_secret(new_secret);
-    call_exec(&call, sql_subscription_rotate, "tti", id, new_secret,
-              call_now(&call) + overlap * 1000);
-    call_exec(&call, sql_subscription_touch, "t", id);
-    sqlite3_result_text(context, new_secret, -1, SQLITE_TRANSIENT);
-    call_end(&call);
-}
-
 int subscribe_register(sqlite3 *db) {
     static const struct function functions[] = {
         {"resthook_subscribe", 2, FUNCTION_DIRECT_ONLY, subscribe},
@@ -423,9 +344,6 @@ int subscribe_register(sqlite3 *db) {
         {"resthook_pause", 1, FUNCTION_DIRECT_ONLY, pause_},
         {"resthook_resume", 1, FUNCTION_DIRECT_ONLY, resume},
         {"resthook_unsubscribe", 1, FUNCTION_DIRECT_ONLY, unsubscribe},
-        {"resthook_secret", 1, FUNCTION_DIRECT_ONLY, secret},
-        {"resthook_rotate_secret", 1, FUNCTION_DIRECT_ONLY, rotate_secret},
-        {"resthook_rotate_secret", 2, FUNCTION_DIRECT_ONLY, rotate_secret},
     };
 
     return register_functions(db, functions, sizeof functions / sizeof *functions);

@@ -14,6 +14,10 @@ INSERT INTO subscription(id, target) VALUES (?1, ?2)
 
 -- name: subscription_filtered
 UPDATE subscription SET filtered = filtered + ?2 WHERE n = ?1
+-- What its receivers verify by; only where it is another than is there, so that nothing is written for nothing.
+-- name: subscription_public_key
+UPDATE subscription SET public_key = ?2, key_revision = ?3, key_updated_at = ?4
+ WHERE n = ?1 AND NOT (public_key IS ?2 AND key_revision IS ?3 AND key_updated_at IS ?4)
 
 -- name: event_name_number
 INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = excluded.text RETURNING n
@@ -21,12 +25,15 @@ INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = 
 -- A delivery as it is now. The attempt that the row held before is kept first, by attempt_keep.
 -- name: delivery_put
 INSERT INTO delivery(sub, event, state, name, created_at, attempts, next_at, reason,
-                     started_at, duration, status, error, response, finished_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                     started_at, duration, status, error, response, finished_at,
+                     class, dns, connect, tls, first_byte, headers)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
     ON CONFLICT(sub, event) DO UPDATE SET
        state = excluded.state, attempts = excluded.attempts, next_at = excluded.next_at, reason = excluded.reason,
        started_at = excluded.started_at, duration = excluded.duration, status = excluded.status,
-       error = excluded.error, response = excluded.response, finished_at = excluded.finished_at
+       error = excluded.error, response = excluded.response, finished_at = excluded.finished_at,
+       class = excluded.class, dns = excluded.dns, connect = excluded.connect, tls = excluded.tls,
+       first_byte = excluded.first_byte, headers = excluded.headers
 
 -- A state without an attempt: held, cancelled, expired, due again. What the last attempt brought stays.
 -- name: delivery_mark
@@ -36,16 +43,21 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
        state = excluded.state, next_at = excluded.next_at, reason = excluded.reason, finished_at = excluded.finished_at
 
 -- name: attempt_keep
-INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status, error, response)
-SELECT sub, event, attempts, started_at, duration, status, error, response
+INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status, error, response,
+                               class, dns, connect, tls, first_byte, headers)
+SELECT sub, event, attempts, started_at, duration, status, error, response, class, dns, connect, tls, first_byte, headers
   FROM delivery WHERE sub = ?1 AND event = ?2 AND started_at IS NOT NULL
 
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the
--- caller. One that is open and has a reason was not judged by the subscription's filter: it is held, or replayed and
--- was never sent.
+-- caller. One that is held, or replayed and was never sent, was not judged by the subscription's filter.
 -- name: delivery_due
-SELECT event, next_at, attempts, base, state, created_at, reason IS NULL FROM delivery INDEXED BY delivery_due
+SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed' FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
+
+-- The same of one delivery alone, the probe of a subscription that sends nothing else.
+-- name: delivery_due_probe
+SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed' FROM delivery
+ WHERE sub = ?1 AND event = ?2 AND state < 3 AND next_at IS NOT NULL
 
 -- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.
 -- name: delivery_recorded

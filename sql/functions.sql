@@ -59,7 +59,9 @@ UPDATE main.resthook_subscription
    SET secret = CASE WHEN ?2 THEN ?3 ELSE secret END,
        old_secret = CASE WHEN ?2 THEN NULL ELSE old_secret END,
        old_secret_until = CASE WHEN ?2 THEN NULL ELSE old_secret_until END,
-       status = CASE WHEN ?4 THEN ifnull(?5, 'active') ELSE status END,
+       status = CASE WHEN NOT ?4 THEN status
+                     WHEN ifnull(?5, 'active') = 'active' AND verify_secret IS NOT NULL THEN 'pending'
+                     ELSE ifnull(?5, 'active') END,
        reason = CASE WHEN ?4 THEN NULL ELSE reason END,
        headers = CASE WHEN ?6 THEN ?7 ELSE headers END,
        format = CASE WHEN ?8 THEN ifnull(?9, 'bare') ELSE format END,
@@ -67,7 +69,8 @@ UPDATE main.resthook_subscription
        timeout = CASE WHEN ?12 THEN CAST(round(CAST(?13 AS REAL) * 1000) AS INTEGER) ELSE timeout END,
        retry_schedule = CASE WHEN ?14 THEN ?15 ELSE retry_schedule END,
        description = CASE WHEN ?16 THEN ?17 ELSE description END,
-       filter = CASE WHEN ?18 THEN ?19 ELSE filter END
+       retry_statuses = CASE WHEN ?18 THEN ?19 ELSE retry_statuses END,
+       filter = CASE WHEN ?20 THEN ?21 ELSE filter END
  WHERE id = ?1;
 
 -- name: subscription_touch
@@ -75,8 +78,33 @@ UPDATE main.resthook_subscription
    SET revision = revision + 1, updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)
  WHERE id = ?1;
 
+-- What has not confirmed that it wants them is pending, never active.
 -- name: subscription_status
-UPDATE main.resthook_subscription SET status = ?2, reason = NULL WHERE id = ?1;
+UPDATE main.resthook_subscription
+   SET status = CASE WHEN ?2 = 'active' AND verify_secret IS NOT NULL THEN 'pending' ELSE ?2 END, reason = NULL
+ WHERE id = ?1;
+
+-- name: subscription_is_other
+SELECT status <> CASE WHEN ?2 = 'active' AND verify_secret IS NOT NULL THEN 'pending' ELSE ?2 END
+  FROM main.resthook_subscription WHERE id = ?1;
+
+-- The handshake: ?2 is what the target has to give back, ?3 the event that asks it to.
+-- name: subscription_verify
+UPDATE main.resthook_subscription
+   SET verify = 'x-hook-secret', verify_secret = ?2, verify_event = ?3,
+       status = CASE status WHEN 'active' THEN 'pending' ELSE status END
+ WHERE id = ?1;
+
+-- name: subscription_verify_none
+UPDATE main.resthook_subscription
+   SET verify = 'none', verify_secret = NULL, verify_event = NULL,
+       status = CASE status WHEN 'pending' THEN 'active' ELSE status END
+ WHERE id = ?1;
+
+-- name: subscription_confirmed
+UPDATE main.resthook_subscription
+   SET verify_secret = NULL, status = CASE status WHEN 'pending' THEN 'active' ELSE status END
+ WHERE id = ?1;
 
 -- name: subscription_end
 UPDATE main.resthook_subscription SET status = 'ended', reason = 'unsubscribed', to_id = ?2 WHERE id = ?1;
@@ -95,12 +123,22 @@ SELECT event FROM main.resthook_extra WHERE idempotency_key = ?1 AND created_at 
 -- name: extra_release
 UPDATE main.resthook_extra SET idempotency_key = NULL WHERE idempotency_key = ?1;
 
+-- Over what may be left of an event that had the same id before.
 -- name: extra_add
-INSERT OR REPLACE INTO main.resthook_extra(event, idempotency_key, created_at) VALUES (?1, ?2, ?3);
+INSERT OR REPLACE INTO main.resthook_extra(event, headers, idempotency_key, created_at)
+SELECT id, CASE WHEN ?3 IS NULL THEN ?2 ELSE json_set(ifnull(?2, '{}'), '$.traceparent', ?3) END, ?4, created_at
+  FROM main.resthook_outbox WHERE id = ?1;
+
+-- name: extra_traces
+SELECT 1 FROM json_each(?1) WHERE lower(key) = 'traceparent';
 
 -- name: emit_ping
 INSERT INTO main.resthook_outbox(event, payload, only)
   VALUES ('resthook.ping', '{"subscription":"' || ?1 || '"}', ?1);
+
+-- name: emit_verify
+INSERT INTO main.resthook_outbox(event, payload, only)
+  VALUES ('resthook.verify', '{"subscription":"' || ?1 || '"}', ?1);
 
 -- Was the event (?2) for the subscription (?1)? No row: it is gone from the outbox.
 -- name: request_meant

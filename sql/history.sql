@@ -45,11 +45,13 @@ SELECT 1 FROM subscription AS s CROSS JOIN delivery AS d ON d.sub = s.n WHERE s.
 
 -- name: attempts_side
 SELECT s.id || '-' || a.event, a.attempt, strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5),
-       a.duration, a.status, a.error, a.response
+       a.duration, a.status, a.error, a.response, a.class, a.dns / 1000.0, a.connect / 1000.0, a.tls / 1000.0, a.first_byte / 1000.0,
+       a.headers
   FROM subscription AS s CROSS JOIN attempt AS a ON a.sub = s.n WHERE (SUB) AND (EVENT)
 UNION ALL
 SELECT s.id || '-' || a.event, a.attempts, strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5),
-       a.duration, a.status, a.error, a.response
+       a.duration, a.status, a.error, a.response, a.class, a.dns / 1000.0, a.connect / 1000.0, a.tls / 1000.0, a.first_byte / 1000.0,
+       a.headers
   FROM subscription AS s CROSS JOIN delivery AS a ON a.sub = s.n
  WHERE a.started_at IS NOT NULL AND (SUB) AND (EVENT)
 

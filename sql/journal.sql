@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS meta(
 -- delivery row is a few integers.
 --   failing_since  when the first attempt failed of those that have all failed since the last success; NULL: it answers
 --   filtered       events that its filter left out, counted in the commit that moves the cursor past them
---   public_key     'whpk_' + base64, of a subscription that signs with Ed25519
+--   public_key     'whpk_' + base64, of one that signs with Ed25519, as its row in app.db was at key_revision and
+--                  key_updated_at; NULL: it does not, or is not known
 CREATE TABLE IF NOT EXISTS event_name(
   n INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE
@@ -43,7 +44,9 @@ CREATE TABLE IF NOT EXISTS subscription(
   target TEXT NOT NULL,
   failing_since INTEGER,
   filtered INTEGER NOT NULL DEFAULT 0,
-  public_key TEXT
+  public_key TEXT,
+  key_revision INTEGER,
+  key_updated_at INTEGER
 );
 
 -- One row a (subscription, event) pair that is finished, or that had to make way for the cursor.
@@ -55,14 +58,14 @@ CREATE TABLE IF NOT EXISTS subscription(
 --                schedule again
 --   next_at      when it is due; NULL in a row that waits for something else than time
 --   key          what it is ordered by, of an ordered subscription; NULL otherwise
---   reason       why it is held, dead or cancelled; 'replayed' until the first attempt, if there was none before. An open
---                row that has one was not yet judged by the subscription's filter
+--   reason       why it is held, dead or cancelled; 'replayed' until the first attempt, if there was none before. Such a
+--                row, or one that is held, was not yet judged by the subscription's filter
 --   started_at, duration, status, error, response   the last attempt: ms, ms, HTTP status, error text,
 --                first bytes of the response; NULL where there was none
---   class        of the error: dns, connect, tls, timeout, protocol, status …; NULL: none
+--   class        of what was no success: dns, connect, tls, timeout, protocol, status …; NULL: it was one
 --   dns, connect, tls, first_byte
 --                when these were done, microseconds from the attempt's start; NULL: it did not come to that
---   headers      of the response, as they came, the first bytes
+--   headers      of a response that was no success, as they came, the first bytes; NULL otherwise
 --   finished_at  when the state became final
 CREATE TABLE IF NOT EXISTS delivery(
   sub INTEGER NOT NULL,
@@ -136,9 +139,11 @@ CREATE TABLE IF NOT EXISTS gap(
 );
 
 -- Changes to a subscription in app.db that wait for a quiet moment there.
---   status, reason        to write; 'ended' (the target said 410) also sets to_id, to the newest event of that moment
+--   status, reason        to write; 'ended' (the target said 410) also sets to_id, to the newest event of that moment;
+--                         'confirmed' (it gave the secret back) makes what is pending active
 --   revision, updated_at  the row's when the request was sent: it is written only if nobody changed the row since.
 --                         Both, because after app.db lost its last commits another change can have the same revision.
+--                         Of 'confirmed' revision is verify_event: other changes don't undo what the target said.
 CREATE TABLE IF NOT EXISTS effect(
   subscription TEXT PRIMARY KEY,
   status TEXT NOT NULL,
@@ -169,12 +174,15 @@ CREATE VIEW IF NOT EXISTS resthook_deliveries AS
 CREATE VIEW IF NOT EXISTS resthook_attempts AS
   SELECT s.id || '-' || a.event AS delivery_id, a.attempt,
          strftime('%Y-%m-%dT%H:%M:%fZ', a.started_at / 86400000.0 + 2440587.5) AS started_at,
-         a.duration AS duration_ms, a.status, a.error, a.response
+         a.duration AS duration_ms, a.status, a.error, a.response, a.class, a.dns / 1000.0 AS dns_ms,
+         a.connect / 1000.0 AS connect_ms, a.tls / 1000.0 AS tls_ms, a.first_byte / 1000.0 AS first_byte_ms,
+         a.headers AS response_headers
     FROM attempt AS a JOIN subscription AS s ON s.n = a.sub
   UNION ALL
   SELECT s.id || '-' || d.event, d.attempts,
          strftime('%Y-%m-%dT%H:%M:%fZ', d.started_at / 86400000.0 + 2440587.5),
-         d.duration, d.status, d.error, d.response
+         d.duration, d.status, d.error, d.response, d.class, d.dns / 1000.0, d.connect / 1000.0, d.tls / 1000.0,
+         d.first_byte / 1000.0, d.headers
     FROM delivery AS d JOIN subscription AS s ON s.n = d.sub WHERE d.started_at IS NOT NULL;
 
 CREATE VIEW IF NOT EXISTS resthook_status AS

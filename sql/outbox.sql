@@ -17,8 +17,8 @@ SELECT name, coalesce(value, standard) FROM main.resthook_setting
 
 -- Live subscriptions, and ended ones that may still have something to settle: they end above the cursor (?1).
 -- name: app_subscriptions
-SELECT id, event, target, status, secret, old_secret, old_secret_until, headers, format, max_in_flight,
-       timeout, retry_schedule, from_id, to_id, revision, updated_at, filter
+SELECT id, event, target, status, secret, old_secret, old_secret_until, verify_secret, verify_event, headers, format,
+       max_in_flight, timeout, retry_schedule, retry_statuses, from_id, to_id, revision, updated_at, filter
   FROM main.resthook_subscription WHERE to_id IS NULL OR to_id > ?1
 
 -- name: app_subscription_end
@@ -33,6 +33,9 @@ SELECT * FROM main.resthook_outbox WHERE id = ?1
 
 -- name: app_event_created
 SELECT created_at FROM main.resthook_outbox WHERE id = ?1
+
+-- name: app_extra
+SELECT headers FROM main.resthook_extra WHERE event = ?1 AND created_at = ?2
 
 -- name: app_newest
 SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
@@ -50,14 +53,19 @@ SELECT id, kind, subscription, event, created_at FROM main.resthook_request WHER
 DELETE FROM main.resthook_request WHERE id < ?1
 
 -- The dispatcher's own change of a subscription: only if nobody changed it since. It ends at the newest event of this
--- moment: what came since the 410 was for it too, and has been kept as cancelled.
+-- moment: what came since the 410 was for it too, and has been kept as cancelled. That its target confirmed it
+-- holds whatever else was changed since, as long as it is the handshake of the event ?4 that it has to answer.
 -- name: app_effect
 UPDATE main.resthook_subscription
-   SET status = ?2, reason = ?3,
+   SET status = CASE WHEN ?2 <> 'confirmed' THEN ?2 WHEN status = 'pending' THEN 'active' ELSE status END,
+       reason = ?3,
+       verify_secret = CASE WHEN ?2 <> 'confirmed' THEN verify_secret END,
        to_id = CASE WHEN ?2 = 'ended' THEN max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
          ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0)) END,
        revision = revision + 1, updated_at = ?6
- WHERE id = ?1 AND to_id IS NULL AND revision = ?4 AND updated_at = ?5
+ WHERE id = ?1 AND to_id IS NULL
+   AND CASE WHEN ?2 = 'confirmed' THEN verify_secret IS NOT NULL AND verify_event = ?4
+            ELSE revision = ?4 AND updated_at = ?5 END
 
 -- Rows that may go, oldest first: what they are asked for besides is decided by the caller (unfinished deliveries,
 -- anchors, requests). Never the row with the greatest id: SQLite would hand its id out again.
@@ -67,6 +75,28 @@ SELECT id, created_at, ifnull(length(CAST(payload AS BLOB)), 0) + 200 FROM main.
 
 -- name: app_event_delete
 DELETE FROM main.resthook_outbox WHERE id = ?1
+
+-- What an event has besides goes with it, but for an idempotency key that is younger than ?2 says. Those go when they
+-- are older: the first few are looked at, which are the oldest.
+-- name: app_extra_any
+SELECT 1 FROM main.resthook_extra LIMIT 1
+
+-- name: app_extra_delete
+DELETE FROM main.resthook_extra WHERE event = ?1 AND (idempotency_key IS NULL OR created_at <= ?2)
+
+-- name: app_extra_strip
+UPDATE main.resthook_extra SET headers = NULL WHERE event = ?1
+
+-- name: app_extra_over
+SELECT 1 FROM (SELECT idempotency_key, created_at FROM main.resthook_extra
+                WHERE event < (SELECT min(id) FROM main.resthook_outbox) ORDER BY event LIMIT 500)
+ WHERE idempotency_key IS NULL OR created_at <= ?1 LIMIT 1
+
+-- name: app_extra_delete_over
+DELETE FROM main.resthook_extra WHERE event IN (
+  SELECT event FROM (SELECT event, idempotency_key, created_at FROM main.resthook_extra
+                      WHERE event < (SELECT min(id) FROM main.resthook_outbox) ORDER BY event LIMIT 500)
+   WHERE idempotency_key IS NULL OR created_at <= ?1)
 
 -- name: app_request_names
 SELECT 1 FROM main.resthook_request WHERE event = ?1 AND id > ?2 LIMIT 1

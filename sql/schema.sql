@@ -44,9 +44,10 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
 
 -- What some emitted events have besides. Not in the outbox, whose columns after these are the captured values'.
 --   event            resthook_outbox.id
---   headers          JSON object of request headers of this event alone; NULL: none
+--   headers          JSON object of request headers of this event alone, traceparent among them; NULL: none
 --   idempotency_key  the event's name, a space and the key: the same again within the setting idempotency_window is
 --                    the same event; NULL: none
+--   created_at       the event's, so that a reused id can't inherit anything
 CREATE TABLE IF NOT EXISTS main.resthook_extra(
   event INTEGER PRIMARY KEY,
   headers TEXT,
@@ -63,7 +64,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS main.resthook_extra_key
 --   status          active; inactive (paused: events are kept); failing (set by the dispatcher: kept);
 --                   pending (not yet verified: kept); ended
 --   reason          why it is failing or ended
---   secret          'whsec_' + base64; old_secret signs too until old_secret_until (rotation)
+--   secret          'whsec_' + base64, 'whsk_' + base64 (Ed25519), or 'file:' + a name below --secrets;
+--                   old_secret signs too until old_secret_until (rotation)
 --   headers         JSON object of extra request headers; NULL: none
 --   format          bare, standard, cloudevents, change
 --   max_in_flight   requests at once, NULL: the endpoint's own bound
@@ -73,7 +75,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS main.resthook_extra_key
 --   filter          SQL condition; NULL: none
 --   rate            requests a second at most, NULL: no bound
 --   ordered         skip, stop (what a dead delivery does to its key); NULL: not ordered
---   verify          none, x-hook-secret; verify_secret is what the target has to give back
+--   verify          none, x-hook-secret; verify_secret is what the target has to give back (NULL: it has, or need
+--                   not), verify_event the event that asks it to
 --   from_id, to_id  it receives events with from_id < id <= to_id. from_id is the newest id when it was
 --                   made, to_id when it ended (NULL: not ended). Neither is ever overwritten.
 --   revision        counts changes of this row: the dispatcher's own updates say WHERE revision = ?
@@ -97,6 +100,7 @@ CREATE TABLE IF NOT EXISTS main.resthook_subscription(
   ordered TEXT,
   verify TEXT NOT NULL DEFAULT 'none',
   verify_secret TEXT,
+  verify_event INTEGER,
   description TEXT,
   from_id INTEGER NOT NULL,
   to_id INTEGER,
@@ -261,7 +265,7 @@ CREATE VIEW IF NOT EXISTS main.resthook_subscriptions AS
   SELECT id, event, target, status, reason,
          strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 86400000.0 + 2440587.5) AS created_at,
          strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 86400000.0 + 2440587.5) AS updated_at,
-         format, filter, max_in_flight, timeout / 1000.0 AS timeout, retry_schedule, description,
+         format, filter, max_in_flight, timeout / 1000.0 AS timeout, retry_schedule, retry_statuses, description,
          from_id, to_id
     FROM resthook_subscription;
 

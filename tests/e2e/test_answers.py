@@ -1,10 +1,13 @@
 """What an answer, or none, does to a delivery and to its subscription (design 3.3)."""
 
 import json
+import socket
+import threading
 
 import pytest
 
 from receiver import Receiver, answer, drip, endless, hang, held, huge, raw, redirect, reset, retry_after
+from test_tls import certificate
 
 SHORT = "0,100ms,100ms"  # three attempts within half a second
 
@@ -137,8 +140,183 @@ def test_a_target_that_never_answers_is_a_timeout(db, receiver, dispatcher, even
     insert(db)
     receiver.wait_for(2)
     eventually(lambda: delivery(db, "state, attempts", subscription) == [("delivered", 2)])
-    ((error,),) = db.journal("SELECT error FROM resthook_attempts WHERE attempt = 1")
-    assert "time" in error.lower()
+    assert db.journal("SELECT class, error FROM resthook_attempts WHERE attempt = 1") == [
+        ("timeout", "timeout: no answer in time")]
+
+
+def test_statuses_that_are_tried_again(db, receiver, dispatcher, eventually):
+    """retry_statuses: others are dead at once; what had no status is always tried again."""
+    told = {"/listed": [503, 404], "/not": [400], "/none": [reset(), 500, 200], "/gone": [410], "/all": [400, 200]}
+    named = {}
+    for path, answers in told.items():
+        receiver.script(path, *answers)
+        named[path], _ = db.subscribe("*", receiver.url(path), retry_schedule=SHORT,
+                                      retry_statuses=None if path == "/all" else "408, 5xx")
+    dispatcher(db)
+    insert(db)
+
+    def rows():
+        return {path: delivery(db, "state, attempts, reason", named[path])[0] for path in told
+                if delivery(db, "1", named[path])}
+
+    eventually(lambda: rows() == {
+        "/listed": ("dead", 2, "404 is not in retry_statuses"), "/not": ("dead", 1, "400 is not in retry_statuses"),
+        "/none": ("delivered", 3, None), "/gone": ("dead", 1, "gone: 410 from target"), "/all": ("delivered", 2, None)})
+
+
+def test_what_is_remembered_of_an_attempt(db, receiver, dispatcher, eventually):
+    receiver.script("/", answer(503, b"busy", headers=[("X-Why", "tests"), ("Set-Cookie", "session=secret; Path=/")]), 200)
+    db.subscribe("*", receiver.url("/"), retry_schedule=SHORT)
+    running = dispatcher(db)
+    insert(db)
+    receiver.wait_for(2)
+    running.stop()
+    first, second = db.ext("SELECT status, error, class, response, response_headers, dns_ms, connect_ms, tls_ms,"
+                           " first_byte_ms FROM resthook_attempts ORDER BY attempt")
+    assert first[:5] == (503, None, "status", "busy", "X-Why: tests\nSet-Cookie: (left out)\ncontent-length: 4\n")
+    assert 0 < first[5] <= first[6] <= first[8] and first[7] is None
+    assert second[:8] == (200, None, None, None, None, None, None, None), "on the same connection, and well"
+    assert second[8] > 0
+    db.ext("SELECT resthook_set('response_headers_max', 5)")
+    receiver.script("/", 404)
+    db.subscribe("*", receiver.url("/"), retry_schedule="0")
+    dispatcher(db)
+    insert(db)
+    eventually(lambda: db.journal("SELECT response_headers FROM resthook_attempts WHERE status = 404") == [("conte",)])
+
+
+# Receivers that are none. Each says something of its own, or nothing, whatever it is asked.
+
+class Stranger:
+    """What a port that speaks another protocol does: it says something to who connects, then waits for him to leave."""
+
+    def __init__(self, says):
+        self.says = says
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            try:
+                connection.sendall(self.says)
+                while connection.recv(65536):
+                    pass
+            except OSError:
+                pass
+
+    def url(self, scheme):
+        return "%s://127.0.0.1:%d/" % (scheme, self.listener.getsockname()[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+
+
+def again_and_again(start, line):
+    def act(exchange):
+        exchange.send(start)
+        while True:
+            exchange.send(line)
+
+    return act
+
+
+def reset_within(data):
+    def act(exchange):
+        exchange.send(data)
+        return reset()(exchange)
+
+    return act
+
+
+NOT_HTTP = ("protocol", "protocol: the answer is not HTTP")
+BROKE = ("receive", None)  # what libcurl says depends on what the kernel says first
+BAD = {
+    "garbage": (raw(b"\x00\xff\x17 no http at all\r\n\r\n"), NOT_HTTP),
+    "closed": (raw(b""), ("receive", "receive: closed without an answer")),
+    "reset": (reset(), BROKE),
+    "reset in the body": (reset_within(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc"), BROKE),
+    "cut off": (raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc"), ("receive", "receive: the answer broke off")),
+    "no end of headers": (again_and_again(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 100),
+                          ("too_large", "too_large: the headers have no end")),
+    "no end of interim answers": (again_and_again(b"", b"HTTP/1.1 103 Early\r\n\r\n" * 100),
+                                  ("too_large", "too_large: the headers have no end")),
+    "no end of a header": (again_and_again(b"HTTP/1.1 200 OK\r\nx: ", b"y" * 1000),
+                           ("too_large", "too_large: a header is too long")),
+    "10 GB": (huge(10_000_000_000, 500), ("status", None)),
+    "a byte a second": (drip(gap=1), ("timeout", "timeout: no answer in time")),
+    "a byte of the body a second": (drip(b"slow", gap=1), ("timeout", "timeout: no whole answer in time")),
+    "silence": (hang(), ("timeout", "timeout: no answer in time")),
+}
+
+
+def spoilt(db, subscription, count):
+    """The classes and errors of a target whose deliveries have all ended badly; None: not yet."""
+    rows = db.journal("SELECT DISTINCT a.class, a.error FROM resthook_deliveries AS d JOIN resthook_attempts AS a"
+                      " ON a.delivery_id = d.id WHERE d.subscription_id = ?", subscription)
+    done = db.journal("SELECT count(*) FROM resthook_deliveries WHERE state = 'dead' AND subscription_id = ?", subscription)
+    return rows if done == [(count,)] else None
+
+
+def harms_nobody(db, receiver, dispatcher, eventually, url):
+    """A target that is none beside one that is: that one gets everything at the first attempt. Returns what is said."""
+    bad, _ = db.subscribe("*", url, timeout=0.5, retry_schedule="0")
+    good, _ = db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    for i in range(1, 6):
+        insert(db)
+        receiver.wait_for(i)
+    eventually(lambda: spoilt(db, bad, 5), timeout=20)
+    assert running.stop() == 0
+    assert delivery(db, "DISTINCT state, attempts, last_status", good) == [("delivered", 1, 200)]
+    return spoilt(db, bad, 5)
+
+
+@pytest.mark.parametrize("what, said", BAD.values(), ids=BAD)
+def test_a_bad_receiver_harms_nobody(db, receiver, dispatcher, eventually, what, said):
+    with Receiver(default=what) as bad:
+        rows = harms_nobody(db, receiver, dispatcher, eventually, bad.url("/"))
+    assert {row[0] for row in rows} == {said[0]}
+    assert said[1] is None or rows == [said]
+
+
+@pytest.mark.parametrize("says, scheme, kind", [
+    (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "http", "protocol"), (b"220 mail.example.com ESMTP\r\n", "http", "protocol"),
+    (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "https", "tls"), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "https", "tls"),
+], ids=["ssh", "smtp", "ssh by https", "http by https"])
+def test_another_protocol_harms_nobody(db, receiver, dispatcher, eventually, says, scheme, kind):
+    with Stranger(says) as stranger:
+        rows = harms_nobody(db, receiver, dispatcher, eventually, stranger.url(scheme))
+    assert {row[0] for row in rows} == {kind} and all(error.startswith(kind + ": ") for _, error in rows)
+
+
+def test_http_to_a_tls_port_harms_nobody(db, receiver, dispatcher, eventually, tmp_path):
+    with Receiver(certificate=certificate(tmp_path, "127.0.0.1")) as tls:
+        rows = harms_nobody(db, receiver, dispatcher, eventually, tls.url("/").replace("https:", "http:"))
+    assert {row[0] for row in rows} <= {"receive", "protocol"} and all(error for _, error in rows)
+
+
+@pytest.mark.parametrize("what", [hang(), drip(gap=1), drip(b"slow", gap=1)], ids=["silence", "slow head", "slow body"])
+def test_another_is_served_while_a_bad_one_takes_its_time(db, receiver, dispatcher, what):
+    with Receiver(default=what) as bad:
+        slow, _ = db.subscribe("*", bad.url("/"), timeout=60)
+        db.subscribe("*", receiver.url("/"))
+        dispatcher(db)
+        insert(db)
+        bad.wait_for(1)
+        insert(db, 50)
+        receiver.wait_for(51)
+        assert delivery(db, "1", slow) == [] or delivery(db, "max(attempts)", slow) == [(0,)]
 
 
 def test_a_private_address_is_not_reached_without_leave(db, receiver, dispatcher, eventually):

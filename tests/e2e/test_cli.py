@@ -220,13 +220,14 @@ def test_an_option_that_the_command_has_no_use_for(db, command, option):
 
 def test_sql_has_no_use_for_networks(db):
     refused(USAGE, "sql", "--allow", "127.0.0.0/8", db.path, "SELECT 1", says=["sql", "--allow"])
+    refused(USAGE, "sql", "--secrets", ".", db.path, "SELECT 1", says=["sql", "--secrets"])
 
 
 def test_help_names_every_option():
     done = resthookd("--help")
     assert (done.returncode, done.stderr) == (0, "")
     for word in ["run", "sql", "check", "--once", "--allow", "--allow-http", "--max-in-flight", "--ca", "--proxy",
-                 "--adopt", "--log-format", "--log-level", "--version", "--help", "DATABASE"]:
+                 "--secrets", "--adopt", "--log-format", "--log-level", "--version", "--help", "DATABASE"]:
         assert word in done.stdout, word
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
 

@@ -85,6 +85,11 @@ def test_init_brings_it_up_to_date_and_the_functions_ask_for_that(kept):
                                                        r"than this program's \d+: SELECT resthook_init\(\)"):
         connection.execute("SELECT resthook_ping('sub_x')")
     connection.execute("SELECT resthook_emit('a.b', '1')")  # a trigger may call it: the application must not fail
+    for option in ('{"headers": {"x": "y"}}',
+                   '{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}'):
+        with pytest.raises(sqlite3.OperationalError, match=r"resthook_emit: option \w+ needs a newer "
+                                                           r"schema: SELECT resthook_init\(\)"):
+            connection.execute("SELECT resthook_emit('a.b', '1', ?)", (option,))
     assert connection.execute("SELECT resthook_init()").fetchone() == (SCHEMA,)
     assert connection.execute("SELECT resthook_init()").fetchone() == (SCHEMA,)
     assert connection.execute("SELECT count(*) FROM resthook_deliveries").fetchone()[0] == 0, \

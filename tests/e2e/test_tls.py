@@ -11,7 +11,7 @@ from verify import verify
 def certificate(folder, name):
     """A self-signed certificate for an address or a host name, and its key."""
     chain, key = folder / f"{name}.pem", folder / f"{name}.key"
-    alternative = ("IP:" if name[0].isdigit() else "DNS:") + name
+    alternative = ("IP:" if name[0].isdigit() or ":" in name else "DNS:") + name
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                     "-days", "1", "-subj", "/CN=" + name, "-addext", "subjectAltName=" + alternative,
                     "-keyout", key, "-out", chain], check=True, capture_output=True)

@@ -121,12 +121,67 @@ def test_subscribe_by_its_defaults(db):
     assert one(db, "SELECT count(*) FROM resthook_subscriptions") == 2
 
 
+def test_what_a_secret_may_be(db):
+    """v1 by a text that both sides have, v1a by a key pair, or a file of the operator's."""
+    pair = "whsk_" + base64.b64encode(bytes(range(32))).decode()
+    both = "whsk_" + base64.b64encode(bytes(range(64))).decode()
+    sub = subscribe(db)
+    for secret in (SECRET, pair, both, "file:billing", "file:a-b_c.D9"):
+        assert one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"secret": secret})) == sub
+        assert one(db, "SELECT resthook_secret(?)", sub) == secret
+    assert stored(db, sub, "old_secret") == (None,)
+    one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"secret": both}))
+    assert one(db, "SELECT resthook_public_key(?)", sub) == "whpk_" + base64.b64encode(bytes(range(32, 64))).decode()
+    new = one(db, "SELECT resthook_rotate_secret(?)", sub)
+    assert re.fullmatch(r"whsk_[A-Za-z0-9+/]{43}=", new) and stored(db, sub, "old_secret") == (both,), "of the same kind"
+
+
+def test_signing_makes_a_secret_of_the_kind_where_there_is_another(db):
+    for signing, prefix in ((None, "whsec_"), ("v1", "whsec_"), ("v1a", "whsk_")):
+        sub = subscribe(db, event=f"item.{prefix}{signing}", signing=signing)
+        secret = one(db, "SELECT resthook_secret(?)", sub)
+        assert secret.startswith(prefix) and stored(db, sub, "old_secret") == (None,)
+        one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"signing": signing}))
+        assert one(db, "SELECT resthook_secret(?)", sub) == secret, "it was so already"
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"signing":null}')
+    assert one(db, "SELECT resthook_secret(?)", sub).startswith("whsec_")
+    old, until = stored(db, sub, "old_secret", "old_secret_until > 0")
+    assert old == secret and until == 1
+
+
+def test_verify(db):
+    """What it writes; tests/e2e/test_verify.py has what comes of it."""
+    def row(sub):
+        return stored(db, sub, "status", "verify", "verify_secret IS NOT NULL", "verify_event")
+
+    one(db, "SELECT resthook_emit('a.b', '{}')")
+    sub = subscribe(db, verify="x-hook-secret")
+    assert row(sub) == ("pending", "x-hook-secret", 1, 2)
+    assert db.execute("SELECT event, payload, only FROM resthook_events WHERE id = 2").fetchall() == [
+        ("resthook.verify", f'{{"subscription":"{sub}"}}', sub)]
+    assert subscribe(db, verify="x-hook-secret") == sub and row(sub)[3] == 2, "the same again asks nothing"
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":null}')
+    assert row(sub) == ("active", "none", 0, None)
+    assert subscribe(db, verify="x-hook-secret") == sub and row(sub) == ("pending", "x-hook-secret", 1, 3)
+    one(db, "SELECT resthook_confirm(?, (SELECT verify_secret FROM resthook_subscription))", sub)
+    assert row(sub) == ("active", "x-hook-secret", 0, 3)
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":"x-hook-secret"}')
+    assert row(sub) == ("pending", "x-hook-secret", 1, 4)
+    db.execute("BEGIN")
+    one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":"none"}')
+    db.execute("ROLLBACK")
+    assert row(sub) == ("pending", "x-hook-secret", 1, 4)
+
+
 OPTIONS = {
     "secret": SECRET, "status": "inactive", "headers": {"Authorization": "Bearer x"}, "format": "standard",
     "max_in_flight": 3, "timeout": 2.5, "retry_schedule": "0, 5s, 1m", "description": "für alle",
+    "retry_statuses": "429, 5xx",
 }
-STORED = (SECRET, "inactive", '{"Authorization":"Bearer x"}', "standard", 3, 2500, "0, 5s, 1m", "für alle")
-COLUMNS = ("secret", "status", "headers", "format", "max_in_flight", "timeout", "retry_schedule", "description")
+STORED = (SECRET, "inactive", '{"Authorization":"Bearer x"}', "standard", 3, 2500, "0, 5s, 1m", "für alle",
+          "429, 5xx")
+COLUMNS = ("secret", "status", "headers", "format", "max_in_flight", "timeout", "retry_schedule", "description",
+           "retry_statuses")
 
 
 def test_every_option_is_kept(db):
@@ -140,7 +195,7 @@ def test_every_option_can_be_changed_and_taken_back(db):
     one(db, "SELECT resthook_update(?, ?)", sub, '{"timeout": 9}')
     assert stored(db, sub, *COLUMNS)[5] == 9000 and stored(db, sub, *COLUMNS)[:5] == STORED[:5]
     one(db, "SELECT resthook_update(?, ?)", sub, json.dumps(dict.fromkeys(COLUMNS[1:])))
-    assert stored(db, sub, *COLUMNS) == (SECRET, "active", None, "bare", None, None, None, None)
+    assert stored(db, sub, *COLUMNS) == (SECRET, "active", None, "bare", None, None, None, None, None)
     revision = stored(db, sub, "revision")
     one(db, "SELECT resthook_update(?, NULL)", sub)
     one(db, "SELECT resthook_update(?, '{}')", sub)
@@ -203,6 +258,45 @@ def test_emit(db):
         (3, "order.paid", "1", None, "2030-01-01T00:00:00.000Z", None),
         (4, "order.paid", "null", None, "2030-01-01T00:00:00.500Z", None)]
     assert one(db, "SELECT resthook_payload(1)") == '{"a":1}'
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_emit_with_headers_of_its_own(db):
+    for options in ({"headers": {"X-A": "1"}}, {"traceparent": TRACE}, {"headers": {"X-A": "1"}, "traceparent": TRACE},
+                    {"headers": None, "traceparent": None}, {"headers": {}}, {"headers": {"Traceparent": TRACE}}):
+        one(db, "SELECT resthook_emit('a.b', '{}', ?)", json.dumps(options))
+    assert db.execute("SELECT event, headers FROM resthook_extra ORDER BY event").fetchall() == [
+        (1, '{"X-A":"1"}'), (2, json.dumps({"traceparent": TRACE}, separators=(",", ":"))),
+        (3, json.dumps({"X-A": "1", "traceparent": TRACE}, separators=(",", ":"))), (5, "{}"),
+        (6, json.dumps({"Traceparent": TRACE}, separators=(",", ":")))]
+    assert one(db, "SELECT count(*) FROM resthook_extra AS x JOIN resthook_outbox AS o ON o.id = x.event AND o.created_at = x.created_at") == 5
+    assert "X-A" not in str(db.execute("SELECT * FROM resthook_events").fetchall())
+    db.execute("BEGIN")
+    one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"y\"}}')")
+    db.execute("ROLLBACK")
+    assert one(db, "SELECT max(event) FROM resthook_extra") == 6
+
+
+def test_emit_with_headers_from_a_trigger(db):
+    db.execute("CREATE TABLE log(a)")
+    db.execute("CREATE TRIGGER logged AFTER INSERT ON log BEGIN SELECT resthook_emit('a.b', '{}',"
+               " json_object('headers', json_object('x-log', NEW.a))); END")
+    db.execute("INSERT INTO log VALUES ('one'), ('two')")
+    assert db.execute("SELECT headers FROM resthook_extra ORDER BY event").fetchall() == [
+        ('{"x-log":"one"}',), ('{"x-log":"two"}',)]
+    with pytest.raises(sqlite3.Error, match="resthook_emit: header 'x-log'"):
+        db.execute("INSERT INTO log VALUES ('three'), (char(10))")
+    assert one(db, "SELECT count(*) FROM resthook_outbox") == one(db, "SELECT count(*) FROM log") == 2
+
+
+def test_an_event_of_a_reused_id_has_the_headers_it_was_given(db):
+    one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"old\"}}')")
+    db.execute("DELETE FROM resthook_outbox")
+    db.execute("DELETE FROM sqlite_sequence")
+    one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"new\"}}')")
+    assert db.execute("SELECT event, headers FROM resthook_extra").fetchall() == [(1, '{"x":"new"}')]
 
 
 def test_ping_is_for_that_subscription_alone(db):
@@ -505,8 +599,22 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"max_in_flight\":0}')", "option max_in_flight is 0"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"max_in_flight\":1.5}')", "max_in_flight is 1.5, expected a whole"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"status\":\"failing\"}')", "status is 'failing', expected one of"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"whpk_AAAA\"}')", "secret begins with neither whsec_ nor"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"whsk_AAAA\"}')", "secret has neither 32 nor 64 bytes"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"file:\"}')", "secret is file: and not a name"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"secret\":\"file:a/b\"}')", "secret is file: and not a plain name"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"signing\":\"v2\"}')", "signing is 'v2', expected one of v1, v1a"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"signing\":true}')", "option signing is .*, expected a text"),
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", "secret and signing are both given",
+     json.dumps({"secret": SECRET, "signing": "v1"})),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"verify\":\"yes\"}')", "verify is 'yes', expected one of none, x-hook-"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"format\":\"xml\"}')", "format is 'xml', expected one of"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_schedule\":\"soon\"}')", "retry_schedule 'soon' "),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"5yy\"}')",
+     "retry_statuses '5yy' has an entry that is neither a status from 300 to 599 nor 3xx, 4xx or 5xx, expected statuses"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"410\"}')", "retry_statuses '410' has 410"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":\"\"}')", "retry_statuses '' is empty"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"retry_statuses\":429}')", "retry_statuses is 429, expected a text"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":[]}')", "option headers is"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"x\":1}}')", "header 'x' is not a text"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"a b\":\"1\"}}')", "header 'a b'"),
@@ -532,6 +640,11 @@ BAD = [
     ("resthook_rotate_secret('x')", "there is no subscription 'x'"),
     ("resthook_rotate_secret((SELECT id FROM resthook_subscriptions WHERE event = 'live'), -1)", "overlap is -1"),
     ("resthook_rotate_secret((SELECT id FROM resthook_subscriptions WHERE event = 'live'), '1')", "overlap is '1'"),
+    ("resthook_public_key('x')", "there is no subscription 'x'"),
+    ("resthook_public_key((SELECT id FROM resthook_subscriptions WHERE event = 'live'))", "signs by v1"),
+    ("resthook_confirm('x', 'y')", "there is no subscription 'x'"),
+    ("resthook_confirm((SELECT id FROM resthook_subscriptions WHERE event = 'live'), 'y')", "has nothing to confirm"),
+    ("resthook_confirm((SELECT id FROM resthook_subscriptions WHERE event = 'ended'), 'y')", "has ended"),
     ("resthook_ping('x')", "there is no subscription 'x'"),
     ("resthook_ping((SELECT id FROM resthook_subscriptions WHERE event = 'ended'))", "has ended"),
     # emit
@@ -554,7 +667,16 @@ BAD = [
     ("resthook_emit('a.b', '{}', '{\"key\":\"a\\u0000b\"}')", "options contain a NUL character"),
     ("resthook_emit('a.b', '{}', x'7b7d')", "options are a BLOB of 2 bytes, expected a JSON object"),
     ("resthook_emit('x@y z', '{}')", "event 'x@y z' "),
-    ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at"),
+    ("resthook_emit('a.b', '{}', '{\"only\":\"x\"}')", "there is no option 'only'; known are key, deliver_at, idempotency_key, headers"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":[]}')", "option headers is"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":{\"x\":1}}')", "header 'x' is not a text"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":{\"Webhook-Id\":\"1\"}}')", "header 'Webhook-Id'"),
+    ("resthook_emit('a.b', '{}', '{\"headers\":{\"x\":\"a\\r\\nb\"}}')", "header 'x'"),
+    ("resthook_emit('a.b', '{}', ?)", "more than 50 headers", json.dumps({"headers": {f"x{i}": "1" for i in range(51)}})),
+    ("resthook_emit('a.b', '{}', '{\"traceparent\":\"00-12\"}')", "traceparent is '00-12', expected one of W3C Trace"),
+    ("resthook_emit('a.b', '{}', '{\"traceparent\":7}')", "option traceparent is 7, expected a text"),
+    ("resthook_emit('a.b', '{}', ?)", "traceparent is given twice",
+     json.dumps({"traceparent": TRACE, "headers": {"TraceParent": TRACE}})),
     # replay
     ("resthook_replay(NULL)", "delivery is NULL"),
     ("resthook_replay('x')", "delivery is 'x', expected an id of resthook_deliveries"),
@@ -627,7 +749,8 @@ def test_what_is_refused(bad_db, call, message, values):
     assert not bad_db.in_transaction
 
 
-SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!!!!hunter2", ""]
+SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!!!!hunter2",
+           "whsk_c2hvcnQ=", "whsk_!!!!hunter2", "file:whsec_hunter2", "file:whsk_hunter2", "file:../hunter2", ""]
 
 
 @pytest.mark.parametrize("call, value", [
@@ -640,6 +763,8 @@ SECRETS = ["whsec_c2hvcnQ=", "hunter2-hunter2-hunter2-hunter2-hunter2", "whsec_!
     ("resthook_subscribe('a.b', ?)", "https://user:hunter2%40a.b/"),
     ("resthook_subscribe('https://user:hunter2@a.b/', ?)", "a.b"),
     ("resthook_subscribe(?, 'https://a.b/')", "whsec_hunter2 "),
+    ("resthook_subscribe(?, 'https://a.b/')", "whsk_hunter2 "),
+    ("resthook_subscribe('a.b', 'https://a.b/', ?)", json.dumps({"signing": "whsk_hunter2"})),
 ])
 def test_no_error_shows_a_secret(bad_db, call, value):
     before = dump(bad_db)

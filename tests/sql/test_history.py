@@ -118,12 +118,20 @@ def test_what_a_dispatcher_recorded(app, receiver):
     assert rows[dead][5] == "dead" and rows[dead][6] and rows[dead][7] == 2 and rows[dead][9] == 502 and rows[dead][8] is None and rows[dead][11] is None
     assert rows[later][5] == "retrying" and rows[later][9] == 503 and re.fullmatch(TIME, rows[later][8])
     assert rows[paused][5] == "pending" and rows[paused][7] == 0
-    tried = app.all("SELECT delivery_id, attempt, started_at, duration_ms, status, error, response"
+    tried = app.all("SELECT delivery_id, attempt, started_at, duration_ms, status, error, response, class, dns_ms,"
+                    " connect_ms, tls_ms, first_byte_ms, response_headers"
                     " FROM resthook_attempts ORDER BY delivery_id, attempt")
+    side = sqlite3.connect(app.side_path)
+    assert side.execute("SELECT * FROM resthook_attempts ORDER BY delivery_id, attempt").fetchall() == tried
+    side.close()
     assert {(row[0], row[1], row[4]) for row in tried} == {
         (f"{well}-1", 1, 200), (f"{dead}-1", 1, 500), (f"{dead}-1", 2, 502), (f"{later}-1", 1, 503)}
     for row in tried:
         assert re.fullmatch(TIME, row[2]) and row[3] >= 0 and (row[5] is None or isinstance(row[5], str))
+        assert row[7] == (None if row[4] == 200 else "status")
+        assert (row[8] is None) == (row[9] is None) and row[10] is None and isinstance(row[11], float)
+        assert row[12] == (None if row[4] == 200 else "content-length: 0\n")
+    assert any(row[8] is not None and 0 < row[8] <= row[9] <= row[11] for row in tried)
     status = app.status()
     assert status["pending"] == 1 and status["retrying"] == 1 and status["dead"] == 1 and status["held"] == 0
     assert status["unread"] == 0 and status["cursor"] == 1 and "journal" not in status

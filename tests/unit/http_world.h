@@ -253,7 +253,6 @@ static struct world world;
 static int open_world(void **state) {
     static const struct answer script[] = {SAYS(OK), END};
     static const char body[] = "{\"test\": 2432232314}";
-    const char *wrong;
 
     (void)state;
     memset(&world, 0, sizeof world);
@@ -262,14 +261,16 @@ static int open_world(void **state) {
     assert_true(guard_allow(world.guard, "127.0.0.0/8"));
     world.options = (struct http_options){
         .guard = world.guard, .user_agent = "resthookd/test", .connections = 16};
-    world.ring = secret_ring_new(SECRET, NULL, 0, &wrong);
+    world.ring = secret_ring_new();
+    assert_null(secret_ring_add(world.ring, SECRET, strlen(SECRET), INT64_MAX));
     assert_non_null(world.ring);
     snprintf(world.url, sizeof world.url, "http://127.0.0.1:%d/", world.server.port);
     world.target = (struct target){.url = world.url,
                                    .ring = world.ring,
                                    .timeout = 10000,
                                    .connect_timeout = 5000,
-                                   .response_most = 1024};
+                                   .response_most = 1024,
+                                   .headers_most = 256};
     world.job = (struct job){.target = &world.target,
                              .event = "enrollment.create",
                              .id = "msg_p5jXN8AQM9LWM0D4loKWxJek",

@@ -157,11 +157,60 @@ static void bounds_the_lengths(void **state) {
     assert_non_null(header_check("x", 1, text, 4097));
 }
 
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT "00f067aa0ba902b7"
+
+static const struct {
+    const char *value;
+    bool is;
+} traces[] = {
+    {"00-" TRACE "-" PARENT "-01", true},
+    {"00-" TRACE "-" PARENT "-00", true},
+    {"00-" TRACE "-" PARENT "-ff", true},
+    {"00-00000000000000000000000000000001-0000000000000001-00", true},
+    {"01-" TRACE "-" PARENT "-01", true},
+    {"01-" TRACE "-" PARENT "-01-more", true},
+    {"fe-" TRACE "-" PARENT "-01-", true},
+    {"", false},
+    {"00", false},
+    {"00-" TRACE "-" PARENT "-0", false},
+    {"00-" TRACE "-" PARENT "-01-more", false},
+    {"00-" TRACE "-" PARENT "-01-", false},
+    {"01-" TRACE "-" PARENT "-01more", false},
+    {"01-" TRACE "-" PARENT "-01-a\nb", false},
+    {"01-" TRACE "-" PARENT "-01- ", false},
+    {"ff-" TRACE "-" PARENT "-01", false},
+    {"0g-" TRACE "-" PARENT "-01", false},
+    {"00_" TRACE "-" PARENT "-01", false},
+    {"00-" TRACE "_" PARENT "-01", false},
+    {"00-" TRACE "-" PARENT "_01", false},
+    {"00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01", false},
+    {"00-" TRACE "-" PARENT "-0A", false},
+    {"00-00000000000000000000000000000000-" PARENT "-01", false},
+    {"00-" TRACE "-0000000000000000-01", false},
+    {" 00-" TRACE "-" PARENT "-01", false},
+    {"00-" TRACE "-" PARENT "-01 ", false},
+};
+
+static void knows_a_traceparent(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof traces / sizeof *traces; i++) {
+        if (header_is_traceparent(traces[i].value, strlen(traces[i].value)) != traces[i].is) {
+            fail_msg("'%s'", traces[i].value);
+        }
+    }
+    assert_true(header_is_traceparent("00-" TRACE "-" PARENT "-01-more", 55)); /* length rules */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_what_users_add), cmocka_unit_test(refuses_what_is_ours_in_any_case),
-        cmocka_unit_test(judges_every_byte),    cmocka_unit_test(checks_values),
-        cmocka_unit_test(checks_names),         cmocka_unit_test(bounds_the_lengths),
+        cmocka_unit_test(knows_a_traceparent),
+        cmocka_unit_test(takes_what_users_add),
+        cmocka_unit_test(refuses_what_is_ours_in_any_case),
+        cmocka_unit_test(judges_every_byte),
+        cmocka_unit_test(checks_values),
+        cmocka_unit_test(checks_names),
+        cmocka_unit_test(bounds_the_lengths),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

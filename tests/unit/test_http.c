@@ -77,6 +77,25 @@ static void sends_what_is_specified(void **state) {
     assert_int_equal(lines_of(request), 9);
 }
 
+/* One of the event's own stands instead of the subscription's of the same name, whatever its case. */
+static void lets_an_event_have_headers_of_its_own(void **state) {
+    static const char *const headers[] = {"Authorization: Bearer abc", "X-Team: a", "x-team-2: b",
+                                          "x-empty;", NULL};
+    static const char *const own[] = {"x-TEAM: c", "traceparent: 00-1-2-01", "X-Empty: no",
+                                      "authorization;", NULL};
+
+    (void)state;
+    world.target.headers = headers;
+    world.job.headers = own;
+    expect_status(post(), 200);
+    expect_line(world.server.requests[0], "x-TEAM: c");
+    expect_line(world.server.requests[0], "x-team-2: b");
+    expect_line(world.server.requests[0], "traceparent: 00-1-2-01");
+    expect_line(world.server.requests[0], "X-Empty: no");
+    expect_line(world.server.requests[0], "authorization:");
+    assert_int_equal(lines_of(world.server.requests[0]), 9 + 5);
+}
+
 #define BODY_MOST ((size_t)1500000)
 
 static void sends_bodies_of_any_size(void **state) {
@@ -183,6 +202,36 @@ static void reads_retry_after(void **state) {
     }
 }
 
+/* Asked for or not, sent or not; in an answer's head, and nowhere else. */
+static void asks_for_a_secret_back(void **state) {
+    static const struct answer script[] = {
+        SAYS("HTTP/1.1 200 OK\r\nX-HOOK-SECRET:  hunter2 \r\ncontent-length: 0\r\n\r\n"),
+        SAYS("HTTP/1.1 500 No\r\nx-hook-secret: hunter2\r\ncontent-length: 0\r\n\r\n"),
+        SAYS("HTTP/1.1 103 Hints\r\nx-hook-secret: hunter2\r\n\r\n" EMPTY("200")),
+        SAYS(CHUNKED("200") "0\r\nx-hook-secret: hunter2\r\n\r\n"),
+        SAYS(EMPTY("200")),
+        SAYS("HTTP/1.1 200 OK\r\nx-hook-secret: hunter2\r\ncontent-length: 0\r\n\r\n"),
+        END};
+    static const char *const given_back[] = {"hunter2", "hunter2", NULL, NULL, NULL};
+
+    (void)state;
+    world.server.script = script;
+    world.job.challenge = "hunter2";
+    for (size_t i = 0; i < 5; i++) {
+        expect_status(post(), i == 1 ? 500 : 200);
+        if (given_back[i] != NULL) {
+            assert_string_equal(world.reply.given_back, given_back[i]);
+        } else {
+            assert_null(world.reply.given_back);
+        }
+        assert_non_null(strstr(world.server.requests[i], "\r\nx-hook-secret: hunter2\r\n"));
+    }
+    world.job.challenge = NULL;
+    expect_status(post(), 200);
+    assert_null(world.reply.given_back);
+    assert_null(strstr(world.server.requests[5], "x-hook-secret"));
+}
+
 static void bounds_what_is_read(void **state) {
     static const struct answer script[] = {
         {"HTTP/1.1 200 OK\r\ncontent-length: 50000000\r\n\r\n", ENDLESS, "0123456789abcde\n"},
@@ -202,7 +251,7 @@ static void bounds_what_is_read(void **state) {
         assert_int_equal(server_connections(&world.server),
                          i + 1); /* a cut one is not used again */
     }
-    expect_failure(post(), FAILURE_PROTOCOL, "protocol: the answer broke off"); /* not by us */
+    expect_failure(post(), FAILURE_RECEIVE, "receive: the answer broke off"); /* not by us */
     expect_status(post(), 200);
     expect_response(&world.reply, "ok");
     world.target.response_most = 0;
@@ -218,11 +267,12 @@ static void times_out(void **state) {
     static const struct {
         struct answer answer;
         int64_t timeout;
+        const char *text; /* NULL: one or another */
     } cases[] = {
-        {{"", HANG, NULL}, 200},
-        {{"HTTP/1.1 200 OK\r\nx: ", DRIP, "y"}, 200},
-        {{CHUNKED("200") "ffff\r\n", DRIP, "0123456789"}, 200},
-        {{"", HANG, NULL}, 0}, /* to libcurl that is for ever */
+        {{"", HANG, NULL}, 200, "timeout: no answer in time"},
+        {{"HTTP/1.1 200 OK\r\nx: ", DRIP, "y"}, 200, "timeout: no whole answer in time"},
+        {{CHUNKED("200") "ffff\r\n", DRIP, "0123456789"}, 200, "timeout: no whole answer in time"},
+        {{"", HANG, NULL}, 0, NULL}, /* to libcurl that is for ever */
     };
     static struct answer script[] = {END, END};
 
@@ -230,7 +280,9 @@ static void times_out(void **state) {
         script[0] = cases[i].answer;
         world.server.script = script;
         world.target.timeout = cases[i].timeout;
-        expect_failure(post(), FAILURE_TIMEOUT, "timeout: no whole answer in time");
+        post();
+        expect_failure(&world.reply, FAILURE_TIMEOUT,
+                       cases[i].text != NULL ? cases[i].text : world.reply.error);
         assert_true(world.reply.duration > 0 || cases[i].timeout == 0); /* it was measured */
         close_world(state); /* with the server, which may not yet have seen the request */
         open_world(state);
@@ -245,8 +297,78 @@ static void waits_for_ever_but_not_for_a_head_without_end(void **state) {
     world.server.script = script;
     world.target.timeout = INT64_MAX;
     world.target.connect_timeout = INT64_MAX;
-    assert_true(post()->failure != FAILURE_NONE);
+    expect_failure(post(), FAILURE_TOO_LARGE, "too_large: the headers have no end");
     expect_status(post(), 200);
+}
+
+static void says_that_a_header_is_too_long(void **state) {
+    static const struct answer script[] = {
+        {"HTTP/1.1 200 OK\r\nx: ", ENDLESS, "0123456789"},
+        {CHUNKED("200") "1\r\nx\r\n0\r\nx-trailer: ", ENDLESS, "0123456789"},
+        SAYS(OK),
+        END};
+
+    (void)state;
+    world.server.script = script;
+    expect_failure(post(), FAILURE_TOO_LARGE, "too_large: a header is too long");
+    post();
+    assert_int_equal(world.reply.failure, FAILURE_RECEIVE);
+    expect_status(post(), 200);
+}
+
+/* ---- What is remembered of an attempt ---- */
+
+static void keeps_the_headers_of_what_is_no_success(void **state) {
+    static const struct answer script[] = {
+        SAYS("HTTP/1.1 103 Hints\r\nlink: x\r\n\r\nHTTP/1.1 503 No\r\nRetry-After: 5\r\n"
+             "Set-Cookie: a=secret\r\ncontent-length: 0\r\n\r\n"),
+        SAYS("HTTP/1.1 200 OK\r\nx: y\r\ncontent-length: 0\r\n\r\n"),
+        {"HTTP/1.1 500 No\r\nx: y\r\ncontent-length: 5\r\n\r\nab", CLOSE, NULL},
+        SAYS("HTTP/1.1 500 No\r\na: 0123456789\r\ncontent-length: 0\r\n\r\n"),
+        END};
+    static const char *const kept[] = {
+        "Retry-After: 5\nSet-Cookie: (left out)\ncontent-length: 0\n", "",
+        "x: y\ncontent-length: 5\n", "a: 01"};
+
+    (void)state;
+    world.server.script = script;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        world.target.headers_most = i < 3 ? 256 : 5;
+        post();
+        assert_string_equal(world.reply.headers, kept[i]);
+        assert_int_equal(world.reply.headers_length, strlen(kept[i]));
+    }
+}
+
+/* In the order in which they happened; what did not is -1. */
+static void measures_the_steps(void **state) {
+    static const struct answer script[] = {
+        SAYS(OK), SAYS(OK), {"", CLOSE, NULL}, {"", HANG, NULL}, END};
+    const struct steps *steps = &world.reply.steps;
+    char body[100000] = {0};
+
+    (void)state;
+    world.server.script = script;
+    expect_status(post(), 200);
+    assert_true(steps->dns > 0 && steps->connect >= steps->dns);
+    assert_int_equal(steps->tls, -1);
+    assert_true(steps->first_byte >= steps->connect);
+    expect_status(post(), 200); /* used again */
+    assert_true(steps->dns == -1 && steps->connect == -1 && steps->tls == -1);
+    assert_true(steps->first_byte > 0);
+    connect_world();
+    post(); /* closed, and nothing came; on a used one it would be tried on a new one */
+    assert_int_equal(world.reply.failure, FAILURE_RECEIVE);
+    assert_int_equal(steps->first_byte, -1);
+    world.job.body = body; /* that one is large says nothing of the answer */
+    world.job.body_length = sizeof body;
+    world.target.timeout = 200;
+    expect_failure(post(), FAILURE_TIMEOUT, "timeout: no answer in time");
+    assert_int_equal(steps->first_byte, -1);
+    set_url("http", "127.0.0.1", 1); /* nobody listens */
+    post();
+    assert_int_equal(world.reply.failure, FAILURE_CONNECT);
+    assert_true(steps->dns > 0 && steps->connect == -1 && steps->first_byte == -1);
 }
 
 static void says_what_is_not_http(void **state) {
@@ -256,19 +378,19 @@ static void says_what_is_not_http(void **state) {
     } cases[] = {
         {{"no http at all\r\n\r\n", CLOSE, NULL}, "protocol: the answer is not HTTP"},
         {{"SSH-2.0-server\r\n", HANG, NULL}, "protocol: the answer is not HTTP"},
-        {{"", CLOSE, NULL}, "protocol: closed without an answer"},
+        {{"", CLOSE, NULL}, "receive: closed without an answer"},
         {{"", RESET, NULL}, NULL},
         {{"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", CLOSE, NULL},
-         "protocol: the answer broke off"},
+         "receive: the answer broke off"},
         {{"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", RESET, NULL}, NULL},
-        {{CHUNKED("200") "3\r\nabc\r\n", CLOSE, NULL}, "protocol: the answer broke off"},
+        {{CHUNKED("200") "3\r\nabc\r\n", CLOSE, NULL}, "receive: the answer broke off"},
         {{CHUNKED("200") "zzz\r\n", CLOSE, NULL}, NULL},
         {{"HTTP/1.1 2x0 OK\r\n\r\n", CLOSE, NULL}, NULL},
-        {{"HTTP/1.1 200 OK\r\nx: y", CLOSE, NULL}, "protocol: the answer broke off"},
-        {{"HTTP/1.1 200 OK\r\nx: y\r\n", CLOSE, NULL}, "protocol: the answer broke off"},
+        {{"HTTP/1.1 200 OK\r\nx: y", CLOSE, NULL}, "receive: the answer broke off"},
+        {{"HTTP/1.1 200 OK\r\nx: y\r\n", CLOSE, NULL}, "receive: the answer broke off"},
         {{"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\n", CLOSE, NULL},
-         "protocol: the answer broke off"},
-        {{"HTTP/1.1 200 OK\r\n\r", CLOSE, NULL}, "protocol: the answer broke off"},
+         "receive: the answer broke off"},
+        {{"HTTP/1.1 200 OK\r\n\r", CLOSE, NULL}, "receive: the answer broke off"},
         {{"HTTP/1.1 100 Go on\r\n\r\n", CLOSE, NULL}, NULL},
     };
     static struct answer script[] = {
@@ -280,8 +402,9 @@ static void says_what_is_not_http(void **state) {
         world.server.script = script;
         post();
         if (cases[i].text != NULL) {
-            expect_failure(&world.reply, FAILURE_PROTOCOL, cases[i].text);
-        } else if (world.reply.failure != FAILURE_PROTOCOL) {
+            assert_string_equal(world.reply.error, cases[i].text);
+        }
+        if (world.reply.failure != FAILURE_PROTOCOL && world.reply.failure != FAILURE_RECEIVE) {
             fail_msg("%zu: %d %s", i, world.reply.status, world.reply.error);
         }
         expect_status(post(), 200); /* the handle is as good as new */
@@ -485,14 +608,19 @@ static void wakes_for_other_descriptors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(sends_what_is_specified),
+        TEST(lets_an_event_have_headers_of_its_own),
         TEST(sends_bodies_of_any_size),
         TEST(reads_statuses_on_one_connection),
         TEST(reads_answers_in_every_form),
         TEST(follows_no_redirect),
         TEST(reads_retry_after),
+        TEST(asks_for_a_secret_back),
         TEST(bounds_what_is_read),
         TEST(times_out),
         TEST(waits_for_ever_but_not_for_a_head_without_end),
+        TEST(says_that_a_header_is_too_long),
+        TEST(keeps_the_headers_of_what_is_no_success),
+        TEST(measures_the_steps),
         TEST(says_what_is_not_http),
         TEST(says_that_nobody_listens),
         TEST(says_what_can_not_be_sent),

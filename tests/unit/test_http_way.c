@@ -6,6 +6,7 @@
 */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ftw.h>
 #include <netdb.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -106,7 +107,7 @@ static void refuses_what_the_guard_refuses(void **state) {
     set_url("http", "private.test", world.server.port);
     expect_failure(post(), FAILURE_REFUSED, NOT_ALLOWED);
     set_url("http", "nowhere.test", world.server.port); /* it is forgotten with the next attempt */
-    expect_failure(post(), FAILURE_RESOLVE, "resolve: the name has no address");
+    expect_failure(post(), FAILURE_DNS, "dns: the name has no address");
     world.guard->count = 1;
     set_url("http", "127.0.0.9", world.server.port);
     expect_failure(post(), FAILURE_CONNECT, "connect: no connection");
@@ -135,7 +136,7 @@ static void tries_the_address_that_is_allowed(void **state) {
     set_url("http", "mixed.test", world.server.port);
     expect_status(post(), 200);
     connect_world();
-    expect_failure(post(), FAILURE_PROTOCOL, "protocol: closed without an answer"); /* its own */
+    expect_failure(post(), FAILURE_RECEIVE, "receive: closed without an answer"); /* its own */
 }
 
 static void allows_plain_http_only_as_told(void **state) {
@@ -219,7 +220,9 @@ static void shows_a_proxy_no_header_of_a_tunnel(void **state) {
     world.options.proxy = proxy;
     world.target.headers = headers;
     set_url("https", "example.test", 443);
-    assert_true(post()->failure != FAILURE_NONE);
+    expect_failure(post(), FAILURE_CONNECT, "connect: not through the proxy");
+    expect_response(&world.reply, "");
+    assert_int_equal(world.reply.headers_length, 0); /* the proxy's are of the inside */
     expect_start(world.server.requests[0], "CONNECT example.test:443 HTTP/1.1\r\n");
     assert_null(strstr(world.server.requests[0], "Bearer"));
     assert_null(strstr(world.server.requests[0], "webhook-"));
@@ -242,7 +245,7 @@ static void waits_for_no_name_server(void **state) {
     slow.connect_timeout = 50;
     http_send(world.http, &job, NOW);
     assert_ptr_equal(wait_for(), &job);
-    expect_failure(&world.reply, FAILURE_TIMEOUT, "timeout: no whole answer in time");
+    expect_failure(&world.reply, FAILURE_TIMEOUT, "timeout: the name was not resolved in time");
     http_send(world.http, &job, NOW); /* and one that is dropped */
     http_work(world.http);
     http_free(world.http);
@@ -403,13 +406,91 @@ static void trusts_only_what_it_is_told(void **state) {
     rmdir(elsewhere);
 }
 
+/* ---- HTTP/2, with nginx ---- */
+
+#define NGINX "/usr/sbin/nginx"
+static const char configuration[] =
+    "daemon off; master_process off; pid %s/pid; error_log /dev/null;\n"
+    "events { worker_connections 64; }\n"
+    "http { access_log off; client_body_temp_path %s/body;\n"
+    "proxy_temp_path %s/a; fastcgi_temp_path %s/b; uwsgi_temp_path %s/c; scgi_temp_path %s/d;\n"
+    "server { listen 127.0.0.1:%d ssl http2; ssl_certificate %s; ssl_certificate_key %s;\n"
+    "location / { add_header x-protocol $server_protocol always; return 404; } } }\n";
+
+/* A port that nobody has: nginx can't choose one by itself. */
+static int free_port(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(taken, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(taken, (struct sockaddr *)&address, &length), 0);
+    close(taken);
+    return ntohs(address.sin_port);
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *at) {
+    (void)info, (void)type, (void)at;
+    return remove(path);
+}
+
+/* As of HTTP/1.1: the guard sees each request on a connection that is used again. */
+static void refuses_on_a_connection_of_http2_too(void **state) {
+    char folder[] = "/tmp/resthook-test-XXXXXX";
+    char certificate[64];
+    char key[64];
+    char path[64];
+    char *arguments[] = {NGINX, "-p", folder, "-c", path, NULL};
+    time_t late = time(NULL) + 10;
+    int port = free_port();
+    int silent[2];
+    FILE *file;
+    pid_t child;
+
+    (void)state;
+    if (access(NGINX, X_OK) != 0) {
+        print_message("# there is no " NGINX " (sh .ci/deps lint)\n");
+        skip();
+    }
+    assert_non_null(mkdtemp(folder));
+    make_certificate(folder, certificate, key, sizeof key);
+    snprintf(path, sizeof path, "%s/nginx.conf", folder);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, configuration, folder, folder, folder, folder, folder, folder, port, certificate,
+            key);
+    fclose(file);
+    assert_int_equal(pipe(silent), 0);
+    child = start(arguments, silent[0], silent[1]);
+    world.options.ca_file = certificate;
+    connect_world();
+    set_url("https", "127.0.0.1", port);
+    while (post()->failure == FAILURE_CONNECT) { /* it is not there yet */
+        assert_true(time(NULL) < late);
+        poll(NULL, 0, 10);
+    }
+    expect_status(&world.reply, 404);
+    assert_non_null(strstr(world.reply.headers, "x-protocol: HTTP/2.0\n"));
+    expect_status(post(), 404);
+    assert_int_equal(world.reply.steps.dns, -1); /* the same connection */
+    world.guard->count = 0;
+    expect_failure(post(), FAILURE_REFUSED, NOT_ALLOWED);
+    world.guard->count = 1;
+    expect_status(post(), 404);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(silent[0]);
+    close(silent[1]);
+    assert_int_equal(nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(refuses_what_the_guard_refuses),      TEST(refuses_on_a_connection_that_is_used_again),
         TEST(tries_the_address_that_is_allowed),   TEST(allows_plain_http_only_as_told),
         TEST(takes_nothing_from_the_environment),  TEST(sends_by_the_proxy_it_is_given),
         TEST(shows_a_proxy_no_header_of_a_tunnel), TEST(waits_for_no_name_server),
-        TEST(trusts_only_what_it_is_told),
+        TEST(trusts_only_what_it_is_told),         TEST(refuses_on_a_connection_of_http2_too),
     };
 
     sem_init(&name_server, 0, 0);

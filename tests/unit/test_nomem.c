@@ -44,14 +44,18 @@ static const char prepared[] =
     "SELECT resthook_watch('item', 'insert', 'item.create', '{\"record\":\"always\"}');"
     "SELECT resthook_subscribe('live', 'https://example.org/');"
     "SELECT resthook_unsubscribe(resthook_subscribe('ended', 'https://example.org/'));"
+    "SELECT resthook_subscribe('pair', 'https://example.org/', '{\"signing\":\"v1a\"}');"
+    "SELECT resthook_subscribe('asked', 'https://example.org/', '{\"verify\":\"x-hook-secret\"}');"
     "SELECT resthook_emit('live', '{}');"
     "INSERT INTO item(name) VALUES ('x');";
 
 #define LIVE "(SELECT id FROM resthook_subscription WHERE event = 'live')"
+#define PAIR "(SELECT id FROM resthook_subscription WHERE event = 'pair')"
+#define ASKED "(SELECT id FROM resthook_subscription WHERE event = 'asked')"
 #define OPTIONS                                                                                    \
     "'{\"secret\":\"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\",\"status\":\"inactive\"," \
     "\"headers\":{\"a\":\"b\"},\"format\":\"change\",\"max_in_flight\":2,\"timeout\":2.5,"         \
-    "\"retry_schedule\":\"0,1s\",\"description\":\"d\"}'"
+    "\"retry_schedule\":\"0,1s\",\"verify\":\"x-hook-secret\",\"description\":\"d\"}'"
 
 static const char *const statements[] = {
     "SELECT resthook_init()",
@@ -71,12 +75,18 @@ static const char *const statements[] = {
     "SELECT resthook_unsubscribe(" LIVE ")",
     "SELECT resthook_secret(" LIVE ")",
     "SELECT resthook_rotate_secret(" LIVE ", 5)",
+    "SELECT resthook_update(" LIVE ", '{\"signing\":\"v1a\"}')",
+    "SELECT resthook_public_key(" PAIR ")",
+    "SELECT resthook_public_key(" LIVE ")",
+    "SELECT resthook_confirm(" ASKED ", (SELECT verify_secret FROM resthook_subscription WHERE"
+    " event = 'asked'))",
+    "SELECT resthook_confirm(" ASKED ", 'x')",
     "SELECT resthook_emit('a.b', '{\"a\":[1]}', '{\"key\":\"k\",\"deliver_at\":1893456000}')",
     "INSERT INTO item(name) SELECT resthook_emit('a.b', value) FROM json_each('[1,2]')",
     "SELECT resthook_ping(" LIVE ")",
     "SELECT resthook_replay(" LIVE " || '-1')",
     "SELECT resthook_replay('sub_x-1')",
-    "SELECT resthook_payload(2)",
+    "SELECT resthook_payload(3)",
     "SELECT resthook_watch('item', 'update of name', 'item.update',"
     " '{\"fields\":{\"n\":\"NEW.twice\"},\"when\":\"NEW.id > 0\",\"key\":\"OLD.name\","
     "\"changed\":[\"name\"],\"old\":true}')",

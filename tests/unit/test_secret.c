@@ -118,6 +118,7 @@ static void parses_secrets_of_24_to_64_bytes(void **state) {
         unsigned char key[SECRET_BYTES_MAX + 1];
         char text[6 + 96 + 1] = "whsec_";
         const char *wrong = "untouched";
+        enum secret_kind kind;
         size_t count;
 
         for (size_t i = 0; i < length; i++) {
@@ -125,7 +126,7 @@ static void parses_secrets_of_24_to_64_bytes(void **state) {
         }
         base64_encode(bytes, length, text + 6);
         memset(key, 0xA5, sizeof key);
-        count = secret_parse(text, strlen(text), key, &wrong);
+        count = secret_parse(text, strlen(text), &kind, key, &wrong);
         assert_int_equal(key[SECRET_BYTES_MAX], 0xA5);
         if (length < SECRET_BYTES_MIN) {
             assert_int_equal(count, 0);
@@ -136,6 +137,7 @@ static void parses_secrets_of_24_to_64_bytes(void **state) {
             assert_int_equal(key[0], 0xA5);
         } else {
             assert_int_equal(count, length);
+            assert_int_equal(kind, SECRET_SYMMETRIC);
             assert_null(wrong);
             assert_memory_equal(key, bytes, length);
         }
@@ -149,6 +151,9 @@ static void refuses_what_is_no_secret_without_saying_it(void **state) {
         "whsec_",
         "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "WHSK_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=",
+        "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+        "whsk_",
         "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         " whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw ",
@@ -162,9 +167,10 @@ static void refuses_what_is_no_secret_without_saying_it(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         unsigned char key[SECRET_BYTES_MAX];
+        enum secret_kind kind;
         const char *wrong = NULL;
 
-        if (secret_parse(refused[i], strlen(refused[i]), key, &wrong) != 0) {
+        if (secret_parse(refused[i], strlen(refused[i]), &kind, key, &wrong) != 0) {
             fail_msg("%s", refused[i]);
         }
         assert_non_null(wrong);
@@ -180,13 +186,78 @@ static void reads_the_secret_of_the_standard(void **state) {
                                              0xf6, 0x48, 0xa3, 0x62, 0xda, 0x2d, 0xa4, 0xb0};
     unsigned char key[SECRET_BYTES_MAX];
     char again[SECRET_TEXT_MAX];
+    enum secret_kind kind;
     const char *wrong;
 
     (void)state;
-    assert_int_equal(secret_parse(text, sizeof text - 1, key, &wrong), sizeof expected);
+    assert_int_equal(secret_parse(text, sizeof text - 1, &kind, key, &wrong), sizeof expected);
     assert_memory_equal(key, expected, sizeof expected);
-    secret_format(expected, again);
+    secret_format(SECRET_SYMMETRIC, expected, again);
     assert_string_equal(again, text);
+}
+
+static void parses_key_pairs_of_32_or_64_bytes(void **state) {
+    (void)state;
+    for (size_t length = 0; length <= 66; length++) {
+        unsigned char bytes[66];
+        unsigned char key[SECRET_BYTES_MAX];
+        char text[5 + 88 + 1] = "whsk_";
+        char again[SECRET_TEXT_MAX];
+        enum secret_kind kind = SECRET_SYMMETRIC;
+        const char *wrong = "untouched";
+        size_t count;
+
+        for (size_t i = 0; i < length; i++) {
+            bytes[i] = (unsigned char)(i * 59 + length);
+        }
+        base64_encode(bytes, length, text + 5);
+        count = secret_parse(text, strlen(text), &kind, key, &wrong);
+        assert_int_equal(kind, SECRET_KEY_PAIR);
+        if (length == 32 || length == 64) {
+            assert_int_equal(count, length);
+            assert_null(wrong);
+            assert_memory_equal(key, bytes, length);
+        } else {
+            assert_int_equal(count, 0);
+            assert_string_equal(wrong, length > 66 ? "has more than 64 bytes"
+                                                   : "has neither 32 nor 64 bytes");
+        }
+        if (length == 32) {
+            secret_format(SECRET_KEY_PAIR, bytes, again);
+            assert_string_equal(again, text);
+        }
+    }
+}
+
+static void names_files(void **state) {
+    static const char *const good[] = {"a", "billing", "app.key", "a-b_c.2026", "A9"};
+    static const char *const bad[] = {"",     ".",        "..",        ".hidden",     "a/b",
+                                      "../a", "/a",       "a b",       "a\\b",        "a\n",
+                                      "a:b",  "\xc3\xa9", "whsec_abc", "whsk_hunter2"};
+    char long_name[102];
+
+    (void)state;
+    assert_null(secret_file("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+    assert_null(secret_file("FILE:a"));
+    assert_null(secret_file("file"));
+    assert_string_equal(secret_file("file:"), "");
+    assert_string_equal(secret_file("file:a/b"), "a/b");
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_null(secret_file_check(good[i]));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *wrong = secret_file_check(bad[i]);
+
+        if (wrong == NULL) {
+            fail_msg("%s", bad[i]);
+        }
+        assert_true(wrong != NULL && strstr(wrong, "hunter2") == NULL);
+    }
+    memset(long_name, 'a', sizeof long_name);
+    long_name[101] = '\0';
+    assert_non_null(secret_file_check(long_name));
+    long_name[100] = '\0';
+    assert_null(secret_file_check(long_name));
 }
 
 int main(void) {
@@ -198,6 +269,8 @@ int main(void) {
         cmocka_unit_test(parses_secrets_of_24_to_64_bytes),
         cmocka_unit_test(refuses_what_is_no_secret_without_saying_it),
         cmocka_unit_test(reads_the_secret_of_the_standard),
+        cmocka_unit_test(parses_key_pairs_of_32_or_64_bytes),
+        cmocka_unit_test(names_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,22 @@
 #define BODY "{\"test\": 2432232314}"
 #define SIGNATURE "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
+/* A private key, and the public one of another. */
+static const char mismatched[] =
+    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlaaaaaaaaaaAJ6p9lMicMFs6Kvg==";
+
 #define OTHER_SECRET "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
+
+/* The same of Ed25519, by the server of the company that wrote the standard: its test's key, of both
+** halves, what it signs with it, and the private half alone. */
+#define PAIR                                                                                       \
+    "whsk_6Xb/dCcHpPea21PS1N9VY/"                                                                  \
+    "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+#define PRIVATE_HALF "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="
+#define PUBLIC_HALF "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+#define PAIR_SIGNATURE                                                                             \
+    "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/"                                                       \
+    "enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
 
 /* Made by another implementation, python's hmac. The body: see random_body. */
 static const struct {
@@ -73,10 +88,13 @@ static char *random_body(size_t length, uint32_t seed) {
 }
 
 static struct secret_ring *ring_of(const char *secret, const char *old, int64_t old_until) {
-    const char *wrong = NULL;
-    struct secret_ring *ring = secret_ring_new(secret, old, old_until, &wrong);
+    struct secret_ring *ring = secret_ring_new();
+    const char *wrong = secret_ring_add(ring, secret, strlen(secret), INT64_MAX);
 
-    if (ring == NULL) {
+    if (wrong == NULL && old != NULL) {
+        wrong = secret_ring_add(ring, old, strlen(old), old_until);
+    }
+    if (wrong != NULL) {
         fail_msg("%s", wrong);
     }
     return ring;
@@ -112,6 +130,69 @@ static void agrees_with_another_implementation(void **state) {
     }
 }
 
+static void signs_by_ed25519(void **state) {
+    static const char *const spellings[] = {PAIR, PRIVATE_HALF};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct secret_ring *ring = ring_of(spellings[i], NULL, 0);
+        char out[SIGN_TEXT_MAX], key[PUBLIC_TEXT_MAX];
+
+        for (int again = 0; again < 3; again++) {
+            sign_request(ring, NOW, ID, BODY, strlen(BODY), out);
+            assert_string_equal(out, PAIR_SIGNATURE);
+        }
+        assert_true(secret_ring_public_key(ring, key));
+        assert_string_equal(key, PUBLIC_HALF);
+        sign_request(ring, NOW, ID, "", 0, out);
+        assert_string_not_equal(out, PAIR_SIGNATURE);
+        secret_ring_free(ring);
+    }
+    struct secret_ring *ring = ring_of(SECRET, PAIR, NOW);
+    char key[PUBLIC_TEXT_MAX];
+
+    assert_false(secret_ring_public_key(ring, key)); /* the first one's */
+    secret_ring_free(ring);
+}
+
+static void lasts_as_long_as_anybody_has_it(void **state) {
+    struct secret_ring *ring = ring_of(PAIR, SECRET, INT64_MAX);
+    char out[SIGN_TEXT_MAX];
+
+    (void)state;
+    assert_ptr_equal(secret_ring_hold(ring), ring);
+    secret_ring_free(ring);
+    sign_request(ring, NOW, ID, BODY, strlen(BODY), out);
+    assert_string_equal(out, PAIR_SIGNATURE " " SIGNATURE);
+    secret_ring_free(ring);
+}
+
+static void signs_with_both_kinds_during_a_rotation(void **state) {
+    struct secret_ring *ring = ring_of(PAIR, SECRET, NOW + 1);
+    char out[SIGN_TEXT_MAX];
+
+    (void)state;
+    sign_request(ring, NOW, ID, BODY, strlen(BODY), out);
+    assert_string_equal(out, PAIR_SIGNATURE " " SIGNATURE);
+    sign_request(ring, NOW + 1, ID, BODY, strlen(BODY), out);
+    assert_true(strchr(out, ' ') == NULL);
+    secret_ring_free(ring);
+}
+
+static void has_room_for_as_many_as_it_says(void **state) {
+    struct secret_ring *ring = secret_ring_new();
+    char out[SIGN_TEXT_MAX];
+
+    (void)state;
+    for (int i = 0; i < SIGN_SECRETS_MAX; i++) {
+        assert_null(secret_ring_add(ring, PAIR, strlen(PAIR), INT64_MAX));
+    }
+    assert_non_null(secret_ring_add(ring, PAIR, strlen(PAIR), INT64_MAX));
+    sign_request(ring, NOW, ID, BODY, strlen(BODY), out);
+    assert_int_equal(strlen(out), SIGN_TEXT_MAX - 2); /* the last is followed by no space */
+    secret_ring_free(ring);
+}
+
 static void signs_what_it_says(void **state) {
     struct secret_ring *ring = ring_of(SECRET, NULL, 0);
     char out[SIGN_TEXT_MAX];
@@ -135,7 +216,6 @@ static void signs_with_both_during_a_rotation(void **state) {
     (void)state;
     sign_request(other, NOW, ID, BODY, strlen(BODY), one);
     sign_request(ring, NOW, ID, BODY, strlen(BODY), both);
-    assert_int_equal(strlen(both), SIGN_TEXT_MAX - 2); /* the second is followed by no space */
     assert_memory_equal(both, one, strlen(one));
     assert_string_equal(both + strlen(one), " " SIGNATURE);
     sign_request(ring, NOW + 1, ID, BODY, strlen(BODY), both); /* old_until has come */
@@ -152,18 +232,23 @@ static void refuses_what_is_no_secret(void **state) {
         "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw!",
         "whsec_%%%%",
+        "whsk_",
+        mismatched,
+        "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        const char *wrong = NULL;
+        struct secret_ring *ring = secret_ring_new();
+        const char *wrong = secret_ring_add(ring, refused[i], strlen(refused[i]), INT64_MAX);
+        char out[SIGN_TEXT_MAX] = "untouched";
 
-        assert_null(secret_ring_new(refused[i], NULL, 0, &wrong));
-        assert_non_null(wrong);
-        wrong = NULL;
-        assert_null(secret_ring_new(SECRET, refused[i], NOW, &wrong));
         assert_non_null(wrong);
         assert_null(strstr(wrong, "MfKQ"));
+        assert_null(strstr(wrong, "6Xb"));
+        sign_request(ring, NOW, ID, BODY, strlen(BODY), out);
+        assert_string_equal(out, ""); /* nothing of it is there */
+        secret_ring_free(ring);
     }
     secret_ring_free(NULL);
 }
@@ -172,6 +257,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_standard),
         cmocka_unit_test(agrees_with_another_implementation),
+        cmocka_unit_test(signs_by_ed25519),
+        cmocka_unit_test(lasts_as_long_as_anybody_has_it),
+        cmocka_unit_test(signs_with_both_kinds_during_a_rotation),
+        cmocka_unit_test(has_room_for_as_many_as_it_says),
         cmocka_unit_test(signs_what_it_says),
         cmocka_unit_test(signs_with_both_during_a_rotation),
         cmocka_unit_test(refuses_what_is_no_secret),

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "failure.h"
 #include "verdict.h"
 
 #define NOW INT64_C(1790000000000)  /* Mon, 21 Sep 2026 14:13:20 GMT */
@@ -47,6 +48,11 @@ static void delivers_every_2xx_and_nothing_else(void **state) {
             assert_int_equal(outcome.status, status);
             assert_string_equal(outcome.error, "");
             if (status >= 200 && status <= 299) {
+                assert_null(outcome.class);
+            } else {
+                assert_string_equal(outcome.class, "status");
+            }
+            if (status >= 200 && status <= 299) {
                 assert_int_equal(outcome.state, VERDICT_DELIVERED);
                 assert_int_equal(outcome.effect, EFFECT_NONE);
             } else if (status == 410) {
@@ -62,9 +68,32 @@ static void delivers_every_2xx_and_nothing_else(void **state) {
     }
 }
 
+/* The secret given back in a success confirms, and changes nothing else. */
+static void confirms_who_gives_the_secret_back(void **state) {
+    static const char *const given[] = {NULL, "", "secret", "secre", "secrets", "Secret"};
+
+    (void)state;
+    for (int status = 200; status < 600; status++) {
+        for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+            for (int asked = 0; asked < 2; asked++) {
+                struct reply reply = {
+                    .status = status, .error = "", .retry_after = -1, .given_back = given[i]};
+                struct job job = {
+                    .target = &target, .attempt = 1, .challenge = asked ? "secret" : NULL};
+                struct outcome plain = decide_status(status, -1, 1), outcome;
+
+                verdict(&reply, &job, NOW, MIDDLE, &outcome);
+                assert_int_equal(outcome.state, plain.state);
+                assert_int_equal(outcome.effect,
+                                 asked && i == 2 && status < 300 ? EFFECT_CONFIRMED : plain.effect);
+            }
+        }
+    }
+}
+
 static void retries_every_failure(void **state) {
     (void)state;
-    for (int failure = FAILURE_RESOLVE; failure <= FAILURE_INTERNAL; failure++) {
+    for (int failure = FAILURE_DNS; failure < FAILURES; failure++) {
         /* a status that came before the failure says nothing, whatever it is */
         static const int before[] = {0, 200, 410, 429};
 
@@ -80,6 +109,7 @@ static void retries_every_failure(void **state) {
             assert_int_equal(outcome.next_at, NOW + 1000);
             assert_int_equal(outcome.status, 0);
             assert_string_equal(outcome.error, "class: text");
+            assert_string_equal(outcome.class, failure_class((enum failure)failure));
         }
     }
 }
@@ -90,8 +120,11 @@ static void hands_on_what_was_measured(void **state) {
                           .retry_after = -1,
                           .started_at = NOW - 5,
                           .duration = 4,
+                          .steps = {1, 2, 3, 4},
                           .response = "abc",
-                          .response_length = 3};
+                          .response_length = 3,
+                          .headers = "a: b",
+                          .headers_length = 4};
     struct outcome outcome = decide(&reply, 1);
 
     (void)state;
@@ -99,6 +132,96 @@ static void hands_on_what_was_measured(void **state) {
     assert_int_equal(outcome.duration, 4);
     assert_ptr_equal(outcome.response, reply.response);
     assert_int_equal(outcome.response_length, 3);
+    assert_memory_equal(&outcome.steps, &reply.steps, sizeof reply.steps);
+    assert_ptr_equal(outcome.headers, reply.headers);
+    assert_int_equal(outcome.headers_length, 4);
+}
+
+/* Each has its own name, and error texts begin with it. */
+static void names_every_class(void **state) {
+    (void)state;
+    for (int i = 0; i < FAILURES; i++) {
+        assert_non_null(failure_class((enum failure)i));
+        for (int j = 0; j < i; j++) {
+            assert_string_not_equal(failure_class((enum failure)i), failure_class((enum failure)j));
+        }
+    }
+    for (int code = 1; code < 200; code++) { /* libcurl's */
+        const struct failure_name *name = failure_named(code);
+        size_t length = strlen(failure_class(name->failure));
+
+        assert_memory_equal(name->text, failure_class(name->failure), length);
+        assert_memory_equal(name->text + length, ": ", 2);
+        assert_int_not_equal(name->failure, FAILURE_NONE);
+    }
+}
+
+static void says_what_came_too_late(void **state) {
+    static const struct {
+        struct steps steps;
+        bool handshake, sent;
+        const char *text;
+    } cases[] = {
+        {{-1, -1, -1, -1}, false, false, "timeout: the name was not resolved in time"},
+        {{5, -1, -1, -1}, false, false, "timeout: no connection in time"},
+        {{5, -1, -1, -1}, true, false, "timeout: no TLS handshake in time"},
+        {{5, 9, 12, -1}, true, true, "timeout: no answer in time"},
+        {{-1, -1, -1, -1}, false, true, "timeout: no answer in time"}, /* used again */
+        {{5, 9, -1, 30}, false, true, "timeout: no whole answer in time"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct failure_name *name =
+            failure_late(&cases[i].steps, cases[i].handshake, cases[i].sent);
+
+        assert_string_equal(name->text, cases[i].text);
+        assert_int_equal(name->failure, FAILURE_TIMEOUT);
+    }
+}
+
+/* Only what the subscription wants is tried again; a failure without a status always is. */
+static void tries_again_what_it_is_told(void **state) {
+    struct statuses retried;
+    struct target some = target;
+    struct job job = {.target = &some, .attempt = 1};
+    struct outcome outcome;
+
+    (void)state;
+    assert_null(statuses_parse("408,429,5xx", 11, &retried));
+    some.retried = &retried;
+    for (int status = 100; status < 1000; status++) {
+        struct reply reply = {.status = status, .error = "", .retry_after = 5000};
+        bool again = status == 408 || status == 429 || (status >= 500 && status <= 599);
+        char reason[64];
+
+        snprintf(reason, sizeof reason, "%d is not in retry_statuses", status);
+        verdict(&reply, &job, NOW, MIDDLE, &outcome);
+        if (status >= 200 && status <= 299) {
+            assert_int_equal(outcome.state, VERDICT_DELIVERED);
+        } else if (status == 410) {
+            assert_int_equal(outcome.effect, EFFECT_GONE);
+        } else if (again) {
+            assert_int_equal(outcome.state, VERDICT_RETRY);
+        } else {
+            assert_int_equal(outcome.state, VERDICT_DEAD);
+            assert_string_equal(outcome.reason, reason);
+            assert_string_equal(outcome.class, "status");
+        }
+    }
+    for (int failure = FAILURE_DNS; failure < FAILURES; failure++) {
+        struct reply reply = {.failure = (enum failure)failure, .error = "x: y", .retry_after = -1};
+
+        verdict(&reply, &job, NOW, MIDDLE, &outcome);
+        assert_int_equal(outcome.state, VERDICT_RETRY);
+    }
+    assert_null(statuses_parse("500", 3, &retried)); /* it still asked to be left alone */
+    outcome = (struct outcome){0};
+    verdict(&(struct reply){.status = 429, .error = "", .retry_after = 5000}, &job, NOW, MIDDLE,
+            &outcome);
+    assert_int_equal(outcome.state, VERDICT_DEAD);
+    assert_int_equal(outcome.effect, EFFECT_THROTTLE);
+    assert_int_equal(outcome.throttle_until, NOW + 5000);
 }
 
 static void goes_through_the_schedule(void **state) {
@@ -292,8 +415,12 @@ static void agrees_with_the_c_library(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delivers_every_2xx_and_nothing_else),
+        cmocka_unit_test(confirms_who_gives_the_secret_back),
         cmocka_unit_test(retries_every_failure),
         cmocka_unit_test(hands_on_what_was_measured),
+        cmocka_unit_test(names_every_class),
+        cmocka_unit_test(says_what_came_too_late),
+        cmocka_unit_test(tries_again_what_it_is_told),
         cmocka_unit_test(goes_through_the_schedule),
         cmocka_unit_test(says_one_attempt),
         cmocka_unit_test(jitters_within_a_tenth),
