@@ -12,19 +12,29 @@
 #include "retention.h"
 #include "state.h"
 
-#define SPILL_EVERY 10 /* ms between looks for somebody who lacks work behind a full window */
+/* ms between looks for somebody who lacks work behind a full window, and one more for every so many
+** subscriptions, since a look is at each of them … */
+#define SPILL_EVERY 10
+#define SUBS_A_MS 100
+#define SPILL_FOR_DOUBTFUL 1000 /* … and before way is made for one whose target failed last */
 #define STALL 4096     /* unwritten outcomes at which nothing more is sent */
 
 static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
 }
 
-/* Does somebody lack work who could send? */
+/*
+** Does somebody lack work who could send? Who has rows that are due does not lack it. Nobody's
+** pairs become rows again and again for the sake of those whose target failed last: of them there
+** may be thousands.
+*/
 static bool hungry(struct outbox *outbox, int64_t now) {
+    bool for_doubtful = now - outbox->spilled_at >= SPILL_FOR_DOUBTFUL;
     struct sub *sub;
 
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->status == SUB_SENDS && TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again) &&
+        if (sub->status == SUB_SENDS && (sub->line.health != DOUBTFUL || for_doubtful) &&
+            TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again) && sub->next_due > now &&
             line_has_room(&sub->line, now)) {
             return true;
         }
@@ -59,10 +69,11 @@ static void look(struct outbox *outbox, int64_t now) {
         if (now < outbox->spill_at) {
             return;
         }
-        outbox->spill_at = now + SPILL_EVERY;
+        outbox->spill_at = now + SPILL_EVERY + outbox->subs.count / SUBS_A_MS;
         if (!hungry(outbox, now)) {
             return;
         }
+        outbox->spilled_at = now;
         record_spill(outbox, now);
     }
     fanout_read(outbox, now);
@@ -74,7 +85,8 @@ static int64_t earliest(int64_t a, int64_t b) {
 
 /* The clock was set back: what was to wait until a time that is now far away waits no longer. */
 static void clock_went_back(struct outbox *outbox, int64_t now) {
-    outbox->read_at = outbox->spill_at = outbox->commit_at = outbox->repair_at = 0;
+    outbox->read_at = outbox->spill_at = outbox->spilled_at = outbox->commit_at = 0;
+    outbox->repair_at = 0;
     outbox->beat_at = outbox->synced_at = 0;
     outbox->done_since = now;
 }

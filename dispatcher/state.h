@@ -64,7 +64,7 @@ struct outbox {
     bool unread;           /* app.db may have events above window.read_to */
     enum wake_cause cause; /* why it was looked into */
     int64_t read_at;       /* not before this time again */
-    int64_t spill_at;
+    int64_t spill_at, spilled_at;
     int64_t check_id, check_created; /* the row that must still be there; 0: none */
     char boot[40];
     bool boot_known; /* all was in order since the machine started: its boot id is written */
