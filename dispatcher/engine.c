@@ -78,6 +78,24 @@ static void count_outcome(struct engine *engine, enum verdict_state state) {
     }
 }
 
+/* What it says of the endpoint, not of this subscription alone. A refusal of the guard's and a
+** Retry-After say nothing of the kind. */
+static void judge(struct engine *engine, struct place *place, const struct reply *reply,
+                  const struct outcome *outcome, int64_t now) {
+    if (reply->failure == FAILURE_REFUSED || reply->failure == FAILURE_INTERNAL ||
+        outcome->effect == EFFECT_THROTTLE) {
+        return;
+    }
+    if (reply->failure == FAILURE_NONE && reply->status < 500) {
+        place_answered(place);
+    } else {
+        place_failed(place,
+                     reply->failure == FAILURE_RESOLVE || reply->failure == FAILURE_CONNECT ||
+                         reply->failure == FAILURE_TLS,
+                     now, next_random(engine, now));
+    }
+}
+
 static void harvest(struct engine *engine, int64_t now) {
     struct reply reply;
     struct job *job;
@@ -88,6 +106,7 @@ static void harvest(struct engine *engine, int64_t now) {
 
         verdict(&reply, job, now, next_random(engine, now), &outcome);
         count_outcome(engine, outcome.state);
+        judge(engine, &job->place, &reply, &outcome, now);
         place_finish(&job->place, outcome.state == VERDICT_DELIVERED,
                      outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
         line->source->settle(line->source, job, &outcome, now);

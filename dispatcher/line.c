@@ -3,16 +3,19 @@
 **
 ** An endpoint keeps a queue of lines that could send now for each kind of health; the set keeps
 ** queues of the endpoints that have such lines. Whatever changes what a line
-** may do calls place(), the only function that moves a line between "queued", "throttled" and
-** "neither". Each step costs the same however many lines wait.
+** may do calls place(), the only function that moves a line between "queued", "resting" and
+** "neither". Each step costs the same however many lines wait; that a line rests, the logarithm of
+** how many do.
 ** SPDX-License-Identifier: MIT
 */
 #include "line.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "circuit.h"
 #include "memory.h"
 #include "source.h"
 
@@ -37,6 +40,10 @@ struct endpoint {
     int in_flight[HEALTHS];
     struct lines queue[HEALTHS];
     struct ready_link ready[HEALTHS];
+    struct circuit circuit;
+    struct rest rest;          /* while that is open */
+    const struct line *failed; /* whose failure was the last one counted; NULL */
+    bool probing;              /* its circuit is half open, and a request finds out */
     char name[];
 };
 
@@ -48,8 +55,8 @@ struct endpoints {
     struct places waiting; /* places taken and not slow yet, oldest first */
     int turn;              /* the kind that is served next if both can be */
     struct ready ready[HEALTHS];
-    struct lines throttled;
-    int64_t throttled_due; /* the earliest; NEVER */
+    struct rests lines, circuits; /* that rest */
+    int64_t seen_at;
     struct endpoint *bucket[BUCKETS];
 };
 
@@ -58,8 +65,6 @@ struct endpoints *endpoints_new(int places, int most) {
 
     set->places = places;
     set->most = most;
-    set->throttled_due = NEVER;
-    TAILQ_INIT(&set->throttled);
     TAILQ_INIT(&set->waiting);
     for (int kind = 0; kind < HEALTHS; kind++) {
         TAILQ_INIT(&set->ready[kind]);
@@ -71,7 +76,17 @@ void endpoints_free(struct endpoints *set) {
     for (int i = 0; i < BUCKETS; i++) {
         assert(set->bucket[i] == NULL);
     }
+    rests_free(&set->lines);
+    rests_free(&set->circuits);
     free(set);
+}
+
+static struct line *line_of(struct rest *rest) {
+    return (struct line *)(void *)((char *)rest - offsetof(struct line, rest));
+}
+
+static struct endpoint *endpoint_of(struct rest *rest) {
+    return (struct endpoint *)(void *)((char *)rest - offsetof(struct endpoint, rest));
 }
 
 static unsigned bucket_of(const char *name) {
@@ -112,6 +127,7 @@ static void endpoint_drop(struct endpoint *endpoint) {
         link = &(*link)->next;
     }
     *link = endpoint->next;
+    rest_end(&endpoint->set->circuits, &endpoint->rest);
     free(endpoint);
 }
 
@@ -126,10 +142,22 @@ static bool has_place(const int in_flight[HEALTHS], int most, int kind) {
            (others < most - most / 4 && (kind == UNTRIED || in_flight[DOUBTFUL] < (most + 1) / 2));
 }
 
+/* While one request finds out whether it answers again, it is one of those who are likeliest to be
+** answered. */
+static bool may_try(const struct endpoint *endpoint, int kind) {
+    bool best = true;
+
+    for (int better = kind + 1; better < HEALTHS; better++) {
+        best = best && TAILQ_EMPTY(&endpoint->queue[better]);
+    }
+    return endpoint->circuit.state == CIRCUIT_CLOSED ||
+           (endpoint->circuit.state == CIRCUIT_HALF_OPEN && !endpoint->probing && best);
+}
+
 static void endpoint_place(struct endpoint *endpoint) {
     for (int kind = 0; kind < HEALTHS; kind++) {
         struct ready_link *link = &endpoint->ready[kind];
-        bool ready = !TAILQ_EMPTY(&endpoint->queue[kind]) &&
+        bool ready = !TAILQ_EMPTY(&endpoint->queue[kind]) && may_try(endpoint, kind) &&
                      has_place(endpoint->in_flight, endpoint->set->most, kind);
 
         if (ready && !link->queued) {
@@ -146,24 +174,21 @@ static bool window_open(const struct line *line) {
 }
 
 static void unplace(struct line *line) {
+    rest_end(&line->endpoint->set->lines, &line->rest);
     if (line->queued) {
-        TAILQ_REMOVE(line->throttle_until > 0 ? &line->endpoint->set->throttled
-                                              : &line->endpoint->queue[line->health],
-                     line, links);
+        TAILQ_REMOVE(&line->endpoint->queue[line->health], line, links);
         line->queued = false;
     }
 }
 
+static int64_t rests_until(const struct line *line) {
+    return line->throttle_until > line->paced_until ? line->throttle_until : line->paced_until;
+}
+
 /* Puts a line where it belongs now; at the tail, so that the others come first. */
 static void place(struct line *line) {
-    struct endpoints *set = line->endpoint->set;
-
-    if (line->waiting && line->throttle_until > 0) {
-        TAILQ_INSERT_TAIL(&set->throttled, line, links);
-        line->queued = true;
-        if (line->throttle_until < set->throttled_due) {
-            set->throttled_due = line->throttle_until;
-        }
+    if (line->waiting && rests_until(line) > 0) {
+        rest_begin(&line->endpoint->set->lines, &line->rest, rests_until(line));
     } else if (line->waiting && window_open(line)) {
         TAILQ_INSERT_TAIL(&line->endpoint->queue[line->health], line, links);
         line->queued = true;
@@ -188,6 +213,9 @@ void line_close(struct line *line) {
     assert(line->in_flight == 0);
     unplace(line);
     endpoint_place(endpoint);
+    if (endpoint->failed == line) {
+        endpoint->failed = NULL;
+    }
     if (--endpoint->lines == 0) {
         endpoint_drop(endpoint);
     }
@@ -210,25 +238,50 @@ void line_done(struct line *line) {
 }
 
 bool line_has_room(const struct line *line, int64_t now) {
-    return line->throttle_until <= now && window_open(line) &&
+    return rests_until(line) <= now && line->endpoint->circuit.state == CIRCUIT_CLOSED &&
+           window_open(line) &&
            has_place(line->endpoint->in_flight, line->endpoint->set->most, line->health);
 }
 
-static void release_throttled(struct endpoints *set, int64_t now) {
-    struct line *line = TAILQ_FIRST(&set->throttled);
+bool line_is_cut(const struct line *line) {
+    return line->endpoint->circuit.state != CIRCUIT_CLOSED;
+}
 
-    set->throttled_due = NEVER;
-    while (line != NULL) {
-        struct line *next = TAILQ_NEXT(line, links);
+bool line_is_shunned(const struct line *line, int64_t now) {
+    return line->throttle_until > now || line->endpoint->circuit.state == CIRCUIT_OPEN;
+}
 
-        if (line->throttle_until <= now) {
-            unplace(line);
-            line->throttle_until = 0;
-            place(line);
-        } else if (line->throttle_until < set->throttled_due) {
-            set->throttled_due = line->throttle_until;
-        }
-        line = next;
+static void clock_went_back(struct endpoints *set, int64_t back) {
+    for (size_t i = 1; i <= set->lines.count; i++) {
+        struct line *line = line_of(set->lines.heap[i]);
+
+        line->throttle_until -= back;
+        line->paced_until -= back;
+    }
+    rests_shift(&set->lines, back);
+    rests_shift(&set->circuits, back);
+}
+
+static void release_rested(struct endpoints *set, int64_t now) {
+    struct rest *rest;
+
+    if (now < set->seen_at) {
+        clock_went_back(set, set->seen_at - now);
+    }
+    set->seen_at = now;
+    while ((rest = rest_first(&set->lines)) != NULL && rest->until <= now) {
+        struct line *line = line_of(rest);
+
+        unplace(line);
+        line->throttle_until = line->paced_until = 0; /* the later of them is over */
+        place(line);
+    }
+    while ((rest = rest_first(&set->circuits)) != NULL && rest->until <= now) {
+        struct endpoint *endpoint = endpoint_of(rest);
+
+        rest_end(&set->circuits, rest);
+        circuit_try(&endpoint->circuit);
+        endpoint_place(endpoint);
     }
 }
 
@@ -247,6 +300,13 @@ static void set_health(struct line *line, enum health health) {
 void line_bound(struct line *line, int most) {
     unplace(line);
     line->most = most;
+    place(line);
+}
+
+void line_pace(struct line *line, double rate) {
+    unplace(line);
+    pace_set(&line->pace, rate);
+    line->paced_until = rate > 0 ? line->paced_until : 0;
     place(line);
 }
 
@@ -286,9 +346,7 @@ static void release_slow(struct endpoints *set, int64_t now) {
 }
 
 struct line *endpoints_next(struct endpoints *set, int64_t now) {
-    if (set->throttled_due <= now) {
-        release_throttled(set, now);
-    }
+    release_rested(set, now);
     release_slow(set, now);
     for (int tries = 0; tries < HEALTHS; tries++) {
         int kind = set->turn;
@@ -311,8 +369,11 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
 
 void place_take(struct place *taken, struct line *line, int64_t now) {
     *taken = (struct place){.line = line, .taken_at = now};
+    taken->probe = line->endpoint->circuit.state == CIRCUIT_HALF_OPEN;
+    line->endpoint->probing = line->endpoint->probing || taken->probe;
     TAILQ_INSERT_TAIL(&line->endpoint->set->waiting, taken, links);
     unplace(line);
+    line->paced_until = pace_take(&line->pace, now);
     line->in_flight++;
     count(line, 1);
     place(line);
@@ -329,8 +390,35 @@ static void give_back(struct place *taken) {
         TAILQ_REMOVE(&set->waiting, taken, links);
         count(line, -1);
     }
+    if (taken->probe) {
+        line->endpoint->probing = false;
+    }
     line->in_flight--;
     taken->line = NULL;
+}
+
+void place_answered(struct place *taken) {
+    struct endpoint *endpoint = taken->line->endpoint;
+
+    endpoint->failed = NULL;
+    circuit_answered(&endpoint->circuit);
+    rest_end(&endpoint->set->circuits, &endpoint->rest);
+    endpoint_place(endpoint);
+}
+
+void place_failed(struct place *taken, bool whoever, int64_t now, uint32_t random) {
+    struct endpoint *endpoint = taken->line->endpoint;
+
+    if (!whoever && endpoint->lines > 1 && endpoint->failed == taken->line &&
+        endpoint->circuit.state == CIRCUIT_CLOSED) {
+        return;
+    }
+    endpoint->failed = taken->line;
+    circuit_failed(&endpoint->circuit, taken->taken_at, now, random);
+    if (endpoint->circuit.state == CIRCUIT_OPEN) {
+        rest_begin(&endpoint->set->circuits, &endpoint->rest, endpoint->circuit.until);
+    }
+    endpoint_place(endpoint);
 }
 
 void place_drop(struct place *taken) {
@@ -363,7 +451,12 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
 
 int64_t endpoints_due(const struct endpoints *set) {
     const struct place *oldest = TAILQ_FIRST(&set->waiting);
-    int64_t due = set->throttled_due;
+    const struct rest *line = rest_first(&set->lines), *circuit = rest_first(&set->circuits);
+    int64_t due = line != NULL ? line->until : NEVER;
+
+    if (circuit != NULL && circuit->until < due) {
+        due = circuit->until;
+    }
 
     if (oldest != NULL && set->slow < set->places * SLOW_TIMES &&
         oldest->taken_at + SLOW_AFTER < due) {

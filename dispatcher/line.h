@@ -9,8 +9,11 @@
 ** answered yet: however many targets hang, who answers has a place. A request that has waited that long gives its place back while it goes
 ** on waiting (up to SLOW_TIMES as many requests as there are places), so that new targets that hang
 ** hold nobody up for the length of their timeout. Doubtful, new and good lines take turns, and so do
-** endpoints among themselves, and lines at one endpoint. Knows neither databases nor HTTP; time is
-** an argument.
+** endpoints among themselves, and lines at one endpoint.
+**
+** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
+** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows
+** neither databases nor HTTP; time is an argument.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_LINE_H
@@ -20,6 +23,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "pace.h"
+#include "rest.h"
 
 #define SLOW_AFTER 1000 /* ms */
 #define SLOW_TIMES 4
@@ -47,7 +53,10 @@ struct line {
     enum health health;
     bool waiting;           /* has something to send */
     bool queued;            /* in its endpoint's queue */
-    int64_t throttle_until; /* nothing before this time; 0: no such time */
+    int64_t throttle_until; /* nothing before this time, as the target asked; 0: no such time */
+    int64_t paced_until;    /* likewise, by its own pace */
+    struct pace pace;
+    struct rest rest;
     TAILQ_ENTRY(line) links;
 };
 
@@ -55,7 +64,8 @@ struct line {
 struct place {
     struct line *line; /* NULL: not taken */
     int64_t taken_at;
-    bool slow; /* given back, but for the line's own window */
+    bool slow;  /* given back, but for the line's own window */
+    bool probe; /* finds out whether a half-open circuit closes */
     TAILQ_ENTRY(place) links;
 };
 
@@ -66,25 +76,38 @@ void endpoints_free(struct endpoints *set); /* every line is closed */
 /* Opens a line at the endpoint named by text ("https://host:443"); it has nothing to send yet. */
 void line_open(struct endpoints *set, struct line *line, struct source *source,
                const char *endpoint, int most);
-void line_close(struct line *line);           /* nothing of it is in flight */
-void line_bound(struct line *line, int most); /* another bound of its own */
-void line_doubt(struct line *line);           /* its target is known to have failed last */
+void line_close(struct line *line);             /* nothing of it is in flight */
+void line_bound(struct line *line, int most);   /* another bound of its own */
+void line_pace(struct line *line, double rate); /* requests a second; 0: no bound */
+void line_doubt(struct line *line);             /* its target is known to have failed last */
 
 void line_ready(struct line *line); /* it has something to send */
 void line_done(struct line *line);  /* it has nothing (more) to send now */
 bool line_has_room(const struct line *line,
                    int64_t now); /* could it send, all others being idle? */
 
+/* Is it left alone, since its target asked for that or its endpoint fails whoever asks? */
+bool line_is_shunned(const struct line *line, int64_t now);
+bool line_is_cut(const struct line *line); /* its endpoint's circuit is not closed */
+
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
 struct line *endpoints_next(struct endpoints *set, int64_t now);
 /* Takes a place for a request of the line that endpoints_next gave. */
 void place_take(struct place *place, struct line *line, int64_t now);
+/*
+** What a request says of its endpoint, before its place is given back: the endpoint answered, or it
+** failed. whoever: it would have failed anybody (no connection); else (a 5xx, a timeout) it may be
+** this line's fault alone, and where others share the endpoint, such failures of one line count once
+** in a row.
+*/
+void place_answered(struct place *place);
+void place_failed(struct place *place, bool whoever, int64_t now, uint32_t random);
 /* Gives it back after an attempt. healthy: the target took it. throttle_until: nothing to it
 ** before; 0. */
 void place_finish(struct place *place, bool healthy, int64_t throttle_until);
 /* Gives it back unused. */
 void place_drop(struct place *place);
-/* When the first throttled line opens again, or a place may be given back for slowness; NEVER. */
+/* When the first line or endpoint has rested, or a place may be given back for slowness; NEVER. */
 int64_t endpoints_due(const struct endpoints *set);
 
 #endif

@@ -17,7 +17,7 @@
 #define SPILL_EVERY 10
 #define SUBS_A_MS 100
 #define SPILL_FOR_DOUBTFUL 1000 /* … and before way is made for one whose target failed last */
-#define STALL 4096     /* unwritten outcomes at which nothing more is sent */
+#define STALL 4096              /* unwritten outcomes at which nothing more is sent */
 
 static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
@@ -210,14 +210,14 @@ static void settle(struct source *source, struct job *job, const struct outcome 
     }
 }
 
-/* Has every target that anything waits for asked to be left alone (Retry-After)? */
-static bool all_throttled(const struct outbox *outbox, int64_t now) {
+/* Is every target that anything waits for left alone? */
+static bool all_shunned(const struct outbox *outbox, int64_t now) {
     const struct sub *sub;
 
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         bool waits = !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again));
 
-        if (sub->busy_count > 0 || (waits && sub->line.throttle_until <= now)) {
+        if (sub->busy_count > 0 || (waits && !line_is_shunned(&sub->line, now))) {
             return false;
         }
     }
@@ -226,10 +226,9 @@ static bool all_throttled(const struct outbox *outbox, int64_t now) {
 
 static bool drained(const struct source *source, int64_t now) {
     const struct outbox *outbox = of(source);
-    bool sent =
-        outbox->window.pairs_count == 0
-            ? !outbox->unread
-            : (!outbox->unread || window_full(&outbox->window)) && all_throttled(outbox, now);
+    bool sent = outbox->window.pairs_count == 0
+                    ? !outbox->unread
+                    : (!outbox->unread || window_full(&outbox->window)) && all_shunned(outbox, now);
 
     if (outbox->stalled) { /* nothing more can be recorded: it is for the operator */
         return outbox->in_flight == 0;

@@ -198,6 +198,7 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     sub->to_id = target_column(row, COL_TO_ID, NEVER);
     line_bound(&sub->line,
                (int)target_column(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
+    line_pace(&sub->line, sqlite3_column_double(row, COL_RATE));
     if (format == NULL || !format_named(format, &sub->format)) {
         wrong = "its format is not known";
     }

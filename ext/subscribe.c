@@ -30,6 +30,7 @@ enum {
     OPT_RETRY_STATUSES,
     OPT_VERIFY,
     OPT_DESCRIPTION,
+    OPT_RATE,
     OPT_COUNT
 };
 
@@ -46,6 +47,7 @@ static const struct option_rule rules[OPT_COUNT] = {
     [OPT_RETRY_STATUSES] = {"retry_statuses", OPTION_TEXT},
     [OPT_VERIFY] = {"verify", OPTION_TEXT},
     [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
+    [OPT_RATE] = {"rate", OPTION_NUMBER},
 };
 
 #define FILTER_MOST 10000
@@ -112,6 +114,11 @@ static void check_options(struct call *call, const struct option *options) {
         call_fail(call, "option timeout is %.20s, expected seconds from 0.1 to 300",
                   o->text != NULL ? o->text : "?");
     }
+    o = &options[OPT_RATE];
+    if (o->given && !o->null && !(o->number >= 0.01 && o->number <= 10000)) {
+        call_fail(call, "option rate is %.20s, expected requests a second from 0.01 to 10000",
+                  o->text != NULL ? o->text : "?");
+    }
     if ((o = &options[OPT_RETRY_SCHEDULE])->text != NULL) {
         struct retry_schedule schedule;
 
@@ -167,10 +174,10 @@ static void write_options(struct call *call, const char *id, const struct option
     const struct option *o = options;
 
 #define GIVEN(at) (sqlite3_int64) o[at].given, o[at].text
-    call_exec(call, sql_subscription_options, "titititititititititit", id, GIVEN(OPT_SECRET),
+    call_exec(call, sql_subscription_options, "tititititititititititit", id, GIVEN(OPT_SECRET),
               GIVEN(OPT_STATUS), GIVEN(OPT_HEADERS), GIVEN(OPT_FORMAT), GIVEN(OPT_MAX_IN_FLIGHT),
               GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION),
-              GIVEN(OPT_RETRY_STATUSES), GIVEN(OPT_FILTER));
+              GIVEN(OPT_RETRY_STATUSES), GIVEN(OPT_FILTER), GIVEN(OPT_RATE));
 #undef GIVEN
     signing_write(call, id, &options[OPT_SIGNING]);
     verify_write(call, id, &options[OPT_VERIFY], again);

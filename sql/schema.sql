@@ -265,7 +265,7 @@ CREATE VIEW IF NOT EXISTS main.resthook_subscriptions AS
   SELECT id, event, target, status, reason,
          strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 86400000.0 + 2440587.5) AS created_at,
          strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 86400000.0 + 2440587.5) AS updated_at,
-         format, filter, max_in_flight, timeout / 1000.0 AS timeout, retry_schedule, retry_statuses, description,
+         format, filter, max_in_flight, timeout / 1000.0 AS timeout, retry_schedule, retry_statuses, rate, description,
          from_id, to_id
     FROM resthook_subscription;
 
