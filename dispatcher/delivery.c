@@ -47,6 +47,9 @@ void pair_done(struct outbox *outbox, struct pair *pair, int64_t now) {
     pair->place = PAIR_DONE;
     pair_settled(pair);
     TAILQ_INSERT_TAIL(&outbox->done, pair, done);
+    if (pair->outcome.state == STATE_DEAD) {
+        notice_dead(outbox, pair, now);
+    }
     if (outbox->done_count++ == 0) {
         outbox->done_since = now;
     }

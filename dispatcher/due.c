@@ -27,7 +27,7 @@ static bool is_busy(const struct sub *sub, int64_t event) {
 /* Claims due rows of one subscription into memory; inside a read transaction. */
 static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     /* One row takes a subscription's place in the schedule; more only where they can be sent. */
-    int wanted = line_has_room(&sub->line, now) ? DUE_AT_ONCE : 1;
+    int wanted = line_has_room(&sub->line, now) && sub->status == SUB_SENDS ? DUE_AT_ONCE : 1;
     int most = sub->busy_count + wanted + 1;
     struct due_row *rows = xcalloc((size_t)most, sizeof *rows);
     struct db *side = journal_db(outbox->journal);
@@ -54,6 +54,9 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
         }
         loaded++;
     }
+    if (sub->status == SUB_FAILING) { /* one at a time, and not before the next probe */
+        next_due = sub->again_count > 0 ? NEVER : failing_next(sub, next_due);
+    }
     agenda_set(&outbox->agenda, sub, next_due);
     free(rows);
 }
@@ -64,6 +67,14 @@ void due_load(struct outbox *outbox, int64_t now) {
 
     while (!outbox->stalled && now >= outbox->read_at && budget-- > 0 &&
            (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
+        if (sub->probing) {
+            agenda_set(&outbox->agenda, sub, NEVER); /* its outcome brings it back */
+            continue;
+        }
+        if (sub->status == SUB_FAILING && now < sub->probe_at) {
+            agenda_set(&outbox->agenda, sub, sub->probe_at);
+            continue;
+        }
         if (sub->again_count > 0) {
             agenda_set(&outbox->agenda, sub, NEVER);
             sub->due_waits = true; /* source.c brings it back when those are sent */

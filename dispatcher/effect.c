@@ -1,6 +1,6 @@
 /*
-** effect.c: what the dispatcher itself changes in a subscription: its end after a 410, and that its
-** target confirmed that it wants its events.
+** effect.c: what the dispatcher itself changes in a subscription: its end after a 410, that its
+** target confirmed that it wants its events, that it is failing, that it has recovered.
 **
 ** It holds at once, is kept in the side file, and is written to app.db when nobody is writing there.
 ** An end is dropped when the row changed since: then somebody has decided otherwise. A confirmation
@@ -41,9 +41,22 @@ void effect_put(struct outbox *outbox, const struct sub *sub, const char *status
     db_int(side, put, 4, revision);
     db_int(side, put, 5, sub->updated_at);
     db_run(side, put);
-    journal_commit(
-        outbox->journal); /* if it fails, the target has to say it once more after a restart */
+    notice_write(outbox);
+    if (journal_commit(outbox->journal)) { /* else it is found out once more after a restart */
+        notice_written(outbox);
+    }
     outbox->effects_wait = true;
+}
+
+static void overlay(struct sub *sub, const char *status) {
+    if (strcmp(status, "ended") == 0) {
+        sub->status = SUB_ENDED; /* what still comes is for it too, and is cancelled */
+        sub->ended = "gone: 410 from target";
+    } else if (strcmp(status, "failing") == 0 && sub->status == SUB_SENDS) {
+        sub->status = SUB_FAILING;
+    } else if (strcmp(status, "active") == 0 && sub->status == SUB_FAILING) {
+        sub->status = SUB_SENDS;
+    }
 }
 
 void effect_overlay(struct outbox *outbox) {
@@ -54,22 +67,31 @@ void effect_overlay(struct outbox *outbox) {
         struct sub *sub =
             subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
 
-        bool confirmed = strcmp((const char *)sqlite3_column_text(list, 1), "confirmed") == 0;
+        const char *status = (const char *)sqlite3_column_text(list, 1);
         int64_t revision = sqlite3_column_int64(list, 3);
 
-        if (sub != NULL && confirmed && sub->status == SUB_PROBES && sub->probe == revision) {
-            sub->status = SUB_SENDS;
-        } else if (sub != NULL && !confirmed && sub->status != SUB_ENDED &&
-                   sub->revision == revision && sub->updated_at == sqlite3_column_int64(list, 4)) {
-            sub->status = SUB_ENDED; /* what still comes is for it too, and is cancelled */
-            sub->ended = "gone: 410 from target";
+        if (sub != NULL && strcmp(status, "confirmed") == 0) {
+            sub->status =
+                sub->status == SUB_PROBES && sub->probe == revision ? SUB_SENDS : sub->status;
+        } else if (sub != NULL && sub->status != SUB_ENDED && sub->revision == revision &&
+                   sub->updated_at == sqlite3_column_int64(list, 4)) {
+            overlay(sub, status);
         }
+    }
+}
+
+/* The row has changed by our hand: a later change of ours may follow before it is read again. */
+static void wrote(struct sub *sub, int64_t now) {
+    if (sub != NULL) {
+        sub->revision++;
+        sub->updated_at = now;
     }
 }
 
 void effect_write(struct outbox *outbox, int64_t now) {
     struct db *app = writer_db(outbox->writer), *side = journal_db(outbox->journal);
     char *done[AT_ONCE];
+    bool changed[AT_ONCE];
     int count = 0;
 
     db_clear(side);
@@ -88,7 +110,7 @@ void effect_write(struct outbox *outbox, int64_t now) {
         db_int(app, outbox->effect_set, 5,
                sqlite3_column_int64(outbox->effects, 4)); /* updated_at */
         db_int(app, outbox->effect_set, 6, now);
-        db_run(app, outbox->effect_set);
+        changed[count] = db_run(app, outbox->effect_set) && sqlite3_changes(app->handle) > 0;
         done[count++] = id;
     }
     db_reset(outbox->effects);
@@ -99,6 +121,9 @@ void effect_write(struct outbox *outbox, int64_t now) {
         if (written) {
             db_text(side, outbox->effect_done, 1, done[i]);
             db_run(side, outbox->effect_done);
+            if (changed[i]) {
+                wrote(subscription_named(&outbox->subs, done[i]), now);
+            }
         }
         free(done[i]);
     }

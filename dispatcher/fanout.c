@@ -62,6 +62,17 @@ static struct event_name *name_of(struct outbox *outbox, const char *text) {
     return name;
 }
 
+bool fanout_wanted(struct outbox *outbox, const char *event) {
+    const struct event_name *name = name_of(outbox, event);
+
+    for (int i = 0; i < name->count; i++) {
+        if (name->subs[i]->status != SUB_ENDED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The number is given out when the first pair of a name comes: asking writes. 0: the journal can't
 ** be written. */
 static int64_t number_of(struct outbox *outbox, struct event_name *name) {

@@ -43,6 +43,7 @@ struct endpoint {
     struct circuit circuit;
     struct rest rest;          /* while that is open */
     const struct line *failed; /* whose failure was the last one counted; NULL */
+    bool cut;                  /* that is not closed */
     bool probing;              /* its circuit is half open, and a request finds out */
     char name[];
 };
@@ -56,6 +57,7 @@ struct endpoints {
     int turn;              /* the kind that is served next if both can be */
     struct ready ready[HEALTHS];
     struct rests lines, circuits; /* that rest */
+    int cut;                      /* endpoints whose circuit is not closed */
     int64_t seen_at;
     struct endpoint *bucket[BUCKETS];
 };
@@ -120,6 +122,11 @@ static struct endpoint *endpoint_named(struct endpoints *set, const char *name) 
     return endpoint;
 }
 
+static void set_cut(struct endpoint *endpoint, bool cut) {
+    endpoint->set->cut += cut - endpoint->cut;
+    endpoint->cut = cut;
+}
+
 static void endpoint_drop(struct endpoint *endpoint) {
     struct endpoint **link = &endpoint->set->bucket[endpoint->bucket];
 
@@ -128,6 +135,7 @@ static void endpoint_drop(struct endpoint *endpoint) {
     }
     *link = endpoint->next;
     rest_end(&endpoint->set->circuits, &endpoint->rest);
+    set_cut(endpoint, false);
     free(endpoint);
 }
 
@@ -245,6 +253,10 @@ bool line_has_room(const struct line *line, int64_t now) {
 
 bool line_is_cut(const struct line *line) {
     return line->endpoint->circuit.state != CIRCUIT_CLOSED;
+}
+
+bool endpoints_any_cut(const struct endpoints *set) {
+    return set->cut > 0;
 }
 
 bool line_is_shunned(const struct line *line, int64_t now) {
@@ -401,6 +413,7 @@ void place_answered(struct place *taken) {
     struct endpoint *endpoint = taken->line->endpoint;
 
     endpoint->failed = NULL;
+    set_cut(endpoint, false);
     circuit_answered(&endpoint->circuit);
     rest_end(&endpoint->set->circuits, &endpoint->rest);
     endpoint_place(endpoint);
@@ -416,6 +429,7 @@ void place_failed(struct place *taken, bool whoever, int64_t now, uint32_t rando
     endpoint->failed = taken->line;
     circuit_failed(&endpoint->circuit, taken->taken_at, now, random);
     if (endpoint->circuit.state == CIRCUIT_OPEN) {
+        set_cut(endpoint, true);
         rest_begin(&endpoint->set->circuits, &endpoint->rest, endpoint->circuit.until);
     }
     endpoint_place(endpoint);

@@ -88,7 +88,8 @@ bool line_has_room(const struct line *line,
 
 /* Is it left alone, since its target asked for that or its endpoint fails whoever asks? */
 bool line_is_shunned(const struct line *line, int64_t now);
-bool line_is_cut(const struct line *line); /* its endpoint's circuit is not closed */
+bool line_is_cut(const struct line *line);           /* its endpoint's circuit is not closed */
+bool endpoints_any_cut(const struct endpoints *set); /* false: none is */
 
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
 struct line *endpoints_next(struct endpoints *set, int64_t now);

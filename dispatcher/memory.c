@@ -11,10 +11,14 @@
 
 #define EXIT_OS 71 /* sysexits EX_OSERR */
 
+void memory_exhausted(void) {
+    fputs("resthookd: out of memory\n", stderr);
+    exit(EXIT_OS);
+}
+
 static void *checked(void *memory) {
     if (memory == NULL) {
-        fputs("resthookd: out of memory\n", stderr);
-        exit(EXIT_OS);
+        memory_exhausted();
     }
     return memory;
 }

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+_Noreturn void memory_exhausted(void); /* says so and ends the process */
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);
 char *xstrdup(const char *text);

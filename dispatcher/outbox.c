@@ -147,6 +147,7 @@ static bool leave(struct outbox *outbox, const char *so, int64_t now) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         agenda_set(&outbox->agenda, sub, NEVER);
     }
+    notice_free(outbox);
     subscriptions_close(&outbox->subs);
     agenda_free(&outbox->agenda);
     outbox_free(outbox);
@@ -162,8 +163,8 @@ bool outbox_gave_up(const struct outbox *outbox) {
 }
 
 int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
-    if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->stalled ||
-        outbox->subs.secret_missing || /* nobody tells when its file is there */
+    if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->notices_wait ||
+        outbox->stalled || outbox->subs.secret_missing || /* nobody tells when its file is there */
         outbox->window.pairs_count > 0 || !outbox->source.drained(&outbox->source, now) ||
         !retention_is_done(outbox->retention)) {
         return 0;

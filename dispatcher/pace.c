@@ -5,13 +5,11 @@
 */
 #include "pace.h"
 
-#include <math.h>
-
 #define SECOND 1000000 /* µs */
 #define BUCKET 10      /* of a second's worth, a tenth */
 
 void pace_set(struct pace *pace, double rate) {
-    int64_t interval = rate > 0 ? (int64_t)ceil(SECOND / rate) : 0;
+    int64_t interval = rate > 0 ? (int64_t)(SECOND / rate + 0.999) : 0;
 
     if (interval != pace->interval) {
         *pace = (struct pace){.interval = interval};

@@ -21,6 +21,17 @@ static int64_t next_beat(const struct outbox *outbox) {
     return outbox->beat_at + (idle ? IDLE_BEAT : BEAT_EVERY);
 }
 
+/* How many subscriptions are left alone for a moment. */
+static int64_t count_cut(const struct outbox *outbox) {
+    const struct sub *sub;
+    int64_t count = 0;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        count += line_is_cut(&sub->line);
+    }
+    return count;
+}
+
 static void write_state(struct outbox *outbox, bool beat, int64_t now) {
     struct journal *journal = outbox->journal;
     int64_t cursor = window_cursor(&outbox->window);
@@ -52,6 +63,8 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
     if (beat) {
         journal_set(journal, "heartbeat_at", now);
         journal_set(journal, "in_flight", outbox->in_flight);
+        journal_set(journal, "circuit_open",
+                    endpoints_any_cut(outbox->endpoints) ? count_cut(outbox) : 0);
         journal_set(journal, "intact_schema", outbox->intact_schema);
         journal_set(journal, "intact_at", outbox->intact_at);
     }
@@ -101,18 +114,25 @@ void record_flush(struct outbox *outbox, int64_t now) {
     journal_begin(outbox->journal, durable);
     TAILQ_FOREACH(pair, &outbox->done, done) {
         journal_put(outbox->journal, &pair->outcome);
+        failing_write(outbox, pair->sub);
     }
+    notice_write(outbox);
     write_state(outbox, beat, now);
     if (!commit(outbox, now, durable, news)) {
         return;
     }
     wrote_state(outbox, beat, now);
+    notice_written(outbox);
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
         struct sub *sub = pair->sub;
 
-        if (pair->outcome.next_at < sub->next_due && subscription_sends(sub, pair->event->id)) {
-            agenda_set(&outbox->agenda, sub, pair->outcome.next_at);
+        int64_t due = failing_next(sub, pair->outcome.next_at);
+
+        if (due < sub->next_due &&
+            (sub->status == SUB_FAILING || subscription_sends(sub, pair->event->id))) {
+            agenda_set(&outbox->agenda, sub, due);
         }
+        sub->failing_written = sub->failing_since;
         TAILQ_REMOVE(&outbox->done, pair, done);
         TAILQ_REMOVE(&sub->busy, pair, links);
         sub->busy_count--;

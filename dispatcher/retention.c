@@ -70,6 +70,7 @@ static bool get_ready(struct retention *retention) {
     if (!retention->ready && writer_open(outbox->writer, reader_is_wal(outbox->reader))) {
         app_sweep_prepare(retention->app);
         effect_prepare(outbox);
+        notice_prepare(outbox);
         retention->ready = writer_db(outbox->writer)->rc == SQLITE_OK;
         if (!retention->ready) {
             writer_close(outbox->writer);
@@ -92,6 +93,9 @@ void retention_turn(struct retention *retention, int64_t now) {
     if (quiet) {
         if (outbox->effects_wait) {
             effect_write(outbox, now);
+        }
+        if (writer_commits(outbox->writer) == before && outbox->notices_wait) {
+            notice_move(outbox);
         }
         if (writer_commits(outbox->writer) == before &&
             outbox->request_cursor > outbox->requests_deleted) {

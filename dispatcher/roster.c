@@ -2,7 +2,8 @@
 ** roster.c: subscriptions and requests as they change in app.db, and what a change means for what
 ** is pending.
 **
-**   paused, failing   what waits in memory becomes rows; rows are not scanned until it sends again
+**   paused            what waits in memory becomes rows; rows are not scanned until it sends again
+**   failing           the same, but now and then one is sent to see whether it recovers
 **   pending           the same, but for one event, its probe
 **   resumed           its rows are due
 **   ended             what is pending is cancelled; then it is forgotten
@@ -58,6 +59,7 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->was == SUB_NEW) {
         enum delivery_state last = STATE_DELIVERED;
 
+        failing_load(outbox, sub);
         sub->recorded_to = journal_newest(outbox->journal, sub->n, &last);
         if (last == STATE_RETRYING || last == STATE_DEAD) {
             line_doubt(&sub->line); /* it failed before the restart too */
@@ -65,6 +67,9 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     if (sub->status == sub->was) {
         return;
+    }
+    if (sub->status == SUB_SENDS && sub->was != SUB_NEW) {
+        failing_forgive(outbox, sub); /* somebody thinks it is well */
     }
     if (sub->status == SUB_ENDED) {
         end(outbox, sub, now);
@@ -123,6 +128,7 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
              "reason", reason, NULL);
     sub->status = SUB_ENDED;
     sub->ended = "gone: 410 from target";
+    notice_subscription(outbox, sub, "resthook.subscription.gone", reason, now);
     effect_put(outbox, sub, "ended", reason, sub->revision);
     end(outbox, sub, now);
     outbox->generation++;
@@ -145,12 +151,33 @@ void roster_confirmed(struct outbox *outbox, struct sub *sub, const char *challe
     }
 }
 
+void roster_failing(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now) {
+    log_line(LOG_WARN, "subscription failing: its events are kept", "subscription", sub->id,
+             "target", sub->endpoint, "reason", reason, NULL);
+    sub->status = SUB_FAILING;
+    notice_subscription(outbox, sub, "resthook.subscription.failing", reason, now);
+    effect_put(outbox, sub, "failing", reason, sub->revision);
+    withdraw(outbox, sub, STATE_PENDING, now, NULL, now);
+}
+
+void roster_recovered(struct outbox *outbox, struct sub *sub, int64_t now) {
+    log_line(LOG_INFO, "subscription recovered", "subscription", sub->id, "target", sub->endpoint,
+             NULL);
+    sub->status = SUB_SENDS;
+    notice_subscription(outbox, sub, "resthook.subscription.recovered", NULL, now);
+    effect_put(outbox, sub, "active", NULL, sub->revision);
+    sub_due(outbox, sub, now);
+    sub_announce(sub);
+}
+
 void roster_open(struct outbox *outbox) {
     struct db *db = journal_db(outbox->journal);
 
     subscriptions_open(&outbox->subs, reader_db(outbox->reader), outbox->journal, &outbox->source,
                        outbox->endpoints, &outbox->secrets);
     effect_open(outbox);
+    failing_open(outbox);
+    notice_open(outbox);
     asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = -1;

@@ -177,6 +177,7 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
     sub->busy_count++;
     outbox->in_flight++;
     pair->place = PAIR_BUSY;
+    sub->probing = sub->status == SUB_FAILING;
     pair_job(outbox, pair);
     sub_announce(sub);
     return &pair->job;
@@ -189,6 +190,7 @@ static void settle(struct source *source, struct job *job, const struct outcome 
     struct sub *sub = pair->sub;
 
     outbox->in_flight--;
+    sub->probing = false;
     if (outcome == NULL) { /* not sent: as if it had not been claimed */
         TAILQ_REMOVE(&sub->busy, pair, links);
         sub->busy_count--;
@@ -202,7 +204,10 @@ static void settle(struct source *source, struct job *job, const struct outcome 
         sub_announce(sub);
         return;
     }
-    pair_outcome(outbox, pair, outcome, now);
+    struct outcome kept = *outcome;
+
+    failing_attempted(outbox, sub, &kept, now);
+    pair_outcome(outbox, pair, &kept, now);
     if (outcome->effect == EFFECT_GONE) {
         roster_gone(outbox, sub, outcome->reason, now);
     } else if (outcome->effect == EFFECT_CONFIRMED) {

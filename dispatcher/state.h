@@ -2,7 +2,8 @@
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), fanout.c (reads events, makes pairs), due.c (rows whose time has
 ** come), record.c (outcomes in groups), roster.c (subscriptions as they change), asked.c (requests),
-** effect.c (what the dispatcher changes in them), retention.c with sweep_app.c and sweep_side.c
+** failing.c (targets that have failed for long), effect.c (what the dispatcher changes in them),
+** notice.c (what it says of them in events of its own), retention.c with sweep_app.c and sweep_side.c
 ** (what may go), repair.c (triggers), delivery.c (a pair as a job and as a row). Nobody else
 ** includes this.
 ** SPDX-License-Identifier: MIT
@@ -31,6 +32,7 @@ struct event_name {
 
 struct retention;
 struct writer;
+STAILQ_HEAD(notices, notice);
 
 struct outbox {
     struct source source;
@@ -55,6 +57,9 @@ struct outbox {
     struct secrets secrets; /* the database's name in it is a part of path */
     int64_t secrets_at;     /* when their files are looked at again */
     bool effects_wait;      /* there may be changes to write to app.db */
+    bool notices_wait;      /* likewise, events */
+    struct notices notices;
+    sqlite3_stmt *failing_get, *failing_set, *notice_add, *notice_list, *notice_done, *notice_emit;
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *requests, *requests_taken,
         *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
     struct agenda agenda;
@@ -127,7 +132,8 @@ void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one
 /* Inside a snapshot. false: it can't be read now; nothing was done. */
 bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now);
 bool fanout_anchor(struct outbox *outbox); /* finds the row to check; false: held */
-void fanout_free(struct outbox *outbox);   /* drops every pair that waits, and the names */
+bool fanout_wanted(struct outbox *outbox, const char *event); /* by a live subscription */
+void fanout_free(struct outbox *outbox); /* drops every pair that waits, and the names */
 
 /* roster.c */
 void roster_open(struct outbox *outbox);
@@ -147,6 +153,34 @@ void asked_open(struct outbox *outbox);
 bool asked_take(struct outbox *outbox, int64_t now);
 void asked_turn(struct outbox *outbox,
                 int64_t now); /* empties the side file's WAL of what was forgotten */
+
+/* Its kept events wait as rows; its status in app.db follows. */
+void roster_failing(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now);
+void roster_recovered(struct outbox *outbox, struct sub *sub, int64_t now); /* sends again */
+
+/* failing.c */
+void failing_open(struct outbox *outbox);
+void failing_load(struct outbox *outbox, struct sub *sub); /* since when, of a new one */
+/* An attempt has ended: counts since when it fails, and changes what becomes of the delivery while
+** the subscription is failing: then it doesn't die for being tried too often. */
+void failing_attempted(struct outbox *outbox, struct sub *sub, struct outcome *outcome,
+                       int64_t now);
+void failing_write(struct outbox *outbox, struct sub *sub); /* inside a commit with its outcomes */
+void failing_forgive(struct outbox *outbox, struct sub *sub); /* as if it had never failed */
+/* When a row of it that is due then is sent. */
+int64_t failing_next(const struct sub *sub, int64_t due);
+
+/* notice.c: events of resthook's own. They are written with what caused them, if anybody wants
+** them, and moved to the outbox at a quiet moment. */
+void notice_open(struct outbox *outbox);
+void notice_prepare(struct outbox *outbox); /* once the writer is open */
+void notice_subscription(struct outbox *outbox, const struct sub *sub, const char *event,
+                         const char *reason, int64_t now);
+void notice_dead(struct outbox *outbox, const struct pair *pair, int64_t now);
+void notice_write(struct outbox *outbox);   /* inside a commit … */
+void notice_written(struct outbox *outbox); /* … that came about */
+void notice_free(struct outbox *outbox);
+void notice_move(struct outbox *outbox); /* some of them, if app.db lets us */
 
 /* effect.c */
 void effect_open(struct outbox *outbox);

@@ -17,6 +17,7 @@
 
 /* Of a database whose settings are older than this one. */
 #define SYNC_EVERY 1000 /* ms */
+#define FAILING_PROBE 60000
 #define RESPONSE_HEADERS_MAX 2048
 
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct journal *journal,
@@ -33,6 +34,7 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct journ
     subs->secrets = *secrets;
     subs->settings.sync_every = SYNC_EVERY;
     subs->settings.headers_most = RESPONSE_HEADERS_MAX;
+    subs->settings.failing_probe = FAILING_PROBE;
 }
 
 static struct sub **bucket_of(struct subscriptions *subs, const char *id) {
@@ -97,7 +99,8 @@ bool subscription_wants(const struct sub *sub, int64_t event, const char *name, 
 }
 
 bool subscription_is_open(const struct sub *sub) {
-    return sub->status == SUB_SENDS || sub->status == SUB_PROBES;
+    return sub->status == SUB_SENDS || sub->status == SUB_PROBES ||
+           (sub->status == SUB_FAILING && !sub->probing);
 }
 
 bool subscription_sends(const struct sub *sub, int64_t event) {
@@ -126,6 +129,9 @@ static enum sub_status read_status(sqlite3_stmt *row) {
     }
     if (status != NULL && strcmp(status, "pending") == 0) {
         return SUB_PROBES;
+    }
+    if (status != NULL && strcmp(status, "failing") == 0) {
+        return SUB_FAILING;
     }
     return status != NULL && strcmp(status, "active") == 0 ? SUB_SENDS : SUB_KEEPS;
 }
@@ -210,7 +216,9 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     }
     sub_target_release(sub->target);
     sub->target = target;
-    keep(sub, sub->status == SUB_SENDS || sub->status == SUB_PROBES ? wrong : NULL);
+    keep(sub, sub->status == SUB_SENDS || sub->status == SUB_PROBES || sub->status == SUB_FAILING
+                  ? wrong
+                  : NULL);
 }
 
 static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_stmt *list) {
@@ -229,6 +237,8 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
         {"keep_attempts", &s->keep_attempts, 1000},
         {"keep_pending", &s->keep_pending, 1000},
         {"keep_pending_rows", &s->keep_pending_rows, 1},
+        {"failing_after", &s->failing_after, 1000},
+        {"failing_probe", &s->failing_probe, 1000},
         {"max_in_flight", &s->endpoint_most, 1},
         {"sync_every", &s->sync_every, 1000},
         {"idempotency_window", &s->idempotency_window, 1000},

@@ -24,7 +24,8 @@ enum sub_status {
     SUB_NEW,   /* was not known before this load */
     SUB_SENDS, /* active */
     SUB_PROBES, /* pending: what comes is kept as rows, but for one event, the probe, which is sent */
-    SUB_KEEPS, /* inactive, failing: what comes is kept as rows */
+    SUB_FAILING, /* what comes is kept as rows, and now and then one is sent to see whether it recovers */
+    SUB_KEEPS, /* inactive: what comes is kept as rows */
     SUB_ENDED, /* what is unfinished is cancelled */
 };
 
@@ -39,15 +40,19 @@ struct sub {
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
     enum format format;
-    int64_t from_id, to_id;       /* to_id: NEVER while it has not ended */
-    int64_t revision, updated_at; /* of its row: together they tell one change from another */
-    int64_t probe;                /* the event that is sent while it probes, 0: none */
-    char *kept;                   /* why it can't be obeyed; NULL: it can */
-    bool seen;                    /* by the load that is under way */
-    bool cancel;                  /* has unfinished rows to cancel */
-    const char *ended;            /* reason for what is cancelled, a constant */
-    bool due_waits;               /* has due rows that are loaded when `again` has been sent */
-    int turn;                     /* counts claims: every fourth goes to a retry */
+    int64_t from_id, to_id;        /* to_id: NEVER while it has not ended */
+    int64_t revision, updated_at;  /* of its row: together they tell one change from another */
+    int64_t probe;                 /* the event that is sent while it probes, 0: none */
+    char *kept;                    /* why it can't be obeyed; NULL: it can */
+    bool seen;                     /* by the load that is under way */
+    bool cancel;                   /* has unfinished rows to cancel */
+    const char *ended;             /* reason for what is cancelled, a constant */
+    bool due_waits;                /* has due rows that are loaded when `again` has been sent */
+    int64_t failing_since;         /* the first failure since the last success; 0: none */
+    int64_t failing_written;       /* that, as the side file has it */
+    int64_t probe_at, probe_pause; /* while it is failing: the next one is sent, not before */
+    bool probing;                  /* one is in flight */
+    int turn;                      /* counts claims: every fourth goes to a retry */
     struct sub_target *target;
     struct line line;
     struct pairs fresh; /* first attempts, of events above the cursor */
@@ -67,6 +72,7 @@ struct settings {
     int64_t timeout, connect_timeout, retry_after_most;                           /* ms */
     int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
     int64_t keep_pending_rows;
+    int64_t failing_after, failing_probe; /* ms */
     int64_t endpoint_most;
     int64_t sync_every;         /* ms */
     int64_t idempotency_window; /* ms */

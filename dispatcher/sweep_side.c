@@ -56,7 +56,8 @@ static bool expire(struct side_sweep *sweep, int64_t now) {
     const struct settings *settings = &outbox->subs.settings;
     struct db *side = journal_db(outbox->journal);
     const struct sub *sub = subscription_numbered(&outbox->subs, sweep->sub);
-    bool sends = sub != NULL && sub->status == SUB_SENDS;
+    bool sends =
+        sub != NULL && (sub->status == SUB_SENDS || sub->again_count + sub->busy_count > 0);
     int64_t over;
     bool more;
 
@@ -66,8 +67,7 @@ static bool expire(struct side_sweep *sweep, int64_t now) {
     db_int(side, sweep->expire, 4, ROWS);
     db_int(side, sweep->expire, 5, sends ? now + 1 : 0);
     more = db_run(side, sweep->expire) && sqlite3_changes(side->handle) == ROWS;
-    if (sub == NULL || sends || sub->status == SUB_ENDED || sub->busy_count > 0 ||
-        sub->again_count > 0) {
+    if (sub == NULL || sends || sub->status == SUB_ENDED) {
         return more;
     }
     db_int(side, sweep->open_count, 1, sweep->sub);

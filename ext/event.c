@@ -59,6 +59,9 @@ const char *event_check_pattern(const char *pattern, size_t length) {
 bool event_matches(const char *pattern, const char *name) {
     size_t length = strlen(pattern);
 
+    if (length == 1 && pattern[0] == '*') {
+        return !event_is_reserved(name);
+    }
     if (length > 0 && pattern[length - 1] == '*') {
         return strncmp(pattern, name, length - 1) == 0; /* up to and with the '.' */
     }

@@ -22,7 +22,8 @@ const char *event_check(const char *name, size_t length);
 /* A pattern is a name, a name followed by ".*", or "*". Returns NULL, or what is wrong. */
 const char *event_check_pattern(const char *pattern, size_t length);
 
-/* Does the pattern name the event? "a.*" names "a.b" and "a.b.c", not "a". Both are valid. */
+/* Does the pattern name the event? "a.*" names "a.b" and "a.b.c", not "a"; "*" all but resthook's
+** own. Both are valid. */
 bool event_matches(const char *pattern, const char *name);
 
 /* Is there an event of resthook's own that the pattern names? */

@@ -57,6 +57,11 @@ static const struct setting {
      "how long an idempotency_key of resthook_emit() names the same event"},
     {"backfill_rate", SETTING_INTEGER, "events a second", "100", 0, 1000000,
      "how fast resthook_backfill() sends existing rows; 0: as fast as the target takes them"},
+    {"failing_after", SETTING_DURATION, "seconds", "432000", 0, 31536000,
+     "a target that has failed this long makes its subscription failing; 0: never"},
+    {"failing_probe", SETTING_DURATION, "seconds", "60", 0.1, 86400,
+     "between the first probes of a failing target; each pause is twice the last, up to 60 times "
+     "this"},
     {"sync_every", SETTING_DURATION, "seconds", "1", 0, 1,
      "how long outcomes may wait to reach the disk; 0: each group of them at once"},
 };

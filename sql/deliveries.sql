@@ -161,6 +161,21 @@ INSERT INTO gap(event, table_name, from_at, to_at) VALUES (?1, ?2, ?3, ?4)
 -- name: gap_trim
 DELETE FROM gap WHERE n <= (SELECT max(n) FROM gap) - 100
 
+-- name: failing_get
+SELECT failing_since FROM subscription WHERE n = ?1
+
+-- name: failing_set
+UPDATE subscription SET failing_since = ?2 WHERE n = ?1
+
+-- name: notice_add
+INSERT INTO notice(event, payload) VALUES (?1, ?2)
+
+-- name: notice_list
+SELECT n, event, payload FROM notice ORDER BY n LIMIT 200
+
+-- name: notice_done
+DELETE FROM notice WHERE n <= ?1
+
 -- name: effect_put
 INSERT OR REPLACE INTO effect(subscription, status, reason, revision, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
 

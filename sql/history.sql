@@ -35,7 +35,8 @@ SELECT s.id || '-' || o.id, o.id, coalesce(o.event, w.event), s.id, s.target, 'p
  WHERE o.id > ?3 AND (EVENT) AND (SUB)
    AND o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
    AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
-            ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+            ELSE s.event = coalesce(o.event, w.event)
+                 OR (s.event = '*' AND coalesce(o.event, w.event) NOT GLOB 'resthook.*')
                  OR (substr(s.event, -2) = '.*'
                      AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
                          = substr(s.event, 1, length(s.event) - 1)) END
@@ -106,7 +107,7 @@ UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' 
             THEN strftime('%Y-%m-%dT%H:%M:%fZ', nullif(value, 0) / 86400000.0 + 2440587.5)
             ELSE nullif(value, '') END
   FROM meta WHERE name IN ('version', 'started_at', 'stopped_at', 'heartbeat_at', 'journal_mode', 'in_flight', 'held',
-                           'cursor', 'filtered', 'wakes_hint', 'wakes_recheck', 'wakes_poll')
+                           'cursor', 'filtered', 'wakes_hint', 'wakes_recheck', 'wakes_poll', 'circuit_open')
 
 -- ?4 and ?5 are what status_pending said, NULL without a side file.
 -- name: status_app
@@ -116,7 +117,8 @@ SELECT 'pending', ifnull(?4, 0) + (SELECT count(*) FROM (
        CROSS JOIN main.resthook_subscription AS s
    WHERE o.id > ?3 AND o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
      AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
-              ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+              ELSE s.event = coalesce(o.event, w.event)
+                 OR (s.event = '*' AND coalesce(o.event, w.event) NOT GLOB 'resthook.*')
                    OR (substr(s.event, -2) = '.*'
                        AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
                            = substr(s.event, 1, length(s.event) - 1)) END
@@ -132,11 +134,14 @@ SELECT 'oldest_pending_age', CAST((julianday('now') - 2440587.5) * 86400 - (
          AND EXISTS (SELECT 1 FROM main.resthook_subscription AS s
                       WHERE o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
                         AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
-                                 ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+                                 ELSE s.event = coalesce(o.event, w.event)
+                 OR (s.event = '*' AND coalesce(o.event, w.event) NOT GLOB 'resthook.*')
                                       OR (substr(s.event, -2) = '.*'
                                           AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
                                               = substr(s.event, 1, length(s.event) - 1)) END)
        ORDER BY o.id LIMIT 1))) / 1000.0 AS INTEGER)
+UNION ALL
+SELECT 'subscriptions_failing', count(*) FROM main.resthook_subscription WHERE to_id IS NULL AND status = 'failing'
 UNION ALL
 SELECT 'unread', max(0, max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
                             ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0)) - ?3)

@@ -67,6 +67,10 @@ UPDATE main.resthook_subscription
    AND CASE WHEN ?2 = 'confirmed' THEN verify_secret IS NOT NULL AND verify_event = ?4
             ELSE revision = ?4 AND updated_at = ?5 END
 
+-- An event of resthook's own.
+-- name: app_notice
+INSERT INTO main.resthook_outbox(event, payload) VALUES (?1, ?2)
+
 -- Rows that may go, oldest first: what they are asked for besides is decided by the caller (unfinished deliveries,
 -- anchors, requests). Never the row with the greatest id: SQLite would hand its id out again.
 -- name: app_old_events
