@@ -90,7 +90,7 @@ static void judge(struct engine *engine, struct place *place, const struct reply
         place_answered(place);
     } else {
         place_failed(place,
-                     reply->failure == FAILURE_RESOLVE || reply->failure == FAILURE_CONNECT ||
+                     reply->failure == FAILURE_DNS || reply->failure == FAILURE_CONNECT ||
                          reply->failure == FAILURE_TLS,
                      now, next_random(engine, now));
     }
@@ -120,6 +120,7 @@ static void fill(struct engine *engine, int64_t now) {
         struct job *job = line->source->claim(line->source, line, now);
 
         if (job != NULL) {
+            job->may_hang = line->health != GOOD;
             place_take(&job->place, line, now);
             http_send(engine->http, job, now);
         } else {

@@ -1,5 +1,6 @@
 /*
-** http.c: one attempt is one POST by libcurl's multi interface, on the dispatcher's only thread.
+** http.c: one attempt is one POST by libcurl's multi interface (lanes.h), on the dispatcher's only
+** thread.
 **
 ** A transfer (transfer.h) is an easy handle with what it needs for one attempt at a time. Transfers are pooled:
 ** what is the same for every request is set once, when the handle is made; what a target or a job
@@ -20,15 +21,14 @@
 
 #include <curl/curl.h>
 
+#include "lanes.h"
 #include "memory.h"
 #include "render.h"
 #include "transfer.h"
 
-#define EXIT_OS 71 /* sysexits EX_OSERR */
-
 struct http {
     struct http_options options;
-    CURLM *multi;
+    struct lanes *lanes;
     SLIST_HEAD(, transfer) all;
     SLIST_HEAD(, transfer) idle;
     STAILQ_HEAD(, transfer) failed;  /* could not even start; http_next hands them out */
@@ -36,14 +36,6 @@ struct http {
     struct buffer response, headers; /* its texts */
     int in_flight;
 };
-
-/* Only a lack of memory, or a mistake of ours, fails here. */
-static void must(CURLMcode code) {
-    if (code != CURLM_OK) {
-        fprintf(stderr, "resthookd: libcurl: %s\n", curl_multi_strerror(code));
-        exit(EXIT_OS);
-    }
-}
 
 /* Into the pool. NULL: not with these options. */
 static struct transfer *add_transfer(struct http *http) {
@@ -67,12 +59,9 @@ struct http *http_new(const struct http_options *options) {
     SLIST_INIT(&http->all);
     SLIST_INIT(&http->idle);
     STAILQ_INIT(&http->failed);
-    http->multi = curl_multi_init();
-    first = http->multi != NULL ? add_transfer(http) : NULL; /* so that options are tried at once */
-    if (first == NULL ||
-        curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)options->connections) !=
-            CURLM_OK ||
-        curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) != CURLM_OK) {
+    http->lanes = lanes_new(options->connections);
+    first = http->lanes != NULL ? add_transfer(http) : NULL; /* so that options are tried at once */
+    if (first == NULL) {
         http_free(http);
         return NULL;
     }
@@ -88,12 +77,12 @@ void http_free(struct http *http) {
     }
     while ((transfer = SLIST_FIRST(&http->all)) != NULL) {
         SLIST_REMOVE_HEAD(&http->all, all);
-        if (http->multi != NULL) { /* one that is not in flight it leaves alone */
-            curl_multi_remove_handle(http->multi, transfer->easy);
+        if (http->lanes != NULL) { /* one that is not in flight they leave alone */
+            lanes_remove(http->lanes, transfer->easy, transfer->may_hang);
         }
         transfer_free(transfer);
     }
-    curl_multi_cleanup(http->multi);
+    lanes_free(http->lanes);
     buffer_free(&http->response);
     buffer_free(&http->headers);
     free(http);
@@ -129,7 +118,7 @@ static struct transfer *transfer_take(struct http *http) {
     }
     transfer = add_transfer(http);
     if (transfer == NULL) { /* the first one could be made with the same options */
-        must(CURLM_OUT_OF_MEMORY);
+        memory_exhausted();
     }
     return transfer;
 }
@@ -140,21 +129,20 @@ void http_send(struct http *http, struct job *job, int64_t now) {
     bool ready = transfer_begin(transfer, job, now);
 
     transfer->busy = true;
+    transfer->may_hang = job->may_hang;
     http->in_flight++;
     if (options->proxy != NULL &&
         !transfer_passes(transfer, http_judge(options->guard, job->target->url))) {
         transfer->result = CURLE_COULDNT_CONNECT;
     } else if (ready) {
-        must(curl_multi_add_handle(http->multi, transfer->easy));
+        lanes_add(http->lanes, transfer->easy, transfer->may_hang);
         return;
     }
     STAILQ_INSERT_TAIL(&http->failed, transfer, failed);
 }
 
 void http_work(struct http *http) {
-    int running;
-
-    must(curl_multi_perform(http->multi, &running));
+    lanes_work(http->lanes);
 }
 
 int http_in_flight(const struct http *http) {
@@ -165,29 +153,28 @@ void http_wait(struct http *http, struct curl_waitfd *fds, unsigned count, int t
     if (timeout < 0 || !STAILQ_EMPTY(&http->failed)) {
         timeout = 0;
     }
-    must(curl_multi_poll(http->multi, fds, count, timeout, NULL));
+    lanes_wait(http->lanes, fds, count, timeout);
 }
 
 /* Takes out the next transfer that ended, or NULL. */
 static struct transfer *next_ended(struct http *http) {
     struct transfer *transfer = STAILQ_FIRST(&http->failed);
     char *owner = NULL; /* libcurl's type for what CURLOPT_PRIVATE was given */
-    CURLMsg *message;
-    int left;
+    CURLcode result;
+    CURL *easy;
 
     if (transfer != NULL) {
         STAILQ_REMOVE_HEAD(&http->failed, failed);
         return transfer;
     }
-    message = curl_multi_info_read(http->multi, &left);
-    if (message == NULL) {
+    easy = lanes_next(http->lanes, &result);
+    if (easy == NULL) {
         return NULL;
     }
-    assert(message->msg == CURLMSG_DONE); /* there is no other */
-    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &owner);
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &owner);
     transfer = (struct transfer *)(void *)owner;
-    transfer_end(transfer, message->data.result); /* the message goes with the handle */
-    must(curl_multi_remove_handle(http->multi, transfer->easy));
+    transfer_end(transfer, result);
+    lanes_remove(http->lanes, transfer->easy, transfer->may_hang);
     return transfer;
 }
 
@@ -223,7 +210,7 @@ struct job *http_abort(struct http *http) {
         if (transfer == NULL) {
             return NULL;
         }
-        must(curl_multi_remove_handle(http->multi, transfer->easy));
+        lanes_remove(http->lanes, transfer->easy, transfer->may_hang);
     }
     transfer->busy = false;
     http->in_flight--;

@@ -29,7 +29,7 @@ struct http_options {
     bool allow_http;        /* plain http also to addresses that the operator did not allow */
     const char *ca_file;    /* certificates trusted instead of the system's; NULL: the system's */
     const char *proxy;      /* NULL: none */
-    int connections;        /* kept open at most */
+    int connections;        /* kept open at most, to targets that may hang and to the others */
 };
 
 /*
@@ -53,7 +53,7 @@ struct job *http_abort(struct http *http);
 /* How many are in flight: sent, and not yet out of http_next. */
 int http_in_flight(const struct http *http);
 /*
-** Sleeps until a transfer, one of the descriptors, or `timeout` ms (negative: 0) wants attention.
+** Sleeps until a transfer, one of the descriptors (LANES_FDS at most), or `timeout` ms (negative: 0) wants attention.
 */
 void http_wait(struct http *http, struct curl_waitfd *fds, unsigned count, int timeout);
 

@@ -1,0 +1,172 @@
+/*
+** lanes.c: see lanes.h. The lane of those who may hang is driven by curl_multi_socket_action: its
+** sockets and its timer are in one epoll, whose own descriptor the other lane's poll watches.
+** SPDX-License-Identifier: MIT
+*/
+#include "lanes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "memory.h"
+
+#define EXIT_OS 71 /* sysexits EX_OSERR */
+#define EVENTS 64  /* of epoll at once */
+
+struct lanes {
+    CURLM *swift, *slow;
+    int epoll, timer; /* of the slow one */
+};
+
+static _Noreturn void give_up(const char *what, const char *why) {
+    fprintf(stderr, "resthookd: %s: %s\n", what, why);
+    exit(EXIT_OS);
+}
+
+/* Only a lack of memory, or a mistake of ours, fails here. */
+static void must(CURLMcode code) {
+    if (code != CURLM_OK) {
+        give_up("libcurl", curl_multi_strerror(code));
+    }
+}
+
+/* SOCKETFUNCTION */
+static int watch(CURL *easy, curl_socket_t fd, int what, void *data, void *known) {
+    struct lanes *lanes = data;
+    struct epoll_event event = {.data.fd = fd};
+
+    (void)easy;
+    (void)known;
+    if (what == CURL_POLL_REMOVE) {
+        (void)epoll_ctl(lanes->epoll, EPOLL_CTL_DEL, fd, NULL); /* it may be closed already */
+        return 0;
+    }
+    event.events =
+        (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? (unsigned)EPOLLOUT : 0U);
+    if (epoll_ctl(lanes->epoll, EPOLL_CTL_MOD, fd, &event) != 0 &&
+        epoll_ctl(lanes->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+        give_up("epoll", strerror(errno));
+    }
+    return 0;
+}
+
+/* TIMERFUNCTION */
+static int set_timer(CURLM *multi, long ms, void *data) {
+    const struct lanes *lanes = data;
+    struct itimerspec when = {0};
+
+    (void)multi;
+    if (ms >= 0) {
+        when.it_value.tv_sec = ms / 1000;
+        when.it_value.tv_nsec = ms > 0 ? ms % 1000 * 1000000 : 1; /* 0 would disarm it */
+    }
+    return timerfd_settime(lanes->timer, 0, &when, NULL);
+}
+
+#define SET(multi, option, value) (curl_multi_setopt((multi), (option), (value)) == CURLM_OK)
+
+struct lanes *lanes_new(int connections) {
+    struct lanes *lanes = xcalloc(1, sizeof *lanes);
+    struct epoll_event event = {.events = EPOLLIN};
+
+    lanes->epoll = epoll_create1(EPOLL_CLOEXEC);
+    lanes->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    lanes->swift = curl_multi_init();
+    lanes->slow = curl_multi_init();
+    event.data.fd = lanes->timer;
+    if (lanes->swift != NULL && lanes->slow != NULL && lanes->timer >= 0 &&
+        epoll_ctl(lanes->epoll, EPOLL_CTL_ADD, lanes->timer, &event) == 0 &&
+        SET(lanes->swift, CURLMOPT_MAXCONNECTS, (long)connections) &&
+        SET(lanes->slow, CURLMOPT_MAXCONNECTS, (long)connections) &&
+        SET(lanes->swift, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) &&
+        SET(lanes->slow, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) &&
+        SET(lanes->slow, CURLMOPT_SOCKETFUNCTION, watch) &&
+        SET(lanes->slow, CURLMOPT_SOCKETDATA, lanes) &&
+        SET(lanes->slow, CURLMOPT_TIMERFUNCTION, set_timer) &&
+        SET(lanes->slow, CURLMOPT_TIMERDATA, lanes)) {
+        return lanes;
+    }
+    lanes_free(lanes);
+    return NULL;
+}
+
+void lanes_free(struct lanes *lanes) {
+    if (lanes != NULL) {
+        curl_multi_cleanup(lanes->swift);
+        curl_multi_cleanup(lanes->slow);
+        if (lanes->timer >= 0) {
+            close(lanes->timer);
+        }
+        if (lanes->epoll >= 0) {
+            close(lanes->epoll);
+        }
+        free(lanes);
+    }
+}
+
+void lanes_add(struct lanes *lanes, CURL *easy, bool may_hang) {
+    must(curl_multi_add_handle(may_hang ? lanes->slow : lanes->swift, easy));
+}
+
+void lanes_remove(struct lanes *lanes, CURL *easy, bool may_hang) {
+    must(curl_multi_remove_handle(may_hang ? lanes->slow : lanes->swift, easy));
+}
+
+static void work_slow(struct lanes *lanes, const struct epoll_event *event) {
+    int running, mask = 0;
+    uint64_t expirations;
+
+    if (event->data.fd == lanes->timer) {
+        (void)!read(lanes->timer, &expirations, sizeof expirations);
+        must(curl_multi_socket_action(lanes->slow, CURL_SOCKET_TIMEOUT, 0, &running));
+        return;
+    }
+    mask |= event->events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0;
+    mask |= event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0;
+    mask |= event->events & EPOLLERR ? CURL_CSELECT_ERR : 0;
+    must(curl_multi_socket_action(lanes->slow, event->data.fd, mask, &running));
+}
+
+void lanes_work(struct lanes *lanes) {
+    struct epoll_event events[EVENTS];
+    int running, count;
+
+    must(curl_multi_perform(lanes->swift, &running));
+    count = epoll_wait(lanes->epoll, events, EVENTS, 0); /* what is left comes in the next turn */
+    for (int i = 0; i < count; i++) {
+        work_slow(lanes, &events[i]);
+    }
+}
+
+CURL *lanes_next(struct lanes *lanes, CURLcode *result) {
+    CURLM *multis[] = {lanes->swift, lanes->slow};
+
+    for (int i = 0; i < 2; i++) {
+        int left;
+        CURLMsg *message = curl_multi_info_read(multis[i], &left);
+
+        if (message != NULL) {
+            assert(message->msg == CURLMSG_DONE); /* there is no other */
+            *result = message->data.result;
+            return message->easy_handle;
+        }
+    }
+    return NULL;
+}
+
+void lanes_wait(struct lanes *lanes, const struct curl_waitfd *fds, unsigned count, int timeout) {
+    struct curl_waitfd all[LANES_FDS + 1];
+
+    assert(count <= LANES_FDS);
+    if (count > 0) {
+        memcpy(all, fds, count * sizeof *fds);
+    }
+    all[count] = (struct curl_waitfd){.fd = lanes->epoll, .events = CURL_WAIT_POLLIN};
+    must(curl_multi_poll(lanes->swift, all, count + 1, timeout, NULL));
+}
