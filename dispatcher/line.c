@@ -15,166 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "circuit.h"
+#include "endpoint.h"
 #include "memory.h"
 #include "source.h"
 
 #define WINDOW_START 4 /* requests at once to a target that has not answered yet */
-#define BUCKETS 1024
-
-TAILQ_HEAD(lines, line);
-TAILQ_HEAD(ready, ready_link);
-TAILQ_HEAD(places, place);
-
-struct ready_link { /* an endpoint's place in one of the queues */
-    struct endpoint *endpoint;
-    bool queued;
-    TAILQ_ENTRY(ready_link) links;
-};
-
-struct endpoint {
-    struct endpoints *set;
-    struct endpoint *next; /* in its bucket */
-    unsigned bucket;
-    int lines;
-    int in_flight[HEALTHS];
-    struct lines queue[HEALTHS];
-    struct ready_link ready[HEALTHS];
-    struct circuit circuit;
-    struct rest rest;          /* while that is open */
-    const struct line *failed; /* whose failure was the last one counted; NULL */
-    bool cut;                  /* that is not closed */
-    bool probing;              /* its circuit is half open, and a request finds out */
-    char name[];
-};
-
-struct endpoints {
-    int places;
-    int most;
-    int in_flight[HEALTHS];
-    int slow;
-    struct places waiting; /* places taken and not slow yet, oldest first */
-    int turn;              /* the kind that is served next if both can be */
-    struct ready ready[HEALTHS];
-    struct rests lines, circuits; /* that rest */
-    int cut;                      /* endpoints whose circuit is not closed */
-    int64_t seen_at;
-    struct endpoint *bucket[BUCKETS];
-};
-
-struct endpoints *endpoints_new(int places, int most) {
-    struct endpoints *set = xcalloc(1, sizeof *set);
-
-    set->places = places;
-    set->most = most;
-    TAILQ_INIT(&set->waiting);
-    for (int kind = 0; kind < HEALTHS; kind++) {
-        TAILQ_INIT(&set->ready[kind]);
-    }
-    return set;
-}
-
-void endpoints_free(struct endpoints *set) {
-    for (int i = 0; i < BUCKETS; i++) {
-        assert(set->bucket[i] == NULL);
-    }
-    rests_free(&set->lines);
-    rests_free(&set->circuits);
-    free(set);
-}
 
 static struct line *line_of(struct rest *rest) {
     return (struct line *)(void *)((char *)rest - offsetof(struct line, rest));
-}
-
-static struct endpoint *endpoint_of(struct rest *rest) {
-    return (struct endpoint *)(void *)((char *)rest - offsetof(struct endpoint, rest));
-}
-
-static unsigned bucket_of(const char *name) {
-    unsigned hash = 2166136261U; /* FNV-1a */
-
-    for (; *name != '\0'; name++) {
-        hash = (hash ^ (unsigned char)*name) * 16777619U;
-    }
-    return hash % BUCKETS;
-}
-
-static struct endpoint *endpoint_named(struct endpoints *set, const char *name) {
-    unsigned bucket = bucket_of(name);
-    struct endpoint *endpoint;
-
-    for (endpoint = set->bucket[bucket]; endpoint != NULL; endpoint = endpoint->next) {
-        if (strcmp(endpoint->name, name) == 0) {
-            return endpoint;
-        }
-    }
-    endpoint = xcalloc(1, sizeof *endpoint + strlen(name) + 1);
-    strcpy(endpoint->name, name);
-    endpoint->set = set;
-    endpoint->bucket = bucket;
-    endpoint->next = set->bucket[bucket];
-    set->bucket[bucket] = endpoint;
-    for (int kind = 0; kind < HEALTHS; kind++) {
-        TAILQ_INIT(&endpoint->queue[kind]);
-        endpoint->ready[kind].endpoint = endpoint;
-    }
-    return endpoint;
-}
-
-static void set_cut(struct endpoint *endpoint, bool cut) {
-    endpoint->set->cut += cut - endpoint->cut;
-    endpoint->cut = cut;
-}
-
-static void endpoint_drop(struct endpoint *endpoint) {
-    struct endpoint **link = &endpoint->set->bucket[endpoint->bucket];
-
-    while (*link != endpoint) {
-        link = &(*link)->next;
-    }
-    *link = endpoint->next;
-    rest_end(&endpoint->set->circuits, &endpoint->rest);
-    set_cut(endpoint, false);
-    free(endpoint);
-}
-
-/* Half of them, and three quarters: is there a place for one more of this kind among `most`? */
-static bool has_place(const int in_flight[HEALTHS], int most, int kind) {
-    int others = in_flight[DOUBTFUL] + in_flight[UNTRIED];
-
-    if (others + in_flight[GOOD] >= most) {
-        return false;
-    }
-    return kind == GOOD ||
-           (others < most - most / 4 && (kind == UNTRIED || in_flight[DOUBTFUL] < (most + 1) / 2));
-}
-
-/* While one request finds out whether it answers again, it is one of those who are likeliest to be
-** answered. */
-static bool may_try(const struct endpoint *endpoint, int kind) {
-    bool best = true;
-
-    for (int better = kind + 1; better < HEALTHS; better++) {
-        best = best && TAILQ_EMPTY(&endpoint->queue[better]);
-    }
-    return endpoint->circuit.state == CIRCUIT_CLOSED ||
-           (endpoint->circuit.state == CIRCUIT_HALF_OPEN && !endpoint->probing && best);
-}
-
-static void endpoint_place(struct endpoint *endpoint) {
-    for (int kind = 0; kind < HEALTHS; kind++) {
-        struct ready_link *link = &endpoint->ready[kind];
-        bool ready = !TAILQ_EMPTY(&endpoint->queue[kind]) && may_try(endpoint, kind) &&
-                     has_place(endpoint->in_flight, endpoint->set->most, kind);
-
-        if (ready && !link->queued) {
-            TAILQ_INSERT_TAIL(&endpoint->set->ready[kind], link, links);
-        } else if (!ready && link->queued) {
-            TAILQ_REMOVE(&endpoint->set->ready[kind], link, links);
-        }
-        link->queued = ready;
-    }
 }
 
 static bool window_open(const struct line *line) {
@@ -255,10 +103,6 @@ bool line_is_cut(const struct line *line) {
     return line->endpoint->circuit.state != CIRCUIT_CLOSED;
 }
 
-bool endpoints_any_cut(const struct endpoints *set) {
-    return set->cut > 0;
-}
-
 bool line_is_shunned(const struct line *line, int64_t now) {
     return line->throttle_until > now || line->endpoint->circuit.state == CIRCUIT_OPEN;
 }
@@ -288,13 +132,7 @@ static void release_rested(struct endpoints *set, int64_t now) {
         line->throttle_until = line->paced_until = 0; /* the later of them is over */
         place(line);
     }
-    while ((rest = rest_first(&set->circuits)) != NULL && rest->until <= now) {
-        struct endpoint *endpoint = endpoint_of(rest);
-
-        rest_end(&set->circuits, rest);
-        circuit_try(&endpoint->circuit);
-        endpoint_place(endpoint);
-    }
+    endpoints_try(set, now);
 }
 
 /* Moves what the line has in flight, and not slow, from one kind's count to the other's. */
@@ -407,32 +245,6 @@ static void give_back(struct place *taken) {
     }
     line->in_flight--;
     taken->line = NULL;
-}
-
-void place_answered(struct place *taken) {
-    struct endpoint *endpoint = taken->line->endpoint;
-
-    endpoint->failed = NULL;
-    set_cut(endpoint, false);
-    circuit_answered(&endpoint->circuit);
-    rest_end(&endpoint->set->circuits, &endpoint->rest);
-    endpoint_place(endpoint);
-}
-
-void place_failed(struct place *taken, bool whoever, int64_t now, uint32_t random) {
-    struct endpoint *endpoint = taken->line->endpoint;
-
-    if (!whoever && endpoint->lines > 1 && endpoint->failed == taken->line &&
-        endpoint->circuit.state == CIRCUIT_CLOSED) {
-        return;
-    }
-    endpoint->failed = taken->line;
-    circuit_failed(&endpoint->circuit, taken->taken_at, now, random);
-    if (endpoint->circuit.state == CIRCUIT_OPEN) {
-        set_cut(endpoint, true);
-        rest_begin(&endpoint->set->circuits, &endpoint->rest, endpoint->circuit.until);
-    }
-    endpoint_place(endpoint);
 }
 
 void place_drop(struct place *taken) {

@@ -105,12 +105,27 @@ static void matches(void **state) {
         const char *name;
         bool matches;
     } pairs[] = {
-        {"*", "a", true},          {"*", "a.b.c", true},     {"a.*", "a.b", true},
-        {"a.*", "a.b.c", true},    {"a.*", "a", false},      {"a.*", "ab.c", false},
-        {"a.*", "b.a.c", false},   {"a.b.*", "a.b.c", true}, {"a.b.*", "a.b", false},
-        {"a.b.*", "a.c.b", false}, {"a.b", "a.b", true},     {"a.b", "a.b.c", false},
-        {"a.b.c", "a.b", false},   {"a.b", "A.b", false},    {"a.*", "A.b", false},
-        {"a", "a", true},          {"a", "aa", false},       {"aa", "a", false},
+        {"*", "a", true},
+        {"*", "a.b.c", true},
+        {"a.*", "a.b", true},
+        {"a.*", "a.b.c", true},
+        {"a.*", "a", false},
+        {"a.*", "ab.c", false},
+        {"a.*", "b.a.c", false},
+        {"a.b.*", "a.b.c", true},
+        {"a.b.*", "a.b", false},
+        {"a.b.*", "a.c.b", false},
+        {"a.b", "a.b", true},
+        {"a.b", "a.b.c", false},
+        {"a.b.c", "a.b", false},
+        {"a.b", "A.b", false},
+        {"a.*", "A.b", false},
+        {"*", "resthook.ping", false},
+        {"resthook.*", "resthook.ping", true},
+        {"*", "resthooks", true},
+        {"a", "a", true},
+        {"a", "aa", false},
+        {"aa", "a", false},
     };
 
     (void)state;

@@ -386,6 +386,134 @@ static void sends_nothing_before_the_throttle_ends(void **state) {
     assert_true(fill(T0 + 900) > 0);
 }
 
+/* A request of it ends; whoever: as if there had been no connection, else a 500. */
+static void fail_one(struct line *line, bool whoever, int64_t now) {
+    struct place place;
+
+    place_take(&place, line, now);
+    place_failed(&place, whoever, now, 0);
+    place_finish(&place, false, 0);
+}
+
+static void keeps_the_pace_of_a_line(void **state) {
+    struct line *line;
+
+    (void)state;
+    begin(100, 100);
+    line = open_line("http://a:80");
+    open_line("http://a:80"); /* who shares its endpoint has its own pace, or none */
+    line_pace(line, 10);
+    assert_int_equal(fill(T0), 1 + 4);
+    assert_false(line_has_room(line, T0));
+    assert_int_equal(endpoints_due(set), T0 + 100);
+    assert_int_equal(fill(T0 + 99), 0);
+    assert_int_equal(fill(T0 + 100), 1);
+    line_pace(line, 0);
+    assert_int_equal(fill(T0 + 100), 2);
+}
+
+static void ten_thousand_that_rest_cost_little(void **state) {
+    enum { COUNT = 10000 };
+    static struct line many[COUNT];
+    static struct place held[COUNT];
+    struct line *line;
+    int64_t now = T0, before = 0;
+    int served = 0;
+
+    (void)state;
+    begin(COUNT, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        line_open(set, &many[i], NULL, "http://a:80", 0);
+        line_pace(&many[i], 0.1 + i % 7);
+        line_ready(&many[i]);
+    }
+    /* Each round everybody whose time has come is served, in order of time; none is passed over. */
+    while (served < 5 * COUNT) {
+        while ((line = endpoints_next(set, now)) != NULL) {
+            place_take(&held[line - many], line, now);
+            place_finish(&held[line - many], true, 0);
+            assert_true(line->paced_until > now);
+            served++;
+        }
+        before = now;
+        now = endpoints_due(set);
+        assert_true(now > before && now < NEVER);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        line_close(&many[i]);
+    }
+}
+
+static void leaves_an_endpoint_alone_that_fails_whoever_asks(void **state) {
+    struct line *a, *b;
+    int64_t until;
+
+    (void)state;
+    begin(100, 100);
+    a = open_line("http://a:80");
+    b = open_line("http://a:80");
+    open_line("http://b:80");
+    prove(b);
+    for (int i = 0; i < 5; i++) {
+        fail_one(a, true, T0);
+    }
+    assert_true(line_is_cut(a) && line_is_cut(b) && line_is_shunned(b, T0));
+    assert_false(line_has_room(b, T0));
+    assert_int_equal(fill(T0), 4); /* of the other endpoint */
+    until = endpoints_due(set);
+    assert_true(until >= T0 + 800 && until <= T0 + 1200);
+    assert_int_equal(fill(until - 1), 0);
+    assert_int_equal(serve(until), 1); /* one, of whom it answered last */
+    assert_int_equal(serve(until), -1);
+    place_failed(&places[taken - 1], true, until, 0);
+    place_finish(&places[taken - 1], false, 0);
+    assert_int_equal(serve(until + 1500), -1);
+    assert_true(serve(until + 2400) >= 0);
+    place_answered(&places[taken - 1]);
+    place_finish(&places[taken - 1], true, 0);
+    assert_false(line_is_cut(a) || endpoints_any_cut(set));
+    assert_true(fill(until + 2400) > 1);
+}
+
+static void tries_again_when_the_one_that_tried_is_dropped(void **state) {
+    (void)state;
+    begin(100, 100);
+    open_line("http://a:80");
+    for (int i = 0; i < 5; i++) {
+        fail_one(&lines[0], true, T0);
+    }
+    assert_int_equal(serve(T0 + 2000), 0);
+    assert_int_equal(serve(T0 + 2000), -1);
+    place_drop(&places[0]);
+    assert_int_equal(serve(T0 + 2000), 0);
+}
+
+static void one_line_alone_shuts_nobody_out(void **state) {
+    (void)state;
+    begin(100, 100);
+    open_line("http://a:80");
+    open_line("http://a:80");
+    for (int i = 0; i < 50; i++) {
+        fail_one(&lines[0], false, T0);
+    }
+    assert_false(line_is_cut(&lines[1]));
+    for (int i = 0; i < 4; i++) { /* both, by turns */
+        fail_one(&lines[i % 2 == 0], false, T0);
+    }
+    assert_true(line_is_cut(&lines[1]));
+}
+
+static void a_clock_set_back_lets_nobody_rest_longer(void **state) {
+    (void)state;
+    begin(100, 100);
+    open_line("http://a:80");
+    line_pace(&lines[0], 1);
+    assert_int_equal(fill(T0), 1);
+    finish_all(true);
+    assert_int_equal(fill(T0 - 500000), 0);
+    assert_int_equal(fill(T0 - 500000 + 1000), 1);
+}
+
 static void serves_who_has_something_to_send(void **state) {
     (void)state;
     begin(100, 100);
@@ -576,6 +704,12 @@ int main(void) {
         TEST(endpoints_take_turns),
         TEST(doubtful_and_healthy_lines_take_turns),
         TEST(sends_nothing_before_the_throttle_ends),
+        TEST(keeps_the_pace_of_a_line),
+        TEST(ten_thousand_that_rest_cost_little),
+        TEST(leaves_an_endpoint_alone_that_fails_whoever_asks),
+        TEST(tries_again_when_the_one_that_tried_is_dropped),
+        TEST(one_line_alone_shuts_nobody_out),
+        TEST(a_clock_set_back_lets_nobody_rest_longer),
         TEST(serves_who_has_something_to_send),
         TEST(obeys_at_random),
     };

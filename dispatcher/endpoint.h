@@ -1,0 +1,64 @@
+/*
+** endpoint.h: what line.c and endpoint.c share: endpoints, and the set of them. Nobody else includes
+** this.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_ENDPOINT_H
+#define RESTHOOKD_ENDPOINT_H
+
+#include "circuit.h"
+#include "line.h"
+
+#define BUCKETS 1024
+
+TAILQ_HEAD(lines, line);
+TAILQ_HEAD(ready, ready_link);
+TAILQ_HEAD(places, place);
+
+struct ready_link { /* an endpoint's place in one of the queues */
+    struct endpoint *endpoint;
+    bool queued;
+    TAILQ_ENTRY(ready_link) links;
+};
+
+struct endpoint {
+    struct endpoints *set;
+    struct endpoint *next; /* in its bucket */
+    unsigned bucket;
+    int lines;
+    int in_flight[HEALTHS];
+    struct lines queue[HEALTHS];
+    struct ready_link ready[HEALTHS];
+    struct circuit circuit;
+    struct rest rest;          /* while that is open */
+    const struct line *failed; /* whose failure was the last one counted; NULL */
+    bool cut;                  /* that is not closed */
+    bool probing;              /* its circuit is half open, and a request finds out */
+    char name[];
+};
+
+struct endpoints {
+    int places;
+    int most;
+    int in_flight[HEALTHS];
+    int slow;
+    struct places waiting; /* places taken and not slow yet, oldest first */
+    int turn;              /* the kind that is served next if both can be */
+    struct ready ready[HEALTHS];
+    struct rests lines, circuits; /* that rest */
+    int cut;                      /* endpoints whose circuit is not closed */
+    int64_t seen_at;
+    struct endpoint *bucket[BUCKETS];
+};
+
+/* Made if there is none of that name; endpoint_drop when its last line is closed. */
+struct endpoint *endpoint_named(struct endpoints *set, const char *name);
+void endpoint_drop(struct endpoint *endpoint);
+/* Half of them, and three quarters: is there a place for one more of this kind among `most`? */
+bool has_place(const int in_flight[HEALTHS], int most, int kind);
+/* Puts it into the set's queues, or takes it out, as it has lines that may send now. */
+void endpoint_place(struct endpoint *endpoint);
+/* Those whose circuit has been open long enough are tried. */
+void endpoints_try(struct endpoints *set, int64_t now);
+
+#endif
