@@ -105,7 +105,8 @@ void notice_dead(struct outbox *outbox, const struct pair *pair, int64_t now) {
     struct notice *notice;
     char *delivery;
 
-    if (event_is_reserved(pair->event->name) || !fanout_wanted(outbox, event)) {
+    if (event_is_reserved(pair->event->name) || !fanout_wanted(outbox, event) ||
+        (row->reason != NULL && strcmp(row->reason, "expired") == 0)) { /* by the thousand */
         return;
     }
     delivery = xprintf("%s-%lld", pair->sub->id, (long long)pair->event->id);

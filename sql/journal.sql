@@ -15,7 +15,7 @@
 --   boot             the machine's boot id when the cursor last moved: tells a power loss from a restore
 --   cursor           see above
 --   request_cursor, request_filed   id and created_at of the last resthook_request carried out
---   version, started_at, heartbeat_at, stopped_at, journal_mode, in_flight, held
+--   version, started_at, heartbeat_at, stopped_at, journal_mode, in_flight, circuit_open, held
 --                    what the running dispatcher says of itself, each second
 --   intact_schema, intact_at   app.db's schema_version when every watch had its trigger, and when that was last seen
 --   filtered         pairs that a watch's `when` left out
@@ -139,8 +139,9 @@ CREATE TABLE IF NOT EXISTS gap(
 );
 
 -- Changes to a subscription in app.db that wait for a quiet moment there.
---   status, reason        to write; 'ended' (the target said 410) also sets to_id, to the newest event of that moment;
---                         'confirmed' (it gave the secret back) makes what is pending active
+--   status, reason        to write: 'failing', 'active' (it has recovered), 'ended' (the target said 410), which also
+--                         sets to_id, to the newest event of that moment, or 'confirmed' (it gave the secret back),
+--                         which makes what is pending active
 --   revision, updated_at  the row's when the request was sent: it is written only if nobody changed the row since.
 --                         Both, because after app.db lost its last commits another change can have the same revision.
 --                         Of 'confirmed' revision is verify_event: other changes don't undo what the target said.

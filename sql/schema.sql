@@ -59,7 +59,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS main.resthook_extra_key
 
 -- Who wants what. An ended subscription stays as a tombstone: its history refers to it.
 --   id              'sub_' and 24 random characters
---   event           'a.b' exactly, 'a.*' everything below a, '*' everything
+--   event           'a.b' exactly, 'a.*' everything below a, '*' everything but resthook's own events
 --   target          URL
 --   status          active; inactive (paused: events are kept); failing (set by the dispatcher: kept);
 --                   pending (not yet verified: kept); ended
