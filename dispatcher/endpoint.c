@@ -133,6 +133,10 @@ void endpoints_try(struct endpoints *set, int64_t now) {
     }
 }
 
+int endpoints_unproven(const struct endpoints *set) {
+    return set->in_flight[DOUBTFUL] + set->in_flight[UNTRIED] + set->slow;
+}
+
 bool endpoints_any_cut(const struct endpoints *set) {
     return set->cut > 0;
 }

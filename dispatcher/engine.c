@@ -16,6 +16,8 @@
 #include "memory.h"
 #include "verdict.h"
 
+#define FEW 32 /* requests that may hang and are looked at like the others: http.h */
+
 struct engine {
     struct http *http;
     struct endpoints *endpoints;
@@ -120,7 +122,7 @@ static void fill(struct engine *engine, int64_t now) {
         struct job *job = line->source->claim(line->source, line, now);
 
         if (job != NULL) {
-            job->may_hang = line->health != GOOD;
+            job->may_hang = line->health != GOOD && endpoints_unproven(engine->endpoints) >= FEW;
             place_take(&job->place, line, now);
             http_send(engine->http, job, now);
         } else {

@@ -4,7 +4,7 @@
 ** libcurl looks at every transfer it performs each time it is asked to: the fastest way where most
 ** of them move, and a load on all where hundreds only wait for targets that hang. So who may hang
 ** has a lane of its own, in which nothing is looked at but what epoll says has moved. The lanes
-** share no connections: a target that has proven itself is connected to once more.
+** share no connections: a target that proved itself in the other one is connected to once more.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_LANES_H

@@ -91,6 +91,9 @@ bool line_is_shunned(const struct line *line, int64_t now);
 bool line_is_cut(const struct line *line);           /* its endpoint's circuit is not closed */
 bool endpoints_any_cut(const struct endpoints *set); /* false: none is */
 
+/* Requests in flight of lines that are doubtful or new. */
+int endpoints_unproven(const struct endpoints *set);
+
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
 struct line *endpoints_next(struct endpoints *set, int64_t now);
 /* Takes a place for a request of the line that endpoints_next gave. */
