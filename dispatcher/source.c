@@ -16,7 +16,7 @@
 ** subscriptions, since a look is at each of them … */
 #define SPILL_EVERY 10
 #define SUBS_A_MS 100
-#define SPILL_FOR_DOUBTFUL 1000 /* … and before way is made for one whose target failed last */
+#define SPILL_FOR_DOUBTFUL 5000 /* … and before way is made for one whose target failed last */
 #define STALL 4096              /* unwritten outcomes at which nothing more is sent */
 
 static struct outbox *of(const struct source *source) {
@@ -68,6 +68,9 @@ static void look(struct outbox *outbox, int64_t now) {
         }
         if (now < outbox->spill_at) {
             return;
+        }
+        if (outbox->spilled_at == 0) {
+            outbox->spilled_at = now; /* nobody has lacked anything yet */
         }
         outbox->spill_at = now + SPILL_EVERY + outbox->subs.count / SUBS_A_MS;
         if (!hungry(outbox, now)) {
