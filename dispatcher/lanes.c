@@ -160,7 +160,7 @@ CURL *lanes_next(struct lanes *lanes, CURLcode *result) {
     return NULL;
 }
 
-void lanes_wait(struct lanes *lanes, const struct curl_waitfd *fds, unsigned count, int timeout) {
+void lanes_wait(struct lanes *lanes, struct curl_waitfd *fds, unsigned count, int timeout) {
     struct curl_waitfd all[LANES_FDS + 1];
 
     assert(count <= LANES_FDS);
@@ -169,4 +169,7 @@ void lanes_wait(struct lanes *lanes, const struct curl_waitfd *fds, unsigned cou
     }
     all[count] = (struct curl_waitfd){.fd = lanes->epoll, .events = CURL_WAIT_POLLIN};
     must(curl_multi_poll(lanes->swift, all, count + 1, timeout, NULL));
+    for (unsigned i = 0; i < count; i++) {
+        fds[i].revents = all[i].revents;
+    }
 }

@@ -26,6 +26,6 @@ void lanes_work(struct lanes *lanes); /* without waiting */
 /* The next transfer that ended and is now to be removed; NULL: none. */
 CURL *lanes_next(struct lanes *lanes, CURLcode *result);
 /* Sleeps until a transfer, one of the descriptors, or `timeout` ms want attention. */
-void lanes_wait(struct lanes *lanes, const struct curl_waitfd *fds, unsigned count, int timeout);
+void lanes_wait(struct lanes *lanes, struct curl_waitfd *fds, unsigned count, int timeout);
 
 #endif
