@@ -205,6 +205,7 @@ void trigger_write(const struct trigger *trigger, struct buffer *out) {
     if (trigger->changed_count > 0) {
         write_changed(trigger, out);
     }
+    buffer_text(out, trigger->never ? " AND 0" : "");
     buffer_text(out, " BEGIN ");
     write_row(trigger, out);
     write_mark(trigger, out);

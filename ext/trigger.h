@@ -26,6 +26,7 @@ struct trigger {
     int of_count;
     const char *const *changed; /* fires only if one of these differs; none: always */
     int changed_count;
+    bool never; /* does not fire at all */
     const struct trigger_value *values;
     int width;
     int64_t capture_max; /* bytes of a row that is captured whole */

@@ -236,8 +236,12 @@ CREATE VIEW IF NOT EXISTS main.resthook_events AS
          o.only, o.watch, w.table_name, w.operation
     FROM resthook_outbox AS o LEFT JOIN resthook_watch AS w ON w.id = o.watch;
 
+-- table_name is the table that the trigger stands on now, which may have been renamed since.
 CREATE VIEW IF NOT EXISTS main.resthook_watches AS
-  SELECT w.id, w.table_name, w.operation, w.of, w.event, w.options,
+  SELECT w.id,
+         coalesce((SELECT m.tbl_name FROM sqlite_master AS m WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id),
+                  w.table_name) AS table_name,
+         w.operation, w.of, w.event, w.options,
          'resthook_watch_' || w.id AS trigger_name,
          EXISTS (SELECT 1 FROM resthook_interest AS i WHERE i.watch = w.id) AS recording,
          strftime('%Y-%m-%dT%H:%M:%fZ', w.created_at / 86400000.0 + 2440587.5) AS created_at
