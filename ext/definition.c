@@ -243,6 +243,28 @@ int definition_load_mended(sqlite3 *db, int64_t id, struct definition *definitio
     return load(db, sql_watch_mended, id, definition, error);
 }
 
+int definition_find_gone(sqlite3 *db, struct definition *definition, bool *any, bool *other) {
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql_watch_gone, -1, &statement, NULL);
+
+    *any = *other = false;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_int64(statement, 1, definition->id);
+    }
+    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        sqlite3_int64 i = sqlite3_column_int64(statement, 0);
+        if (i >= 0 && i < definition->width) {
+            definition->values[i].gone = *any = true;
+            *other = sqlite3_column_int(statement, 1) != 0;
+        }
+    }
+    if (rc == SQLITE_OK) {
+        return sqlite3_finalize(statement);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
+}
+
 void definition_free(struct definition *definition) {
     for (int i = 0; i < definition->width; i++) {
         sqlite3_free(definition->values[i].column);

@@ -38,6 +38,9 @@ struct expander {
     struct image image;
     struct compiled compiled;
     struct expansion event;
+    char *gone;            /* why an expression can't be computed without a column that was dropped;
+                           ** NULL: it can, or there is none */
+    struct expander *late; /* what reads rows captured since; NULL: they are held */
     char error[1000];
     bool failed; /* the run under way: error says why */
 };
@@ -96,6 +99,57 @@ static struct expander *blank(sqlite3 *db, bool hosted) {
     return expander;
 }
 
+/* Makes one of a version that reads what was captured after its columns had gone. */
+static int open_late(sqlite3 *db, int64_t watch, bool hosted, bool mended, struct expander **out,
+                     char **error) {
+    struct expander *expander = blank(db, hosted);
+    bool any, other;
+    int rc;
+
+    *out = NULL;
+    if (expander == NULL) {
+        return SQLITE_NOMEM;
+    }
+    rc = mended ? definition_load_mended(db, watch, &expander->definition, error)
+                : definition_load(db, watch, &expander->definition, error);
+    if (rc == SQLITE_OK) {
+        rc = definition_find_gone(db, &expander->definition, &any, &other);
+        expander->definition.hides_gone = true;
+    }
+    return finish(expander, rc, NULL, out, error);
+}
+
+/* Finds out whether the expressions need a column that was dropped while the trigger stood. It has
+** captured NULL for it since: no value, and `when` would be false for it. Such rows are held until
+** the watch is mended. Where it was, and can't read them, the column may only have been renamed:
+** then they are read as all others. */
+static int look_for_gone(struct expander *expander) {
+    sqlite3 *db = expander->db;
+    int64_t watch = expander->definition.id;
+    struct expander *late = NULL;
+    char *error = NULL;
+    bool any = false, other = false;
+    int rc = SQLITE_OK;
+
+    if (has_expressions(&expander->definition)) {
+        rc = definition_find_gone(db, &expander->definition, &any, &other);
+    }
+    if (rc == SQLITE_OK && any) {
+        rc = open_late(db, watch, expander->hosted, false, &late, &expander->gone);
+        expander_free(late); /* they do without it */
+    }
+    if (rc == SQLITE_ERROR && expander->gone != NULL) {
+        rc = open_late(db, watch, expander->hosted, true, &expander->late, &error);
+        sqlite3_free(error);
+        rc = rc == SQLITE_NOMEM ? rc : SQLITE_OK;
+        if (other && expander->late == NULL) {
+            sqlite3_free(expander->gone);
+            expander->gone = NULL;
+        }
+    }
+    return rc;
+}
+
 /* A version whose own expressions do not compile (a migration took a column or a table from them)
 ** is read by those of its watch as it was mended, if they do. */
 static int open_version(sqlite3 *db, int64_t watch, bool hosted, struct expander **out,
@@ -111,6 +165,14 @@ static int open_version(sqlite3 *db, int64_t watch, bool hosted, struct expander
     }
     rc = definition_load(db, watch, &expander->definition, error);
     rc = finish(expander, rc, NULL, out, error);
+    if (rc == SQLITE_OK) {
+        rc = look_for_gone(*out);
+        if (rc != SQLITE_OK) {
+            expander_free(*out);
+            *out = NULL;
+        }
+        return rc;
+    }
     if (rc != SQLITE_ERROR) {
         return rc;
     }
@@ -157,6 +219,8 @@ void expander_free(struct expander *expander) {
     if (expander == NULL) {
         return;
     }
+    expander_free(expander->late);
+    sqlite3_free(expander->gone);
     compiled_free(&expander->compiled);
     image_close(&expander->image);
     definition_free(&expander->definition);
@@ -288,6 +352,19 @@ static void render_event(struct expander *expander, bool with_change) {
     }
 }
 
+/* Was the row captured after the columns that are gone had gone? None of them has a value then. */
+static bool is_late(const struct expander *expander) {
+    const struct definition *d = &expander->definition;
+    bool late = expander->gone != NULL;
+
+    for (int i = 0; i < d->width && late; i++) {
+        struct cell cell = d->values[i].gone ? image_value(&expander->image, i) : (struct cell){0};
+        late = cell.statement == NULL ||
+               sqlite3_column_type(cell.statement, cell.column) == SQLITE_NULL;
+    }
+    return late;
+}
+
 enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int first,
                            bool with_change, struct expansion *event, const char **error) {
     struct expansion *made = &expander->event;
@@ -300,7 +377,13 @@ enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int fir
     buffer_clear(&made->key);
     made->has_key = false;
     made->truncated = image_is_truncated(&expander->image);
-    if (!made->truncated && has_expressions(&expander->definition)) {
+    if (!made->truncated && is_late(expander)) {
+        if (expander->late != NULL) {
+            return expander_run(expander->late, row, first, with_change, event, error);
+        }
+        fail(expander, expander->gone);
+    }
+    if (!made->truncated && !expander->failed && has_expressions(&expander->definition)) {
         wanted = run_statement(expander);
     }
     if (wanted && !expander->failed) {

@@ -114,7 +114,7 @@ static const char *check_options(struct call *call, enum operation operation,
 }
 
 /* Retires what the plan replaces. */
-static void replace(struct call *call, const struct plan *plan) {
+static void replace(struct call *call, const struct plan *plan, sqlite3_int64 at) {
     struct versions list;
 
     versions_read(call, &list);
@@ -124,7 +124,7 @@ static void replace(struct call *call, const struct plan *plan) {
             strcmp(now->text[VERSION_OPERATION], clause_operation_name(plan->request.operation)) ==
                 0 &&
             strcmp(now->text[VERSION_EVENT], plan->request.event) == 0) {
-            version_retire(call, now->id);
+            version_retire(call, now->id, at);
         }
     }
     versions_free(&list);
@@ -138,6 +138,7 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct buffer of = {0};
     sqlite3 *copy = NULL;
     const char *record = NULL;
+    sqlite3_int64 now;
 
     call_begin(&call, context, "resthook_watch", true);
     request.table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
@@ -162,11 +163,12 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
         int rc = version_plan(call.db, copy, &request, &plan, &error);
         version_fail(&call, rc, error);
     }
+    now = call_now(&call);
     if (call.rc == SQLITE_OK) {
-        replace(&call, &plan);
+        replace(&call, &plan, now);
     }
     if (call.rc == SQLITE_OK) {
-        sqlite3_int64 id = version_install(&call, &plan, record);
+        sqlite3_int64 id = version_install(&call, &plan, record, now);
         char *name = sqlite3_mprintf("resthook_watch_%lld", (long long)id);
         if (name != NULL) {
             sqlite3_result_text(context, name, -1, sqlite3_free);
@@ -278,7 +280,7 @@ static int plan_without(struct call *call, const struct version *now,
 
 /* Makes a new version of one that no longer fits. Returns whether it made one. */
 static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
-                       sqlite3_int64 capture_max) {
+                       sqlite3_int64 capture_max, sqlite3_int64 at) {
     struct followed followed = {0};
     struct plan_request request;
     struct plan plan = {0};
@@ -304,8 +306,8 @@ static bool repair_one(struct call *call, sqlite3 **copy, const struct version *
         rc = plan_without(call, now, &request, &followed, &plan, &error);
     }
     if (rc == SQLITE_OK) {
-        version_retire(call, now->id);
-        (void)version_install(call, &plan, now->text[VERSION_RECORD]);
+        version_retire(call, now->id, at);
+        (void)version_install(call, &plan, now->text[VERSION_RECORD], at);
         repaired = true;
     } else if (rc != SQLITE_ERROR) {
         version_fail(call, rc, error);
@@ -341,16 +343,17 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
     struct versions list;
     sqlite3 *copy = NULL; /* made when the first one needs it */
-    sqlite3_int64 capture_max;
+    sqlite3_int64 capture_max, at;
     int repaired = 0;
 
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_repair", true);
     capture_max = setting_int(&call, "capture_max");
+    at = call_now(&call);
     versions_read(&call, &list);
     for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
-        repaired += repair_one(&call, &copy, &list.at[i], capture_max);
+        repaired += repair_one(&call, &copy, &list.at[i], capture_max, at + repaired);
     }
     call_exec(&call, sql_interest_restore, "");
     sqlite3_result_int(context, repaired);
@@ -397,7 +400,7 @@ static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
              strcmp(now->text[VERSION_OPERATION], clause_operation_name(operation)) == 0) &&
             (event == NULL || strcmp(now->text[VERSION_EVENT], event) == 0) &&
             (of.length == 0 || has_columns(&call, now, of.data))) {
-            version_retire(&call, now->id);
+            version_retire(&call, now->id, call_now(&call));
             retired++;
         }
     }

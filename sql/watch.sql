@@ -117,6 +117,31 @@ SELECT key, value, type FROM json_each(?1, '$.fields') WHERE json_type(?1, '$.fi
 -- name: watch_clauses
 SELECT json_extract(?1, '$.when'), json_extract(?1, '$.key')
 
+-- Which captured values are of a column that was dropped under the version's trigger, so that it may have captured NULL
+-- in its place: of the current version those that the table has no column for, unless RENAME changed the name in the
+-- trigger; of one that was replaced those that the version after it does not capture. And whether that one is another watch
+-- than a repair would have made.
+-- name: watch_gone
+WITH heir(captured, options) AS (
+  SELECT c.captured, c.options
+    FROM main.resthook_watch AS w JOIN main.resthook_watch AS c
+      ON c.id > w.id AND c.operation = w.operation AND c.event = w.event AND c.created_at = w.retired_at
+   WHERE w.id = ?1 ORDER BY c.id LIMIT 1)
+SELECT j.key, 0
+  FROM main.resthook_watch AS w JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id,
+       json_each(w.captured) AS j
+ WHERE w.id = ?1 AND w.retired_at IS NULL
+   AND instr(m.sql, '."' || replace(json_extract(j.value, '$.column'), '"', '""') || '")v' || j.key) > 0
+   AND lower(json_extract(j.value, '$.column')) NOT IN (
+         SELECT lower(c.name) FROM pragma_table_xinfo((SELECT t.tbl_name FROM main.sqlite_master AS t
+                                                        WHERE t.type = 'trigger' AND t.name = 'resthook_watch_' || ?1), 'main') AS c)
+UNION ALL
+SELECT j.key, w.options <> (SELECT options FROM heir)
+  FROM main.resthook_watch AS w, json_each(w.captured) AS j
+ WHERE w.id = ?1 AND w.retired_at IS NOT NULL AND EXISTS (SELECT 1 FROM heir)
+   AND lower(json_extract(j.value, '$.column')) NOT IN (
+         SELECT lower(ifnull(json_extract(k.value, '$.column'), '')) FROM json_each((SELECT captured FROM heir)) AS k)
+
 -- Options with other names in them; what is not there stays away.
 -- name: watch_followed
 SELECT json_replace(?1, '$.changed', json(?2), '$.fields', json(?3), '$.when', ?4, '$.key', ?5)
