@@ -256,7 +256,9 @@ static void bind_all(struct expander *expander) {
     const struct definition *d = &expander->definition;
 
     for (int i = 0; i < d->width; i++) {
-        bind(expander, i + 1, image_value(&expander->image, i));
+        if (!(d->hides_gone && d->values[i].gone)) {
+            bind(expander, i + 1, image_value(&expander->image, i));
+        }
     }
     for (int i = 0; expander->compiled.reads_virtual && i < d->virtual_count; i++) {
         if (d->has_new) {
