@@ -208,3 +208,46 @@ const char *clause_expression(const char *text) {
     }
     return empty ? "an expression is expected" : NULL;
 }
+
+bool clause_names(const char *expression, const char *name) {
+    struct buffer token = {0};
+    bool found = false;
+    const char *end;
+
+    for (; *expression != '\0' && !found; expression = end) {
+        const char *wrong;
+        bool blank;
+
+        end = clause_token(expression, &blank, &wrong);
+        if (end == NULL) {
+            break;
+        }
+        if (!blank && (is_word(*expression) || end - expression > 1)) {
+            clause_unquote(expression, end, &token);
+            found = strcasecmp(token.length > 0 ? token.data : "", name) == 0;
+        }
+    }
+    found = found || token.failed; /* then it may */
+    buffer_free(&token);
+    return found;
+}
+
+bool clause_takes_all(const char *expression) {
+    const char *end;
+    bool operand = false; /* the last token could be multiplied */
+
+    for (; *expression != '\0'; expression = end) {
+        const char *wrong;
+        bool blank;
+
+        end = clause_token(expression, &blank, &wrong);
+        if (end == NULL || (*expression == '*' && !operand)) {
+            return true;
+        }
+        if (!blank) {
+            operand = strchr(".,", *expression) == NULL && !word_is(expression, end, "select") &&
+                      !word_is(expression, end, "distinct") && !word_is(expression, end, "all");
+        }
+    }
+    return false;
+}

@@ -37,6 +37,11 @@ const char *clause_token(const char *text, bool *blank, const char **wrong);
 /* The name that a token is, without its quotes, into *name (cleared first). */
 void clause_unquote(const char *text, const char *end, struct buffer *name);
 
+/* Does a token of the expression spell this name, in any case, with or without quotes? */
+bool clause_names(const char *expression, const char *name);
+/* May it read columns that it does not spell: SELECT *, t.*? */
+bool clause_takes_all(const char *expression);
+
 /*
 ** Is this text, set between "(\n" and "\n)", sure to stay between them? Quotes, brackets and
 ** comments must be closed and a semicolon or a parameter must not stand outside them. Whether it is

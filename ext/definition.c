@@ -99,6 +99,7 @@ static void take_value(struct reading *reading, sqlite3_stmt *statement) {
     }
     d->values[d->width].old = strcmp(row, "old") == 0;
     d->values[d->width].rowid = column == NULL;
+    d->values[d->width].kept = sqlite3_column_int(statement, 3) != 0;
     d->values[d->width].column = copy(reading, column != NULL ? column : rowid);
     *(d->values[d->width].old ? &d->has_old : &d->has_new) = true;
     d->width++;

@@ -28,6 +28,7 @@ struct definition_row {
 struct definition_value {
     bool old;
     bool rowid;   /* not a column of the table */
+    bool kept;    /* captured of a row too large to capture too, if it is small */
     bool gone;    /* a migration dropped the column: see definition_find_gone */
     char *column; /* name, that of the rowid too */
 };

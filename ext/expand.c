@@ -41,6 +41,8 @@ struct expander {
     char *gone;            /* why an expression can't be computed without a column that was dropped;
                            ** NULL: it can, or there is none */
     struct expander *late; /* what reads rows captured since; NULL: they are held */
+    struct expander *when; /* asks `when` of a row too large to capture; NULL: not made yet */
+    bool borrowed;         /* the definition is another expander's */
     char error[1000];
     bool failed; /* the run under way: error says why */
 };
@@ -220,10 +222,13 @@ void expander_free(struct expander *expander) {
         return;
     }
     expander_free(expander->late);
+    expander_free(expander->when);
     sqlite3_free(expander->gone);
     compiled_free(&expander->compiled);
     image_close(&expander->image);
-    definition_free(&expander->definition);
+    if (!expander->borrowed) {
+        definition_free(&expander->definition);
+    }
     buffer_free(&expander->event.payload);
     buffer_free(&expander->event.change);
     buffer_free(&expander->event.key);
@@ -367,6 +372,77 @@ static bool is_late(const struct expander *expander) {
     return late;
 }
 
+static bool is_key(const struct definition *d, int value) {
+    bool key = false;
+
+    for (int i = 0; i < d->key_count; i++) {
+        key = key || d->keys[i].value == value;
+    }
+    return key;
+}
+
+/* Is there all that `when` reads in a row too large to capture? A key that is NULL may be one that
+** was itself too large. */
+static bool can_ask(const struct expander *expander) {
+    const struct definition *d = &expander->definition;
+    bool all = d->when != NULL && expander->gone == NULL && image_has_kept(&expander->image) &&
+               !clause_takes_all(d->when);
+
+    for (int i = 0; i < d->width && all; i++) {
+        if (!d->values[i].kept && clause_names(d->when, d->values[i].column)) {
+            struct cell cell = image_value(&expander->image, i);
+            all = cell.statement != NULL && is_key(d, i) &&
+                  sqlite3_column_type(cell.statement, cell.column) != SQLITE_NULL;
+        }
+    }
+    for (int i = 0; i < d->virtual_count && all; i++) {
+        all = !clause_names(d->when, d->virtuals[i]);
+    }
+    return all;
+}
+
+/* `when` of a row too large to capture, which has no other value. What can't be asked is true. */
+static bool ask_when(struct expander *expander, sqlite3_stmt *row, int first) {
+    struct expander *when = expander->when;
+    bool wanted;
+
+    if (!can_ask(expander)) {
+        return true;
+    }
+    if (when == NULL) {
+        char *error = NULL;
+        int rc;
+
+        when = expander->when = blank(expander->db, expander->hosted);
+        if (when == NULL) {
+            fail(expander, "out of memory");
+            return false;
+        }
+        when->definition = expander->definition;
+        when->definition.key = NULL;
+        when->definition.template.fields = 0;
+        when->definition.virtual_count = 0;
+        when->borrowed = true;
+        rc = image_open(&when->image, &when->definition, &error);
+        sqlite3_free(error);
+        if (rc != SQLITE_OK) {
+            fail(expander, sqlite3_errstr(rc));
+            return false;
+        }
+    }
+    image_show(&when->image, row, first);
+    when->failed = false;
+    wanted = run_statement(when);
+    if (when->compiled.statement != NULL) {
+        (void)sqlite3_reset(when->compiled.statement);
+        (void)sqlite3_clear_bindings(when->compiled.statement);
+    }
+    if (when->failed) {
+        fail(expander, when->error);
+    }
+    return wanted;
+}
+
 enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int first,
                            bool with_change, struct expansion *event, const char **error) {
     struct expansion *made = &expander->event;
@@ -385,7 +461,9 @@ enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int fir
         }
         fail(expander, expander->gone);
     }
-    if (!made->truncated && !expander->failed && has_expressions(&expander->definition)) {
+    if (made->truncated) {
+        wanted = ask_when(expander, row, first);
+    } else if (!expander->failed && has_expressions(&expander->definition)) {
         wanted = run_statement(expander);
     }
     if (wanted && !expander->failed) {

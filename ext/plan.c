@@ -87,13 +87,14 @@ static void add_value(struct plan *plan, bool old, bool rowid, bool key, const c
 
     value->old = old;
     value->key = key;
+    value->kept = !key && plan->when != NULL && clause_names(plan->when, name);
     value->small = rowid || (key && plan->table.key_is_rowid);
     value->column = name;
     buffer_text(&plan->captured, plan->width > 0 ? "," : "[");
     buffer_text(&plan->captured, old ? "{\"row\":\"old\",\"" : "{\"row\":\"new\",\"");
     buffer_text(&plan->captured, rowid ? "rowid\":" : "column\":");
     render_text(&plan->captured, name, strlen(name));
-    buffer_text(&plan->captured, "}");
+    buffer_text(&plan->captured, value->kept ? ",\"kept\":true}" : "}");
     if (key) {
         buffer_text(&plan->primary_key,
                     plan->primary_key.length > 0 ? ",{\"name\":" : "[{\"name\":");
@@ -139,6 +140,37 @@ static void add_of(struct plan *plan) {
     if (plan->of_count > 0) {
         buffer_text(&plan->of_json, "]");
     }
+}
+
+/* `when`, if it can be asked without all of the row: if it spells every column that it reads, and
+** they are captured. */
+static int read_when(sqlite3 *db, struct plan *plan) {
+    sqlite3_stmt *statement = NULL;
+    const char *when = NULL;
+    int rc = sqlite3_prepare_v2(db, sql_watch_clauses, -1, &statement, NULL);
+
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_text(statement, 1, plan->request.options, -1, SQLITE_STATIC);
+    }
+    if (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        when = (const char *)sqlite3_column_text(statement, 0);
+    }
+    if (when != NULL && !clause_takes_all(when)) {
+        plan->when = sqlite3_mprintf("%s", when);
+        rc = plan->when != NULL ? SQLITE_OK : SQLITE_NOMEM;
+    }
+    for (int i = 0; i < plan->table.count && plan->when != NULL; i++) {
+        const struct table_column *column = &plan->table.columns[i];
+        if (column->kind == COLUMN_VIRTUAL && clause_names(plan->when, column->name)) {
+            sqlite3_free(plan->when);
+            plan->when = NULL;
+        }
+    }
+    if (rc == SQLITE_OK) {
+        return sqlite3_finalize(statement);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
 }
 
 /* The values to capture, and what is said about them. */
@@ -200,6 +232,9 @@ int plan_make(sqlite3 *db, const struct plan_request *request, struct plan *plan
     }
     plan->never = left_out && plan->changed_count == 0;
     if (rc == SQLITE_OK) {
+        rc = read_when(db, plan);
+    }
+    if (rc == SQLITE_OK) {
         rc = choose(plan, error);
     }
     if (rc != SQLITE_OK) {
@@ -220,6 +255,7 @@ void plan_free(struct plan *plan) {
     free_names(plan->of, plan->of_count);
     free_names(plan->changed, plan->changed_count);
     sqlite3_free(plan->values);
+    sqlite3_free(plan->when);
     buffer_free(&plan->captured);
     buffer_free(&plan->primary_key);
     buffer_free(&plan->virtuals);

@@ -37,6 +37,7 @@ struct plan {
     int of_count;
     char **changed;
     int changed_count;
+    char *when; /* NULL: none, or not to be asked of a row too large to capture */
     bool never; /* of `changed` nothing is left that can be compared */
     struct trigger_value *values;
     int width;

@@ -94,7 +94,8 @@ CREATE INDEX IF NOT EXISTS main.resthook_subscription_pattern
 --   of           JSON array of column names of 'update of …', NULL otherwise
 --   event        event name
 --   options      JSON object as given to resthook_watch(): fields, when, changed, key, old, record
---   captured     JSON array, one object a value in the order v0, v1, …: {"row":"new"|"old","column":"name"}
+--   captured     JSON array, one object a value in the order v0, v1, …: {"row":"new"|"old","column":"name"}; with
+--                "kept":true: v<i> holds it in a row too large to capture too, if it and all such are small
 --   virtual      JSON array of the VIRTUAL generated columns, computed at fan-out; NULL: none
 --   table_sql    the table's CREATE TABLE when it has any of those, NULL otherwise
 --   primary_key  JSON array of {"name":column,"value":index into captured} that stands for a row too large

@@ -102,7 +102,8 @@ SELECT payload, watch, * FROM main.resthook_outbox WHERE id = ?1
 
 -- The parts of a version, out of its JSON.
 -- name: watch_values
-SELECT json_extract(value, '$.row'), json_extract(value, '$.column'), json_extract(value, '$.rowid')
+SELECT json_extract(value, '$.row'), json_extract(value, '$.column'), json_extract(value, '$.rowid'),
+       json_extract(value, '$.kept')
   FROM json_each(?1)
 
 -- name: watch_keys
