@@ -205,7 +205,7 @@ static bool all_throttled(const struct outbox *outbox, int64_t now) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         bool waits = !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again));
 
-        if (sub->busy_count > 0 || (waits && sub->line.throttle_until <= now)) {
+        if (sub->busy_count > 0 || (waits && !line_is_throttled(&sub->line, now))) {
             return false;
         }
     }
