@@ -77,6 +77,7 @@ static void clock_went_back(struct outbox *outbox, int64_t now) {
     outbox->read_at = outbox->spill_at = outbox->commit_at = outbox->repair_at = 0;
     outbox->beat_at = outbox->synced_at = 0;
     outbox->done_since = now;
+    retention_clock(outbox->retention, now);
 }
 
 /* When it has work again, at the latest. */
@@ -97,6 +98,7 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     if (repair_pending(outbox)) {
         due = earliest(due, outbox->repair_at);
     }
+    due = earliest(due, retention_due(outbox->retention));
     return due;
 }
 

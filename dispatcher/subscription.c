@@ -44,6 +44,10 @@ static struct sub **bucket_of(struct subscriptions *subs, const char *id) {
     return &subs->bucket[hash % SUB_BUCKETS];
 }
 
+static struct sub **bucket_numbered(struct subscriptions *subs, int64_t n) {
+    return &subs->numbered[(uint64_t)n % SUB_BUCKETS];
+}
+
 void subscription_drop(struct subscriptions *subs, struct sub *sub) {
     struct sub **link = bucket_of(subs, sub->id);
 
@@ -51,6 +55,9 @@ void subscription_drop(struct subscriptions *subs, struct sub *sub) {
         link = &(*link)->next_by_id;
     }
     *link = sub->next_by_id;
+    for (link = bucket_numbered(subs, sub->n); *link != sub; link = &(*link)->next_by_number) {
+    }
+    *link = sub->next_by_number;
     TAILQ_REMOVE(&subs->list, sub, links);
     subs->count--;
     line_close(&sub->line);
@@ -80,12 +87,9 @@ struct sub *subscription_named(struct subscriptions *subs, const char *id) {
 struct sub *subscription_numbered(struct subscriptions *subs, int64_t n) {
     struct sub *sub;
 
-    TAILQ_FOREACH(sub, &subs->list, links) {
-        if (sub->n == n) {
-            return sub;
-        }
+    for (sub = *bucket_numbered(subs, n); sub != NULL && sub->n != n; sub = sub->next_by_number) {
     }
-    return NULL;
+    return sub;
 }
 
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only) {
@@ -150,6 +154,9 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     struct sub **bucket = bucket_of(subs, sub->id);
 
     sub->next_by_id = *bucket;
+    *bucket = sub;
+    bucket = bucket_numbered(subs, n);
+    sub->next_by_number = *bucket;
     *bucket = sub;
     TAILQ_INSERT_TAIL(&subs->list, sub, links);
     subs->count++;

@@ -56,7 +56,7 @@ struct sub {
     int64_t next_due; /* of its rows that are not in memory; NEVER */
     size_t heap;      /* place in the outbox's heap of due subscriptions, 0: not in it */
     TAILQ_ENTRY(sub) links;
-    struct sub *next_by_id;
+    struct sub *next_by_id, *next_by_number;
 };
 TAILQ_HEAD(subs, sub);
 
@@ -76,7 +76,8 @@ struct settings {
 struct subscriptions {
     struct subs list;
     int count;
-    struct sub *bucket[SUB_BUCKETS]; /* by id */
+    struct sub *bucket[SUB_BUCKETS];   /* by id */
+    struct sub *numbered[SUB_BUCKETS]; /* by number */
     sqlite3_stmt *read_settings, *read_list, *read_end, *put_public_key;
     struct secrets secrets;
     bool secret_missing; /* a file that holds one can't be used */

@@ -145,17 +145,21 @@ static void delete_keys(struct app_sweep *sweep, int64_t now) {
 
 /* Only this process makes a delivery or an anchor name an event; a request somebody else may file,
 ** so those are looked at inside the transaction. */
-bool app_sweep_events(struct app_sweep *sweep, int64_t now) {
+bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
     const struct outbox *outbox = sweep->outbox;
     struct db *app = writer_db(outbox->writer);
     int64_t ids[BATCH_ROWS], before = sweep->swept_to;
     bool more;
     int count = find_old(sweep, now, ids, &more);
 
+    if (app->rc != SQLITE_OK || journal_db(outbox->journal)->rc != SQLITE_OK) {
+        sweep->swept_to = before; /* what was not read says nothing */
+        return true;
+    }
     if (count == 0) {
         return more;
     }
-    if (!sync_side(outbox, now) || !writer_begin(outbox->writer)) {
+    if (!may || !sync_side(outbox, now) || !writer_begin(outbox->writer)) {
         sweep->swept_to = before;
         return true;
     }

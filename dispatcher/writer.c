@@ -13,6 +13,8 @@ struct writer {
     char *path;
     bool open;
     int64_t commits;
+    sqlite3_stmt *data_version; /* of this connection: its own commits don't count in it */
+    int64_t seen_version;
 };
 
 struct writer *writer_new(const char *path) {
@@ -44,6 +46,8 @@ bool writer_open(struct writer *writer, bool wal) {
     db_open(db, writer->path, true, 0);
     /* NORMAL is safe against corruption in WAL only. */
     db_exec(db, wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
+    writer->data_version = db_prepare(db, "PRAGMA data_version");
+    writer->seen_version = db_value(db, writer->data_version, -1);
     writer->open = db->rc == SQLITE_OK;
     if (!writer->open) {
         db_close(db);
@@ -73,6 +77,18 @@ bool writer_end(struct writer *writer) {
     }
     db_clear(db);
     return false;
+}
+
+bool writer_others(struct writer *writer) {
+    if (!writer->open) {
+        return true;
+    }
+    db_clear(&writer->db);
+    int64_t version = db_value(&writer->db, writer->data_version, -1);
+    bool others = version == -1 || version != writer->seen_version;
+
+    writer->seen_version = version;
+    return others;
 }
 
 int64_t writer_commits(const struct writer *writer) {

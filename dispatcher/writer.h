@@ -22,5 +22,8 @@ bool writer_begin(struct writer *writer);
 /* Commits; false: nothing was written. */
 bool writer_end(struct writer *writer);
 int64_t writer_commits(const struct writer *writer); /* so far */
+/* Has anybody else committed since the last call? Also true when it can't be told now: busy, or not
+** open. */
+bool writer_others(struct writer *writer);
 
 #endif
