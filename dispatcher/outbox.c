@@ -189,6 +189,19 @@ int outbox_sleep(struct outbox *outbox, int64_t now) {
     return lock;
 }
 
+bool outbox_upkeep(struct outbox *outbox, int64_t now) {
+    if (outbox->held == NULL && window_cursor(&outbox->window) != outbox->cursor) {
+        record_flush(outbox, now); /* nothing above the cursor as it is written goes */
+    }
+    if (outbox->held != NULL || outbox->stalled) {
+        return false;
+    }
+    if (reader_changed(outbox->reader)) {
+        retention_noticed(outbox->retention, now);
+    }
+    return retention_hurry(outbox->retention, now);
+}
+
 struct source *outbox_source(struct outbox *outbox) {
     return &outbox->source;
 }
