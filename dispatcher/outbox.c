@@ -44,7 +44,6 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     journal_set(journal, "stopped_at", 0);
     journal_set(journal, "asleep_since", 0);
     journal_set_text(journal, "held", "");
-    journal_set_text(journal, "journal_mode", reader_is_wal(outbox->reader) ? "wal" : "rollback");
     journal_commit(journal);
     outbox->synced_at = now;
 }

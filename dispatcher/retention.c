@@ -74,7 +74,7 @@ int64_t retention_due(const struct retention *retention) {
 static bool get_ready(struct retention *retention) {
     struct outbox *outbox = retention->outbox;
 
-    if (!retention->ready && writer_open(outbox->writer, reader_is_wal(outbox->reader))) {
+    if (!retention->ready && writer_open(outbox->writer)) {
         app_sweep_prepare(retention->app);
         effect_prepare(outbox);
         retention->ready = writer_db(outbox->writer)->rc == SQLITE_OK;
