@@ -23,8 +23,9 @@ struct position {
     bool at_attempts;
     int64_t sub, event, attempt; /* the last row that was looked at */
     int64_t open;                /* unfinished rows of sub that stay, -1: not counted */
-    int64_t revision;            /* the subscription's, when the count began */
-    int turn;                    /* its, likewise: claims of its probe */
+    int64_t revision;            /* the subscription's, when the count began, … */
+    int turn;                    /* … its claims (of a probe), … */
+    int64_t request;             /* … and the last request that had been carried out */
     int64_t over;                /* too many of them */
 };
 
@@ -80,11 +81,13 @@ static const struct sub *keeper(const struct side_sweep *sweep) {
                : NULL;
 }
 
-/* Has it kept them from the beginning of the count until now? If not, the next round counts anew. */
+/* Has it kept them from the beginning of the count until now, and was nothing cancelled? If not, the
+** next round counts anew. */
 static bool count_holds(const struct side_sweep *sweep) {
     const struct sub *sub = keeper(sweep);
 
-    return sub != NULL && sub->revision == sweep->at.revision && sub->turn == sweep->at.turn;
+    return sub != NULL && sub->revision == sweep->at.revision && sub->turn == sweep->at.turn &&
+           sweep->outbox->request_cursor == sweep->at.request;
 }
 
 static void enter(struct side_sweep *sweep, int64_t n) {
@@ -96,6 +99,7 @@ static void enter(struct side_sweep *sweep, int64_t n) {
         sweep->at.open = 0;
         sweep->at.revision = sub->revision;
         sweep->at.turn = sub->turn;
+        sweep->at.request = sweep->outbox->request_cursor;
     }
 }
 
