@@ -125,7 +125,7 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
     } else if (is_expired(outbox, row, 0, now)) { /* nobody has delivered for so long */
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
-        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+        held_mark(outbox, pair, NULL, why, now);
     } else if (!subscription_sends(sub, row->id) || row->deliver_at > now) {
         pair_mark(outbox, pair, STATE_PENDING, next_at, sub->kept, now);
     } else {
@@ -244,7 +244,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
                is_expired(outbox, &row, due->attempts == 0 ? due->next_at : 0, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
-        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+        held_mark(outbox, pair, due, why, now);
     } else if (reading == READ_FILTERED) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "filtered", now);
     } else {

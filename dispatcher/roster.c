@@ -78,20 +78,6 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
 }
 
-/* Whatever held deliveries wait for may have come: they are tried again. */
-static void unhold(struct outbox *outbox, int64_t now) {
-    struct sub *sub;
-
-    journal_begin(outbox->journal, false);
-    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->status == SUB_SENDS) {
-            journal_unhold(outbox->journal, sub->n, now);
-            sub_due(outbox, sub, now);
-        }
-    }
-    outbox->any_held = !journal_commit(outbox->journal);
-}
-
 bool roster_load(struct outbox *outbox, int64_t now) {
     struct sub *sub;
 
@@ -104,9 +90,7 @@ bool roster_load(struct outbox *outbox, int64_t now) {
         change(outbox, sub, now);
     }
     outbox->generation++;
-    if (outbox->any_held) {
-        unhold(outbox, now);
-    }
+    held_retry(outbox);
     if (!asked_take(outbox, now)) {
         return false;
     }
@@ -154,7 +138,7 @@ void roster_open(struct outbox *outbox) {
     asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = -1;
-    outbox->any_held = true;
+    held_open(outbox);
 }
 
 static void forget(struct outbox *outbox, struct sub *sub) {

@@ -95,6 +95,9 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     if (outbox->ended > 0 || outbox->stranger != NEVER) {
         due = earliest(due, now + 10);
     }
+    if (held_waits(outbox) && !outbox->stalled) {
+        due = now;
+    }
     if (repair_pending(outbox)) {
         due = earliest(due, outbox->repair_at);
     }
@@ -120,6 +123,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     }
     look(outbox, now);
     repair_turn(outbox, now);
+    held_turn(outbox, now);
     due_load(outbox, now);
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
@@ -226,7 +230,7 @@ static bool drained(const struct source *source, int64_t now) {
     }
     return outbox->held != NULL ||
            (sent && outbox->done_count == 0 && outbox->ended == 0 && outbox->stranger == NEVER &&
-            !repair_pending(outbox) && due_next(outbox) > now);
+            !repair_pending(outbox) && !held_waits(outbox) && due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

@@ -48,12 +48,13 @@ SELECT sub, event, attempts, started_at, duration, status, error, response, clas
 
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the caller.
 -- name: delivery_due
-SELECT event, next_at, attempts, base, state, created_at FROM delivery INDEXED BY delivery_due
+SELECT event, next_at, attempts, base, state, created_at, finished_at, iif(state = 2, reason, NULL)
+  FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
 
 -- The same of one delivery alone, the probe of a subscription that sends nothing else.
 -- name: delivery_due_probe
-SELECT event, next_at, attempts, base, state, created_at FROM delivery
+SELECT event, next_at, attempts, base, state, created_at, finished_at, iif(state = 2, reason, NULL) FROM delivery
  WHERE sub = ?1 AND event = ?2 AND state < 3 AND next_at IS NOT NULL
 
 -- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.
@@ -119,10 +120,14 @@ DELETE FROM delivery WHERE sub = ?1 AND event = ?2
 -- name: delivery_first
 SELECT event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 ORDER BY next_at, event LIMIT ?2
 
--- Held deliveries are tried again: something they depend on may have changed.
+-- Held deliveries are tried again, something they depend on may have changed: all unfinished ones are looked at, some
+-- at a time, those behind (?1, ?2, ?3).
+-- name: delivery_open_walk
+SELECT event, state, sub FROM delivery INDEXED BY delivery_open
+ WHERE state < 3 AND (event, state, sub) > (?1, ?2, ?3) ORDER BY event, state, sub LIMIT ?4
+
 -- name: delivery_unhold
-UPDATE delivery SET next_at = ?2 WHERE (sub, event) IN (
-  SELECT sub, event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND state = 2)
+UPDATE delivery SET next_at = ?3 WHERE sub = ?1 AND event = ?2 AND state = 2
 
 -- name: anchor_add
 INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)
