@@ -281,13 +281,18 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
         return;
     }
-    if ((reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) &&
-        !roster_load(outbox, now)) {
-        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
-                 db->error, NULL);
-        outbox->read_at = now + 1000;
-        reader_end(reader);
-        return;
+    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
+        enum roster loaded = roster_load(outbox, now);
+
+        if (loaded == ROSTER_FAILED) {
+            log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
+                     db->error, NULL);
+        }
+        if (loaded != ROSTER_LOADED) {
+            outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
+            reader_end(reader);
+            return;
+        }
     }
     if (!still_there(outbox)) {
         reader_end(reader);

@@ -113,6 +113,9 @@ void outbox_free(struct outbox *outbox) {
     if (outbox->writer != NULL) {
         writer_free(outbox->writer);
     }
+    if (outbox->copy != NULL) {
+        roster_copy_free(outbox->copy);
+    }
     if (outbox->journal != NULL) {
         journal_close(outbox->journal);
     }

@@ -53,7 +53,8 @@ static void look(struct outbox *outbox, int64_t now) {
         return;
     }
     if (window_full(&outbox->window)) {
-        if (changed) { /* nothing can be taken, but a pause or an end is heard */
+        /* Nothing can be taken, but a pause or an end is heard. */
+        if (changed || (outbox->copy != NULL && roster_copy_begun(outbox->copy))) {
             fanout_read(outbox, now);
         }
         if (now < outbox->spill_at) {

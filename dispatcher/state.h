@@ -14,6 +14,7 @@
 #include "identity.h"
 #include "outbox.h"
 #include "reader.h"
+#include "roster_copy.h"
 #include "window.h"
 
 #define NAME_BUCKETS 256
@@ -51,9 +52,11 @@ struct outbox {
     struct retention *retention;
 
     struct subscriptions subs;
-    int64_t revision;          /* of app.db when the roster was loaded */
-    int64_t schema;            /* likewise */
-    int64_t generation;        /* counts changes of the roster */
+    struct roster_copy *copy; /* of their rows; NULL: not needed yet */
+    int64_t revision;         /* of app.db, up to which subscriptions and requests are obeyed */
+    int64_t schema;           /* likewise */
+    int64_t loaded_revision, loaded_schema; /* what the subscriptions are of */
+    int64_t generation;                     /* counts changes of the roster */
     int ended;                 /* subscriptions that have ended and are not forgotten */
     bool any_held;             /* there may be held rows that wait for a time */
     struct open_row unholding; /* these are made due, up to here */
@@ -135,8 +138,9 @@ void fanout_free(struct outbox *outbox);   /* drops every pair that waits, and t
 
 /* roster.c */
 void roster_open(struct outbox *outbox);
-bool roster_load(struct outbox *outbox,
-                 int64_t now); /* inside a snapshot, when the revision or the schema moved */
+enum roster { ROSTER_LOADED, ROSTER_LATER, ROSTER_FAILED };
+/* Inside a snapshot, when the revision or the schema moved. LATER: it goes on in the next one. */
+enum roster roster_load(struct outbox *outbox, int64_t now);
 void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason,
                  int64_t now); /* the target said 410 */
 /* The target gave back this secret, which is no text of the roster's own. */

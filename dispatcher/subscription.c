@@ -12,6 +12,7 @@
 #include "event.h"
 #include "log.h"
 #include "memory.h"
+#include "roster_copy.h"
 #include "sql.h"
 #include "url.h"
 
@@ -268,8 +269,10 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
     }
 }
 
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal,
-                        int64_t cursor) {
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
+                        struct journal *journal, int64_t cursor) {
+    struct db *from = copy != NULL ? roster_copy_db(copy) : app;
+    sqlite3_stmt *list = copy != NULL ? roster_copy_list(copy) : subs->read_list;
     struct url_endpoint endpoint;
     struct sub *sub;
 
@@ -280,24 +283,26 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journ
         sub->was = sub->status;
     }
     journal_begin(journal, false);
-    db_int(app, subs->read_list, 1, cursor);
-    while (db_row(app, subs->read_list)) {
-        const char *id = (const char *)sqlite3_column_text(subs->read_list, COL_ID);
-        const char *url = (const char *)sqlite3_column_text(subs->read_list, COL_TARGET);
+    if (copy == NULL) {
+        db_int(app, list, 1, cursor);
+    }
+    while (db_row(from, list)) {
+        const char *id = (const char *)sqlite3_column_text(list, COL_ID);
+        const char *url = (const char *)sqlite3_column_text(list, COL_TARGET);
 
         sub = subscription_named(subs, id);
         if (sub == NULL) {
             bool usable = url_check(url, strlen(url), &endpoint) == NULL;
 
-            sub = add(subs, subs->read_list,
+            sub = add(subs, list,
                       usable ? endpoint.text : "unusable:", journal_subscription(journal, id, url));
         }
         sub->seen = true;
-        read_row(subs, sub, subs->read_list);
+        read_row(subs, sub, list);
         put_public_key(subs, sub, journal_db(journal));
     }
-    if (!journal_commit(journal)) {
-        return false;
+    if (!journal_commit(journal) || app->rc != SQLITE_OK || from->rc != SQLITE_OK) {
+        return false; /* what was not read has not ended */
     }
     find_ends(subs, app);
     return app->rc == SQLITE_OK;
