@@ -46,7 +46,8 @@ struct roster_copy *roster_copy_new(struct db *app) {
     char *created = xprintf("%s)", create), *added = xprintf("%s)", add);
 
     db_open(&copy->memory, ":memory:", false, 0);
-    db_exec(&copy->memory, "PRAGMA auto_vacuum=FULL"); /* what is dropped is given back */
+    /* What is dropped is given back, and there are secrets in it. */
+    db_exec(&copy->memory, "PRAGMA auto_vacuum=FULL; PRAGMA secure_delete=ON");
     db_exec(&copy->memory, created);
     copy->add = db_prepare(&copy->memory, added);
     copy->list = db_prepare(&copy->memory, "SELECT * FROM copy ORDER BY rowid");
