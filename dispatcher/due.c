@@ -55,6 +55,9 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
         loaded++;
     }
     agenda_set(&outbox->agenda, sub, next_due);
+    for (int i = 0; i < count; i++) {
+        free(rows[i].reason);
+    }
     free(rows);
 }
 

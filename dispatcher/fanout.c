@@ -125,7 +125,7 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
     } else if (is_expired(outbox, row, 0, now)) { /* nobody has delivered for so long */
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
-        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+        held_mark(outbox, pair, NULL, why, now);
     } else if (!subscription_sends(sub, row->id) || row->deliver_at > now) {
         pair_mark(outbox, pair, STATE_PENDING, next_at, sub->kept, now);
     } else {
@@ -279,7 +279,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
                is_expired(outbox, &row, due->attempts == 0 ? due->next_at : 0, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
-        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+        held_mark(outbox, pair, due, why, now);
     } else if (reading == READ_FILTERED) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "filtered", now);
     } else {
@@ -316,13 +316,18 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
         return;
     }
-    if ((reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) &&
-        !roster_load(outbox, now)) {
-        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
-                 db->error, NULL);
-        outbox->read_at = now + 1000;
-        reader_end(reader);
-        return;
+    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
+        enum roster loaded = roster_load(outbox, now);
+
+        if (loaded == ROSTER_FAILED) {
+            log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
+                     db->error, NULL);
+        }
+        if (loaded != ROSTER_LOADED) {
+            outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
+            reader_end(reader);
+            return;
+        }
     }
     if (!still_there(outbox)) {
         reader_end(reader);

@@ -50,6 +50,8 @@ struct endpoints {
     struct ready ready[HEALTHS];
     struct lines throttled;
     int64_t throttled_due; /* the earliest; NEVER */
+    int64_t seen;          /* the newest time that was told */
+    int64_t lost;          /* ms by which the clock was set back in all: see own_time */
     struct endpoint *bucket[BUCKETS];
 };
 
@@ -65,6 +67,21 @@ struct endpoints *endpoints_new(int places, int most) {
         TAILQ_INIT(&set->ready[kind]);
     }
     return set;
+}
+
+/*
+** Times of lines and places are of a clock of our own that is never set back: where the machine's
+** is, what waits has still as long to wait as before.
+*/
+static int64_t own_time(const struct endpoints *set, int64_t time) {
+    return time + set->lost;
+}
+
+void endpoints_turn(struct endpoints *set, int64_t now) {
+    if (now < set->seen) {
+        set->lost += set->seen - now;
+    }
+    set->seen = now;
 }
 
 void endpoints_free(struct endpoints *set) {
@@ -209,8 +226,12 @@ void line_done(struct line *line) {
     }
 }
 
+bool line_is_throttled(const struct line *line, int64_t now) {
+    return line->throttle_until > own_time(line->endpoint->set, now);
+}
+
 bool line_has_room(const struct line *line, int64_t now) {
-    return line->throttle_until <= now && window_open(line) &&
+    return !line_is_throttled(line, now) && window_open(line) &&
            has_place(line->endpoint->in_flight, line->endpoint->set->most, line->health);
 }
 
@@ -267,8 +288,7 @@ static void release_slow(struct endpoints *set, int64_t now) {
     struct place *place_taken;
 
     while ((place_taken = TAILQ_FIRST(&set->waiting)) != NULL &&
-           (place_taken->taken_at + SLOW_AFTER <= now || place_taken->taken_at > now) &&
-           set->slow < set->places * SLOW_TIMES) {
+           place_taken->taken_at + SLOW_AFTER <= now && set->slow < set->places * SLOW_TIMES) {
         struct line *line = place_taken->line;
 
         TAILQ_REMOVE(&set->waiting, place_taken, links);
@@ -286,6 +306,8 @@ static void release_slow(struct endpoints *set, int64_t now) {
 }
 
 struct line *endpoints_next(struct endpoints *set, int64_t now) {
+    endpoints_turn(set, now);
+    now = own_time(set, now);
     if (set->throttled_due <= now) {
         release_throttled(set, now);
     }
@@ -310,8 +332,10 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
 }
 
 void place_take(struct place *taken, struct line *line, int64_t now) {
-    *taken = (struct place){.line = line, .taken_at = now};
-    TAILQ_INSERT_TAIL(&line->endpoint->set->waiting, taken, links);
+    struct endpoints *set = line->endpoint->set;
+
+    *taken = (struct place){.line = line, .taken_at = own_time(set, now)};
+    TAILQ_INSERT_TAIL(&set->waiting, taken, links);
     unplace(line);
     line->in_flight++;
     count(line, 1);
@@ -343,7 +367,8 @@ void place_drop(struct place *taken) {
 
 void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     struct line *line = taken->line;
-    int most = line->endpoint->set->most;
+    const struct endpoints *set = line->endpoint->set;
+    int most = set->most;
 
     unplace(line);
     give_back(taken);
@@ -355,8 +380,8 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     } else {
         line->window = line->window > 1 ? line->window / 2 : 1;
     }
-    if (throttle_until > line->throttle_until) {
-        line->throttle_until = throttle_until;
+    if (throttle_until > 0 && own_time(set, throttle_until) > line->throttle_until) {
+        line->throttle_until = own_time(set, throttle_until);
     }
     place(line);
 }
@@ -369,5 +394,5 @@ int64_t endpoints_due(const struct endpoints *set) {
         oldest->taken_at + SLOW_AFTER < due) {
         due = oldest->taken_at + SLOW_AFTER;
     }
-    return due;
+    return due != NEVER ? due - set->lost : NEVER;
 }

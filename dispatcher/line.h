@@ -47,7 +47,7 @@ struct line {
     enum health health;
     bool waiting;           /* has something to send */
     bool queued;            /* in its endpoint's queue */
-    int64_t throttle_until; /* nothing before this time; 0: no such time */
+    int64_t throttle_until; /* nothing before this time of line.c's own; 0: no such time */
     TAILQ_ENTRY(line) links;
 };
 
@@ -74,7 +74,12 @@ void line_ready(struct line *line); /* it has something to send */
 void line_done(struct line *line);  /* it has nothing (more) to send now */
 bool line_has_room(const struct line *line,
                    int64_t now); /* could it send, all others being idle? */
+bool line_is_throttled(const struct line *line,
+                       int64_t now); /* has its target asked to be left alone? */
 
+/* The time is now `now`: at the beginning of a turn. Where the clock was set back, what waits for a
+** time waits as long as it had to, not until the old time comes again. */
+void endpoints_turn(struct endpoints *set, int64_t now);
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
 struct line *endpoints_next(struct endpoints *set, int64_t now);
 /* Takes a place for a request of the line that endpoints_next gave. */

@@ -46,7 +46,6 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     journal_set(journal, "stopped_at", 0);
     journal_set(journal, "asleep_since", 0);
     journal_set_text(journal, "held", "");
-    journal_set_text(journal, "journal_mode", reader_is_wal(outbox->reader) ? "wal" : "rollback");
     journal_commit(journal);
     outbox->synced_at = now;
 }
@@ -115,6 +114,9 @@ void outbox_free(struct outbox *outbox) {
     }
     if (outbox->writer != NULL) {
         writer_free(outbox->writer);
+    }
+    if (outbox->copy != NULL) {
+        roster_copy_free(outbox->copy);
     }
     if (outbox->journal != NULL) {
         journal_close(outbox->journal);
@@ -189,6 +191,19 @@ int outbox_sleep(struct outbox *outbox, int64_t now) {
     outbox->lock = -1;
     leave(outbox, "asleep_since", now);
     return lock;
+}
+
+bool outbox_upkeep(struct outbox *outbox, int64_t now) {
+    if (outbox->held == NULL && window_cursor(&outbox->window) != outbox->cursor) {
+        record_flush(outbox, now); /* nothing above the cursor as it is written goes */
+    }
+    if (outbox->held != NULL || outbox->stalled) {
+        return false;
+    }
+    if (reader_changed(outbox->reader)) {
+        retention_noticed(outbox->retention, now);
+    }
+    return retention_hurry(outbox->retention, now);
 }
 
 struct source *outbox_source(struct outbox *outbox) {

@@ -52,6 +52,8 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
     if (beat) {
         journal_set(journal, "heartbeat_at", now);
         journal_set(journal, "in_flight", outbox->in_flight);
+        journal_set_text(journal, "journal_mode",
+                         reader_is_wal(outbox->reader) ? "wal" : "rollback");
         journal_set(journal, "intact_schema", outbox->intact_schema);
         journal_set(journal, "intact_at", outbox->intact_at);
     }

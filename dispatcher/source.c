@@ -53,7 +53,8 @@ static void look(struct outbox *outbox, int64_t now) {
         return;
     }
     if (window_full(&outbox->window)) {
-        if (changed) { /* nothing can be taken, but a pause or an end is heard */
+        /* Nothing can be taken, but a pause or an end is heard. */
+        if (changed || (outbox->copy != NULL && roster_copy_begun(outbox->copy))) {
             fanout_read(outbox, now);
         }
         if (now < outbox->spill_at) {
@@ -77,6 +78,7 @@ static void clock_went_back(struct outbox *outbox, int64_t now) {
     outbox->read_at = outbox->spill_at = outbox->commit_at = outbox->repair_at = 0;
     outbox->beat_at = outbox->synced_at = 0;
     outbox->done_since = now;
+    retention_clock(outbox->retention, now);
 }
 
 /* When it has work again, at the latest. */
@@ -94,9 +96,13 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     if (outbox->ended > 0 || outbox->stranger != NEVER) {
         due = earliest(due, now + 10);
     }
+    if (held_waits(outbox) && !outbox->stalled) {
+        due = now;
+    }
     if (repair_pending(outbox)) {
         due = earliest(due, outbox->repair_at);
     }
+    due = earliest(due, retention_due(outbox->retention));
     return due;
 }
 
@@ -118,6 +124,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     }
     look(outbox, now);
     repair_turn(outbox, now);
+    held_turn(outbox, now);
     due_load(outbox, now);
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
@@ -205,7 +212,7 @@ static bool all_throttled(const struct outbox *outbox, int64_t now) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         bool waits = !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again));
 
-        if (sub->busy_count > 0 || (waits && sub->line.throttle_until <= now)) {
+        if (sub->busy_count > 0 || (waits && !line_is_throttled(&sub->line, now))) {
             return false;
         }
     }
@@ -224,7 +231,7 @@ static bool drained(const struct source *source, int64_t now) {
     }
     return outbox->held != NULL ||
            (sent && outbox->done_count == 0 && outbox->ended == 0 && outbox->stranger == NEVER &&
-            !repair_pending(outbox) && due_next(outbox) > now);
+            !repair_pending(outbox) && !held_waits(outbox) && due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

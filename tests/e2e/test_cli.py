@@ -91,6 +91,14 @@ def test_a_file_that_may_not_be_read(db, nobody):
     refused(IO, db.path, command=nobody, says=["app.db"])
 
 
+def test_a_folder_that_may_not_be_entered(db, nobody, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    db.path.rename(folder / "app.db")
+    line = refused(IO, folder / "app.db", command=nobody, says=["app.db", "Permission denied"])
+    assert "name an existing" not in line, "it may well be there"
+
+
 def test_a_folder_that_may_not_be_written(db, nobody):
     db.shell("PRAGMA journal_mode=DELETE;")
     os.chown(db.path, 65534, 65534)
@@ -427,3 +435,32 @@ def test_a_second_sigterm_stops_now(db, receiver, dispatcher):
     first, second = receiver.wait_for(2)
     assert (first.id, first.body) == (second.id, second.body)
     assert again.stop() == 0
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_check_leaves_no_file_behind(db, receiver, dispatcher, tmp_path, journal, moved):
+    db.shell(f"PRAGMA journal_mode={journal}")
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    assert running.stop() == 0
+    db.shell("SELECT count(*) FROM item")  # what the dispatcher left of app.db's WAL goes with the application
+    path = db.path
+    if moved:
+        path = tmp_path / "other.db"
+        for suffix in ("", "-resthook"):
+            (tmp_path / f"app.db{suffix}").rename(f"{path}{suffix}")
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir() if entry.is_file()}
+    assert len(before) == 2
+    assert resthookd("check", "--allow", "127.0.0.0/8", path).returncode == (OWNED if moved else 0)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir() if entry.is_file()} == before
+
+
+def test_a_check_leaves_what_a_killed_dispatcher_left(db, receiver, dispatcher):
+    db.subscribe("*", receiver.url("/"))
+    dispatcher(db).kill()
+    wal = db.side.with_name(db.side.name + "-wal")
+    before = wal.read_bytes()
+    assert before != b""
+    assert resthookd("check", "--allow", "127.0.0.0/8", db.path).returncode == 0
+    assert wal.read_bytes() == before

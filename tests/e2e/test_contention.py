@@ -70,3 +70,22 @@ def test_a_long_transaction_of_the_application_delays_nothing_but_itself(db, rec
     writer.execute("COMMIT")
     receiver.wait_for(2)
     writer.close()
+
+
+def test_with_a_rollback_journal_many_subscriptions_are_read_in_slices(db, receiver, dispatcher):
+    """Twenty thousand, of which one changes again and again: no writer waits while all of them are read anew."""
+    db.shell("PRAGMA journal_mode=DELETE; CREATE TABLE own(a);")
+    writer = db.connect()
+    writer.execute("BEGIN")
+    writer.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+                   " SELECT count(resthook_subscribe('other.e', 'https://example.com/' || i)) FROM n")
+    writer.execute("COMMIT")
+    writer.execute("PRAGMA busy_timeout = 100")
+    dispatcher(db)
+    for i in range(2):
+        writer.execute("SELECT resthook_subscribe('item.*', ?)", [receiver.url(f"/{i}")])
+        writer.execute("INSERT INTO item(name) VALUES ('x')")
+        while not receiver.received(f"/{i}"):
+            writer.execute("INSERT INTO own VALUES (1)")  # "database is locked", were it not so
+            time.sleep(0.005)  # the application thinks
+    writer.close()

@@ -386,6 +386,32 @@ static void sends_nothing_before_the_throttle_ends(void **state) {
     assert_true(fill(T0 + 900) > 0);
 }
 
+/* Everything here lasts as long as before when the clock is set back. */
+static void waits_no_longer_when_the_clock_is_set_back(void **state) {
+    const int64_t back = T0 - 600000;
+
+    (void)state;
+    begin(2, 2);
+    open_line("http://a:80");
+    open_line("http://b:80");
+    endpoints_turn(set, T0);
+    assert_int_equal(serve(T0), 0);
+    place_finish(&places[0], false, T0 + 1000);
+    assert_int_equal(serve(T0), 1); /* and hangs */
+    line_done(&lines[1]);
+    endpoints_turn(set, back);
+    assert_true(line_is_throttled(&lines[0], back));
+    assert_int_equal(endpoints_due(set), back + 1000);
+    assert_int_equal(serve(back + 999), -1);
+    assert_int_equal(serve(back + 1000), 0);
+    assert_false(line_is_throttled(&lines[0], back + 1000));
+    assert_int_equal(lines[1].slow, 1);
+    /* What is told from now on is of the new time. */
+    place_finish(&places[2], false, back + 5000);
+    assert_int_equal(serve(back + 4999), -1);
+    assert_int_equal(serve(back + 5000), 0);
+}
+
 static void serves_who_has_something_to_send(void **state) {
     (void)state;
     begin(100, 100);
@@ -576,6 +602,7 @@ int main(void) {
         TEST(endpoints_take_turns),
         TEST(doubtful_and_healthy_lines_take_turns),
         TEST(sends_nothing_before_the_throttle_ends),
+        TEST(waits_no_longer_when_the_clock_is_set_back),
         TEST(serves_who_has_something_to_send),
         TEST(obeys_at_random),
     };
