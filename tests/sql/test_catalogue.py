@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from host import HOST
 from pitfalls import ITEM, PITFALLS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -132,6 +133,18 @@ def test_in_c(row, writer, made, tmp_path):
                                   check=True).stdout
 
         check(row, made(row, journal), tmp_path, settings, run)
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_in_a_host(writer, tmp_path, journal):
+    """The writer loads the extension."""
+    program, _ = writer
+    steps = [(f"PRAGMA journal_mode={journal};", [f"text {journal.lower()}"]),
+             (f"SELECT load_extension('{BUILD / 'resthook'}');", ["null "]), *HOST]
+    said = subprocess.run([program, tmp_path / "host.db", "load_extension=1"], input="\n".join(sql for sql, _ in steps),
+                          capture_output=True, text=True, check=True).stdout
+    answers = [line.removeprefix("row: ") for line in said.splitlines() if line.startswith(("row: ", "error"))]
+    assert answers == [answer for _, expected in steps for answer in expected]
 
 
 @pytest.mark.parametrize("row", [row for row in PITFALLS if not row.get("attached")], ids=lambda row: row["name"])
