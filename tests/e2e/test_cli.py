@@ -133,6 +133,17 @@ def test_a_database_with_two_names(db, tmp_path):
     refused(OWNED, db.path, says=["app.db", "hard link"])
 
 
+def test_a_second_name_while_it_runs(db, receiver, dispatcher, tmp_path):
+    """Nobody sends by it, and the first one goes on."""
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    (tmp_path / "second.db").hardlink_to(db.path)
+    refused(OWNED, tmp_path / "second.db", says=["second.db", "hard link"])
+    db.shell("INSERT INTO item(name) VALUES ('Ada');")
+    receiver.wait_for(1)
+    assert running.stop() == 0
+
+
 @pytest.fixture
 def full():
     """The command that runs resthookd where no file can grow."""
