@@ -76,7 +76,9 @@ def test_a_database_without_the_schema(tmp_path):
 
 def test_a_newer_schema(db):
     db.shell("UPDATE resthook_meta SET value = 99 WHERE name = 'schema';")
-    refused(NEWER, db.path, says=["app.db", "99"])
+    line = refused(NEWER, db.path, says=["app.db", "99"])
+    checked = resthookd("check", db.path)
+    assert (checked.returncode, checked.stderr.strip()) == (NEWER, line)
 
 
 # What can't be written, read or had.
