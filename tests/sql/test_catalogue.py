@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from host import HOST
-from pitfalls import ITEM, PITFALLS
+from pitfalls import ITEM, PITFALLS, i
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / os.environ.get("RESTHOOK_BUILD", "build")
@@ -161,6 +161,26 @@ def test_in_the_shell(row, made, tmp_path):
         return done.stdout, done.stderr.replace(str(path), "")
 
     check(row, made(row, "WAL"), tmp_path, settings, run)
+
+
+def test_import_and_dump_of_the_shell(tmp_path):
+    """.import is a writer like any other. What .dump wrote, read back, is the same file with the same events: the rows
+    of the dump are no events of their own."""
+    path, again = tmp_path / "app.db", tmp_path / "again.db"
+    db = opened(path)
+    db.execute(ITEM)
+    db.execute("SELECT resthook_init()")
+    db.execute("SELECT resthook_watch('item', 'insert', 'i', '{\"record\":\"always\"}')")
+    db.close()
+    (tmp_path / "rows.csv").write_text("1,a\n2,b\n")
+    subprocess.run(["sqlite3", path], check=True, text=True, input=f".import --csv {tmp_path / 'rows.csv'} item\n")
+    events = [i(1, "a"), i(2, "b")]
+    assert events_of(path) == events
+    dump = subprocess.run(["sqlite3", path, ".dump"], check=True, text=True, capture_output=True).stdout
+    subprocess.run(["sqlite3", "-bail", again], check=True, text=True, input=dump)
+    assert events_of(again) == events
+    subprocess.run(["sqlite3", again, "INSERT INTO item VALUES (3, 'c')"], check=True)
+    assert events_of(again) == [*events, i(3, "c")]
 
 
 def test_blobs_at_the_limit_of_the_writer(tmp_path):
