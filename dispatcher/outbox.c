@@ -16,7 +16,8 @@
 #include "state.h"
 #include "writer.h"
 
-static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
+/* false: app.db can't be read now. */
+static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
 
     source_open(outbox);
@@ -36,7 +37,10 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->cause = WAKE_HINT;
     identity_boot(outbox->boot);
     if (!fanout_anchor(outbox)) {
-        return;
+        return false;
+    }
+    if (outbox->held != NULL) {
+        return true;
     }
     journal_begin(journal, true);
     journal_set_text(journal, "version", RESTHOOK_VERSION);
@@ -48,6 +52,20 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     journal_set_text(journal, "held", "");
     journal_commit(journal);
     outbox->synced_at = now;
+    return true;
+}
+
+/* Lets go of all that start() made, and of the rest. */
+static void drop(struct outbox *outbox) {
+    struct sub *sub;
+
+    fanout_free(outbox);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        agenda_set(&outbox->agenda, sub, NEVER);
+    }
+    subscriptions_close(&outbox->subs);
+    agenda_free(&outbox->agenda);
+    outbox_free(outbox);
 }
 
 struct outbox *outbox_open(const char *path, const struct outbox_options *options,
@@ -88,7 +106,12 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->token == NULL) {
         goto failed;
     }
-    start(outbox, options->lock >= 0, now);
+    if (!start(outbox, options->lock >= 0, now)) {
+        *status = EXIT_IO;
+        *error = xprintf("%s: %s", outbox->path, reader_db(outbox->reader)->error);
+        drop(outbox);
+        return NULL;
+    }
     outbox->writer = writer_new(outbox->path);
     outbox->retention = retention_new(outbox, now);
     outbox->slot = wake_add(wake, outbox->path);
@@ -135,7 +158,6 @@ void outbox_free(struct outbox *outbox) {
 
 /* Says in the side file since when it is so: stopped, or asleep. */
 static bool leave(struct outbox *outbox, const char *so, int64_t now) {
-    struct sub *sub;
     bool recorded;
 
     if (outbox->held == NULL) {
@@ -145,13 +167,7 @@ static bool leave(struct outbox *outbox, const char *so, int64_t now) {
     journal_set(outbox->journal, so, now);
     journal_set(outbox->journal, "in_flight", 0);
     recorded = journal_commit(outbox->journal) && outbox->done_count == 0;
-    fanout_free(outbox);
-    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        agenda_set(&outbox->agenda, sub, NEVER);
-    }
-    subscriptions_close(&outbox->subs);
-    agenda_free(&outbox->agenda);
-    outbox_free(outbox);
+    drop(outbox);
     return recorded;
 }
 

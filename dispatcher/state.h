@@ -136,8 +136,10 @@ void record_spill(struct outbox *outbox, int64_t now);
 void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
 /* Inside a snapshot. false: it can't be read now; nothing was done. */
 bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now);
-bool fanout_anchor(struct outbox *outbox); /* finds the row to check; false: held */
-void fanout_free(struct outbox *outbox);   /* drops every pair that waits, and the names */
+/* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be
+** read now, reader_db says why. */
+bool fanout_anchor(struct outbox *outbox);
+void fanout_free(struct outbox *outbox); /* drops every pair that waits, and the names */
 
 /* roster.c */
 void roster_open(struct outbox *outbox);

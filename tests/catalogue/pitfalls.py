@@ -60,6 +60,11 @@ PITFALLS = [
         INSERT INTO item VALUES (1, 'b') ON CONFLICT(id) DO UPDATE SET name = excluded.name;
         INSERT INTO item VALUES (1, 'c') ON CONFLICT DO NOTHING;
     """, [i(1, "a"), u(1, "b")]),
+    row("upsert with the old row", "UPSERT: OLD is the row that was there", """
+        INSERT INTO item VALUES (1, 'a'), (2, 'b');
+        INSERT INTO item VALUES (2, 'c'), (1, 'd') ON CONFLICT(id) DO UPDATE SET name = excluded.name || name;
+    """, [["u", {"id": 2, "was": "b", "is": "cb"}], ["u", {"id": 1, "was": "a", "is": "da"}]],
+        watches=[("item", "update", "u", {"fields": {"id": "OLD.id", "was": "OLD.name", "is": "NEW.name"}})]),
     row("replace", "REPLACE of an existing key: an insert; the implied delete is an event with recursive_triggers only", """
         INSERT INTO item VALUES (1, 'a'); REPLACE INTO item VALUES (1, 'b'); SELECT * FROM item;
     """, lambda s: [i(1, "a"), d(1, "a"), i(1, "b")] if s["recursive_triggers"] else [i(1, "a"), i(1, "b")]),

@@ -76,7 +76,9 @@ def test_a_database_without_the_schema(tmp_path):
 
 def test_a_newer_schema(db):
     db.shell("UPDATE resthook_meta SET value = 99 WHERE name = 'schema';")
-    refused(NEWER, db.path, says=["app.db", "99"])
+    line = refused(NEWER, db.path, says=["app.db", "99"])
+    checked = resthookd("check", db.path)
+    assert (checked.returncode, checked.stderr.strip()) == (NEWER, line)
 
 
 # What can't be written, read or had.
@@ -139,6 +141,17 @@ def test_a_second_dispatcher_by_another_name(db, dispatcher, tmp_path):
 def test_a_database_with_two_names(db, tmp_path):
     (tmp_path / "second.db").hardlink_to(db.path)
     refused(OWNED, db.path, says=["app.db", "hard link"])
+
+
+def test_a_second_name_while_it_runs(db, receiver, dispatcher, tmp_path):
+    """Nobody sends by it, and the first one goes on."""
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    (tmp_path / "second.db").hardlink_to(db.path)
+    refused(OWNED, tmp_path / "second.db", says=["second.db", "hard link"])
+    db.shell("INSERT INTO item(name) VALUES ('Ada');")
+    receiver.wait_for(1)
+    assert running.stop() == 0
 
 
 @pytest.fixture

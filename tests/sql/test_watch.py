@@ -185,6 +185,14 @@ def test_changes_last_insert_rowid_and_returning(db):
     assert len(db.texts()) == 7
 
 
+def test_total_changes_counts_the_captured_row(db):
+    """SQLite counts what triggers write there, and nowhere else."""
+    fresh(db, "CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    before = db.writer.total_changes
+    assert db.write("INSERT INTO t VALUES (1), (2)").rowcount == 2
+    assert db.writer.total_changes - before == 4
+
+
 def test_conflict_clauses(db):
     db.write("CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, a)")
     for operation in ("insert", "update", "delete"):
@@ -575,6 +583,21 @@ def test_rename_column(db):
     db.write("ALTER TABLE t DROP COLUMN b")
     db.write("INSERT INTO t VALUES (3, 4)")
     assert sorted(db.texts()) == ['{"id":3,"z":4,"b":null}', '{"x":4}']
+
+
+@pytest.mark.parametrize("repairs", [True, False])
+def test_a_column_that_was_renamed_is_dropped(db, repairs):
+    """The one migration that needs the repair in between, as README says."""
+    fresh(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)")
+    db.write("ALTER TABLE t RENAME COLUMN a TO z")
+    if repairs:
+        assert db.ask("SELECT resthook_repair()") == 1
+        db.write("ALTER TABLE t DROP COLUMN z")
+    else:
+        with pytest.raises(sqlite3.OperationalError, match="error in trigger resthook_watch_1 after drop column"):
+            db.write("ALTER TABLE t DROP COLUMN z")
+    db.write("INSERT INTO t(id, b) VALUES (1, 2)")
+    assert db.texts() == [f'{{"id":1,"{"z" if repairs else "a"}":null,"b":2}}']
 
 
 def test_rename_table(db):
