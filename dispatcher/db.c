@@ -21,7 +21,8 @@ static bool note(struct db *db, int rc) {
 
 bool db_open(struct db *db, const char *path, bool guest, int busy_timeout) {
     *db = (struct db){0};
-    if (note(db, sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE, NULL))) {
+    if (note(db, sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW,
+                                 NULL))) {
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, guest, NULL);
         sqlite3_extended_result_codes(db->handle, 1);
         note(db, sqlite3_busy_timeout(db->handle, busy_timeout));

@@ -61,9 +61,6 @@ void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state sta
     pair->outcome = pair_row(pair, state, next_at, pair->reason, now);
     TAILQ_INSERT_TAIL(&pair->sub->busy, pair, links);
     pair->sub->busy_count++;
-    if (state == STATE_HELD) {
-        outbox->any_held = true;
-    }
     outbox->given_up += state == STATE_DEAD;
     pair_done(outbox, pair, now);
 }

@@ -58,6 +58,9 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
         next_due = sub->again_count > 0 ? NEVER : failing_next(sub, next_due);
     }
     agenda_set(&outbox->agenda, sub, next_due);
+    for (int i = 0; i < count; i++) {
+        free(rows[i].reason);
+    }
     free(rows);
 }
 

@@ -97,7 +97,7 @@ void effect_write(struct outbox *outbox, int64_t now) {
     db_clear(side);
     outbox->effects_wait = db_row(side, outbox->effects);
     db_reset(outbox->effects);
-    if (!outbox->effects_wait || !writer_begin(outbox->writer)) {
+    if (!outbox->effects_wait || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         return;
     }
     while (count < AT_ONCE && db_row(side, outbox->effects)) {

@@ -23,6 +23,17 @@ struct endpoints *endpoints_new(int places, int most) {
     return set;
 }
 
+int64_t own_time(const struct endpoints *set, int64_t time) {
+    return time + set->lost;
+}
+
+void endpoints_turn(struct endpoints *set, int64_t now) {
+    if (now < set->seen) {
+        set->lost += set->seen - now;
+    }
+    set->seen = now;
+}
+
 void endpoints_free(struct endpoints *set) {
     for (int i = 0; i < BUCKETS; i++) {
         assert(set->bucket[i] == NULL);
@@ -159,7 +170,7 @@ void place_failed(struct place *taken, bool whoever, int64_t now, uint32_t rando
         return;
     }
     endpoint->failed = taken->line;
-    circuit_failed(&endpoint->circuit, taken->taken_at, now, random);
+    circuit_failed(&endpoint->circuit, taken->taken_at, own_time(endpoint->set, now), random);
     if (endpoint->circuit.state == CIRCUIT_OPEN) {
         set_cut(endpoint, true);
         rest_begin(&endpoint->set->circuits, &endpoint->rest, endpoint->circuit.until);

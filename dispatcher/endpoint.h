@@ -47,10 +47,16 @@ struct endpoints {
     struct ready ready[HEALTHS];
     struct rests lines, circuits; /* that rest */
     int cut;                      /* endpoints whose circuit is not closed */
-    int64_t seen_at;
+    int64_t seen;                 /* the newest time that was told */
+    int64_t lost;                 /* ms by which the clock was set back in all: see own_time */
     struct endpoint *bucket[BUCKETS];
 };
 
+/*
+** Times of lines, places and circuits are of a clock of our own that is never set back: where the
+** machine's is, what waits has still as long to wait as before.
+*/
+int64_t own_time(const struct endpoints *set, int64_t time);
 /* Made if there is none of that name; endpoint_drop when its last line is closed. */
 struct endpoint *endpoint_named(struct endpoints *set, const char *name);
 void endpoint_drop(struct endpoint *endpoint);

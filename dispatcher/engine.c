@@ -134,6 +134,7 @@ static void fill(struct engine *engine, int64_t now) {
 int64_t engine_turn(struct engine *engine, int64_t now) {
     int64_t due = NEVER;
 
+    endpoints_turn(engine->endpoints, now);
     http_work(engine->http);
     harvest(engine, now);
     for (int i = 0; i < engine->count; i++) {

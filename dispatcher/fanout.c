@@ -21,6 +21,7 @@
 ** under a ms. */
 #define ROWS_WAL 256
 #define ROWS_ROLLBACK 32
+#define PATIENCE 500 /* ms at a start, for another program's lock */
 #define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
 
 #define GONE                                                                                       \
@@ -136,7 +137,7 @@ static void place_pair(struct outbox *outbox, struct pair *pair, const struct ou
     } else if (is_expired(outbox, row, 0, now)) { /* nobody has delivered for so long */
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
-        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+        held_mark(outbox, pair, NULL, why, now);
     } else if (!subscription_sends(sub, row->id) || row->deliver_at > now) {
         pair_mark(outbox, pair, STATE_PENDING, next_at, sub->kept, now);
     } else {
@@ -290,7 +291,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
                is_expired(outbox, &row, due->attempts == 0 ? due->next_at : 0, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
-        pair_mark(outbox, pair, STATE_HELD, now + HELD_AGAIN, why, now);
+        held_mark(outbox, pair, due, why, now);
     } else if (reading == READ_FILTERED) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "filtered", now);
     } else {
@@ -327,13 +328,18 @@ void fanout_read(struct outbox *outbox, int64_t now) {
         outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
         return;
     }
-    if ((reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) &&
-        !roster_load(outbox, now)) {
-        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
-                 db->error, NULL);
-        outbox->read_at = now + 1000;
-        reader_end(reader);
-        return;
+    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
+        enum roster loaded = roster_load(outbox, now);
+
+        if (loaded == ROSTER_FAILED) {
+            log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
+                     db->error, NULL);
+        }
+        if (loaded != ROSTER_LOADED) {
+            outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
+            reader_end(reader);
+            return;
+        }
     }
     if (!still_there(outbox)) {
         reader_end(reader);
@@ -382,7 +388,8 @@ void fanout_read(struct outbox *outbox, int64_t now) {
 }
 
 /* app.db no longer has the last row read. After a reboot it lost its last commits with the machine:
-** up to the newest event that both files know all is as it was, above it nothing is known. */
+** up to the newest event that both files know all is as it was, above it nothing is known. false:
+** which one that is can't be read now. */
 static bool go_back(struct outbox *outbox) {
     struct journal *journal = outbox->journal;
     int64_t common = 0, created = 0;
@@ -390,12 +397,14 @@ static bool go_back(struct outbox *outbox) {
     if (reader_begin(outbox->reader)) {
         common = identity_common_past(reader_db(outbox->reader), journal, &created);
     }
-    if (reader_db(outbox->reader)->rc != SQLITE_OK || journal_db(journal)->rc != SQLITE_OK) {
-        reader_end(outbox->reader);
-        outbox_hold(outbox, "the newest event that both files know can't be found out");
+    reader_end(outbox->reader);
+    if (reader_db(outbox->reader)->rc != SQLITE_OK) {
         return false;
     }
-    reader_end(outbox->reader);
+    if (journal_db(journal)->rc != SQLITE_OK) {
+        outbox_hold(outbox, "the newest event that both files know can't be found out");
+        return true;
+    }
     log_line(LOG_WARN,
              "the database lost its last commits with the machine's last stop: going back",
              "database", outbox->path, "to_event#", (long long)common, NULL);
@@ -403,7 +412,7 @@ static bool go_back(struct outbox *outbox) {
     journal_rewind(journal, common);
     if (!journal_commit(journal)) {
         outbox_hold(outbox, journal_error(journal));
-        return false;
+        return true;
     }
     outbox->check_id = common;
     outbox->check_created = created;
@@ -414,10 +423,11 @@ static bool go_back(struct outbox *outbox) {
 
 bool fanout_anchor(struct outbox *outbox) {
     struct db *journal = journal_db(outbox->journal);
+    struct db *app = reader_db(outbox->reader);
     sqlite3_stmt *newest = db_prepare(journal, sql_anchor_newest);
     char *boot = journal_get_text(outbox->journal, "boot");
     bool rebooted = boot != NULL && strcmp(boot, outbox->boot) != 0;
-    bool there;
+    bool known, there;
 
     free(boot);
     if (db_row(journal, newest)) {
@@ -425,14 +435,16 @@ bool fanout_anchor(struct outbox *outbox) {
         outbox->check_created = sqlite3_column_int64(newest, 1);
         db_reset(newest);
     }
+    sqlite3_busy_timeout(app->handle,
+                         PATIENCE); /* that somebody commits right now proves nothing */
     there = reader_begin(outbox->reader) && still_there(outbox);
     reader_end(outbox->reader);
-    if (there) {
-        return true;
+    known = app->rc == SQLITE_OK;
+    if (known && !there && rebooted) {
+        known = go_back(outbox);
+    } else if (known && !there) {
+        outbox_hold(outbox, GONE);
     }
-    if (rebooted) {
-        return go_back(outbox);
-    }
-    outbox_hold(outbox, GONE);
-    return false;
+    sqlite3_busy_timeout(app->handle, 0);
+    return known;
 }

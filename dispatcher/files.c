@@ -18,6 +18,7 @@
 #include "file.h"
 #include "memory.h"
 #include "outbox.h"
+#include "stopwatch.h"
 
 #define LOOK_EVERY 1000 /* ms */
 #define AWAKE 64        /* databases that stay open though there is nothing to do for them */
@@ -322,6 +323,17 @@ int files_status(const struct files *files, bool once) {
                             (outbox_unfinished(file->outbox) || outbox_gave_up(file->outbox)));
     }
     return undelivered ? EXIT_UNDELIVERED : 0;
+}
+
+bool files_upkeep(struct files *files, int64_t now, int64_t until) {
+    bool more = false;
+
+    for (int i = 0; i < files->count && stopwatch_us() < until; i++) {
+        struct outbox *outbox = files->list[i].outbox;
+
+        more = (outbox != NULL && outbox_upkeep(outbox, now)) || more;
+    }
+    return more;
 }
 
 bool files_close(struct files *files, int64_t now) {

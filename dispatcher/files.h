@@ -34,6 +34,10 @@ int64_t files_left(const struct files *files);  /* deliveries and events not fin
 /* The exit status that all of them together make. */
 int files_status(const struct files *files, bool once);
 
+/* A step of upkeep in each, or in those that come before `until` (stopwatch.h). Returns whether there
+** is more to do. */
+bool files_upkeep(struct files *files, int64_t now, int64_t until);
+
 /* Records what is finished and closes all. Nothing of them may be in flight. false: something could
 ** not be recorded. */
 bool files_close(struct files *files, int64_t now);

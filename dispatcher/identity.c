@@ -44,8 +44,12 @@ char *identity_take(const char *path, int *lock, char **error, int *status) {
     struct stat info;
 
     if (real == NULL || stat(real, &info) != 0) {
-        *error = xprintf("%s: %s: name an existing SQLite database", path, strerror(errno));
-        *status = EXIT_NO_DATABASE;
+        bool missing =
+            errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG;
+
+        *error = xprintf("%s: %s%s", path, strerror(errno),
+                         missing ? ": name an existing SQLite database" : "");
+        *status = missing ? EXIT_NO_DATABASE : EXIT_IO; /* else it may well be there */
     } else if (!S_ISREG(info.st_mode)) {
         *error = xprintf("%s: this is not a file: name an SQLite database", path);
         *status = EXIT_NO_DATABASE;

@@ -29,7 +29,6 @@ void journal_prepare(struct journal *journal) {
     journal->open_any = db_prepare(db, sql_delivery_open_any);
     journal->newest = db_prepare(db, sql_delivery_newest);
     journal->replay = db_prepare(db, sql_delivery_replay);
-    journal->unhold = db_prepare(db, sql_delivery_unhold);
     journal->cancel = db_prepare(db, sql_delivery_cancel);
     journal->anchor_add = db_prepare(db, sql_anchor_add);
     journal->anchor_trim = db_prepare(db, sql_anchor_trim);
@@ -201,6 +200,8 @@ static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *
             .state = (enum delivery_state)sqlite3_column_int(due, 4),
             .created_at = sqlite3_column_int64(due, 5),
             .judged = sqlite3_column_int(due, 6) != 0,
+            .held_since = sqlite3_column_int64(due, 7),
+            .reason = db_copy(due, 8),
         };
     }
     return count;
@@ -246,12 +247,6 @@ bool journal_replay(struct journal *journal, int64_t sub, int64_t event, int64_t
     db_int(db, journal->replay, 2, event);
     db_int(db, journal->replay, 3, now);
     return db_run(db, journal->replay) && sqlite3_changes(db->handle) > 0;
-}
-
-void journal_unhold(struct journal *journal, int64_t sub, int64_t now) {
-    db_int(&journal->db, journal->unhold, 1, sub);
-    db_int(&journal->db, journal->unhold, 2, now);
-    db_run(&journal->db, journal->unhold);
 }
 
 int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now,

@@ -45,7 +45,7 @@ struct delivery {
     struct steps steps;
     const char *headers;
     size_t headers_length;
-    int64_t finished_at; /* 0: not final */
+    int64_t finished_at; /* 0: not final; HELD: since when it is held for this reason */
     bool repeats;        /* the row may hold an attempt that has to be kept */
 };
 
@@ -88,7 +88,9 @@ struct due_row {
     int64_t event, next_at, created_at;
     int attempts, base; /* base: made before the last replay */
     enum delivery_state state;
-    bool judged; /* its subscription's filter was asked */
+    bool judged;        /* its subscription's filter was asked */
+    int64_t held_since; /* HELD: since when for this reason, which … */
+    char *reason;       /* … the caller frees; NULL otherwise */
 };
 /* The earliest `most` of them, into rows; returns how many. */
 int journal_due(struct journal *journal, int64_t sub, struct due_row *rows, int most);
@@ -99,7 +101,6 @@ bool journal_has_open(struct journal *journal, int64_t sub);
 int64_t journal_newest(struct journal *journal, int64_t sub, enum delivery_state *state);
 bool journal_replay(struct journal *journal, int64_t sub, int64_t event,
                     int64_t now); /* false: it is not final */
-void journal_unhold(struct journal *journal, int64_t sub, int64_t now);
 bool journal_any_open(struct journal *journal);
 /* Cancels up to `most` unfinished deliveries; returns how many. */
 int journal_cancel(struct journal *journal, int64_t sub, const char *reason, int64_t now, int most);

@@ -17,7 +17,7 @@ struct journal {
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
     sqlite3_stmt *put, *mark, *keep, *recorded, *due, *due_probe, *open_of, *open_any, *newest,
-        *replay, *unhold, *cancel;
+        *replay, *cancel;
     sqlite3_stmt *anchor_add, *anchor_trim;
     sqlite3_stmt *filtered;
 };

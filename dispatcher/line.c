@@ -93,9 +93,13 @@ void line_done(struct line *line) {
     }
 }
 
+bool line_is_throttled(const struct line *line, int64_t now) {
+    return line->throttle_until > own_time(line->endpoint->set, now);
+}
+
 bool line_has_room(const struct line *line, int64_t now) {
-    return rests_until(line) <= now && line->endpoint->circuit.state == CIRCUIT_CLOSED &&
-           window_open(line) &&
+    return rests_until(line) <= own_time(line->endpoint->set, now) &&
+           line->endpoint->circuit.state == CIRCUIT_CLOSED && window_open(line) &&
            has_place(line->endpoint->in_flight, line->endpoint->set->most, line->health);
 }
 
@@ -104,27 +108,12 @@ bool line_is_cut(const struct line *line) {
 }
 
 bool line_is_shunned(const struct line *line, int64_t now) {
-    return line->throttle_until > now || line->endpoint->circuit.state == CIRCUIT_OPEN;
-}
-
-static void clock_went_back(struct endpoints *set, int64_t back) {
-    for (size_t i = 1; i <= set->lines.count; i++) {
-        struct line *line = line_of(set->lines.heap[i]);
-
-        line->throttle_until -= back;
-        line->paced_until -= back;
-    }
-    rests_shift(&set->lines, back);
-    rests_shift(&set->circuits, back);
+    return line_is_throttled(line, now) || line->endpoint->circuit.state == CIRCUIT_OPEN;
 }
 
 static void release_rested(struct endpoints *set, int64_t now) {
     struct rest *rest;
 
-    if (now < set->seen_at) {
-        clock_went_back(set, set->seen_at - now);
-    }
-    set->seen_at = now;
     while ((rest = rest_first(&set->lines)) != NULL && rest->until <= now) {
         struct line *line = line_of(rest);
 
@@ -177,8 +166,7 @@ static void release_slow(struct endpoints *set, int64_t now) {
     struct place *place_taken;
 
     while ((place_taken = TAILQ_FIRST(&set->waiting)) != NULL &&
-           (place_taken->taken_at + SLOW_AFTER <= now || place_taken->taken_at > now) &&
-           set->slow < set->places * SLOW_TIMES) {
+           place_taken->taken_at + SLOW_AFTER <= now && set->slow < set->places * SLOW_TIMES) {
         struct line *line = place_taken->line;
 
         TAILQ_REMOVE(&set->waiting, place_taken, links);
@@ -196,6 +184,8 @@ static void release_slow(struct endpoints *set, int64_t now) {
 }
 
 struct line *endpoints_next(struct endpoints *set, int64_t now) {
+    endpoints_turn(set, now);
+    now = own_time(set, now);
     release_rested(set, now);
     release_slow(set, now);
     for (int tries = 0; tries < HEALTHS; tries++) {
@@ -218,12 +208,15 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
 }
 
 void place_take(struct place *taken, struct line *line, int64_t now) {
-    *taken = (struct place){.line = line, .taken_at = now};
-    taken->probe = line->endpoint->circuit.state == CIRCUIT_HALF_OPEN;
-    line->endpoint->probing = line->endpoint->probing || taken->probe;
-    TAILQ_INSERT_TAIL(&line->endpoint->set->waiting, taken, links);
+    struct endpoint *endpoint = line->endpoint;
+    struct endpoints *set = endpoint->set;
+
+    *taken = (struct place){.line = line, .taken_at = own_time(set, now)};
+    taken->probe = endpoint->circuit.state == CIRCUIT_HALF_OPEN;
+    endpoint->probing = endpoint->probing || taken->probe;
+    TAILQ_INSERT_TAIL(&set->waiting, taken, links);
     unplace(line);
-    line->paced_until = pace_take(&line->pace, now);
+    line->paced_until = pace_take(&line->pace, taken->taken_at);
     line->in_flight++;
     count(line, 1);
     place(line);
@@ -257,7 +250,8 @@ void place_drop(struct place *taken) {
 
 void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     struct line *line = taken->line;
-    int most = line->endpoint->set->most;
+    const struct endpoints *set = line->endpoint->set;
+    int most = set->most;
 
     unplace(line);
     give_back(taken);
@@ -269,8 +263,8 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     } else {
         line->window = line->window > 1 ? line->window / 2 : 1;
     }
-    if (throttle_until > line->throttle_until) {
-        line->throttle_until = throttle_until;
+    if (throttle_until > 0 && own_time(set, throttle_until) > line->throttle_until) {
+        line->throttle_until = own_time(set, throttle_until);
     }
     place(line);
 }
@@ -288,5 +282,5 @@ int64_t endpoints_due(const struct endpoints *set) {
         oldest->taken_at + SLOW_AFTER < due) {
         due = oldest->taken_at + SLOW_AFTER;
     }
-    return due;
+    return due != NEVER ? due - set->lost : NEVER;
 }

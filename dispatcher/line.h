@@ -51,10 +51,11 @@ struct line {
     int window;  /* of in_flight, as the target's answers allow */
     bool proven; /* its last answer was good */
     enum health health;
-    bool waiting;           /* has something to send */
-    bool queued;            /* in its endpoint's queue */
-    int64_t throttle_until; /* nothing before this time, as the target asked; 0: no such time */
-    int64_t paced_until;    /* likewise, by its own pace */
+    bool waiting; /* has something to send */
+    bool queued;  /* in its endpoint's queue */
+    int64_t
+        throttle_until; /* nothing before this time of line.c's own, as its target asked; 0: no such time */
+    int64_t paced_until; /* likewise, by its own pace */
     struct pace pace;
     struct rest rest;
     TAILQ_ENTRY(line) links;
@@ -85,6 +86,8 @@ void line_ready(struct line *line); /* it has something to send */
 void line_done(struct line *line);  /* it has nothing (more) to send now */
 bool line_has_room(const struct line *line,
                    int64_t now); /* could it send, all others being idle? */
+bool line_is_throttled(const struct line *line,
+                       int64_t now); /* has its target asked to be left alone? */
 
 /* Is it left alone, since its target asked for that or its endpoint fails whoever asks? */
 bool line_is_shunned(const struct line *line, int64_t now);
@@ -94,6 +97,9 @@ bool endpoints_any_cut(const struct endpoints *set); /* false: none is */
 /* Requests in flight of lines that are doubtful or new. */
 int endpoints_unproven(const struct endpoints *set);
 
+/* The time is now `now`: at the beginning of a turn. Where the clock was set back, what waits for a
+** time waits as long as it had to, not until the old time comes again. */
+void endpoints_turn(struct endpoints *set, int64_t now);
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
 struct line *endpoints_next(struct endpoints *set, int64_t now);
 /* Takes a place for a request of the line that endpoints_next gave. */

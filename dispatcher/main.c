@@ -22,10 +22,13 @@
 #include "http.h"
 #include "line.h"
 #include "shell.h"
+#include "stopwatch.h"
 #include "wake.h"
 
 #define ENDPOINT_MOST 64 /* requests at once to one endpoint */
 #define PROGRESS_EVERY 500
+#define UPKEEP_US 500000 /* of --once, at most: what is old goes there too … */
+#define UPKEEP_PAUSE 5   /* … ms in which the application has the database to itself */
 
 struct daemon {
     const struct options *options;
@@ -125,6 +128,18 @@ static void loop(struct daemon *daemon) {
     }
 }
 
+/* At the end of --once: who starts it again and again has no other upkeep. */
+static void upkeep(struct daemon *daemon) {
+    struct curl_waitfd signals = {.fd = daemon->signals, .events = CURL_WAIT_POLLIN};
+    int64_t until = stopwatch_us() + UPKEEP_US;
+
+    while (daemon->stops == 0 && files_upkeep(daemon->files, clock_now(), until) &&
+           stopwatch_us() < until) {
+        http_wait(daemon->http, &signals, 1, UPKEEP_PAUSE);
+        take_signals(daemon);
+    }
+}
+
 /* An open database takes up to nine descriptors: as many as we may have. */
 static void raise_descriptors(void) {
     struct rlimit limit;
@@ -165,6 +180,9 @@ static int run(const struct options *options) {
         }
         engine_cancel(daemon.engine, clock_now());
         status = files_status(daemon.files, options->once);
+        if (options->once) {
+            upkeep(&daemon);
+        }
     }
     if (!files_close(daemon.files, clock_now())) {
         status = EXIT_IO;

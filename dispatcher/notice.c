@@ -159,7 +159,7 @@ void notice_move(struct outbox *outbox) {
     db_clear(side);
     outbox->notices_wait = db_row(side, list);
     db_reset(list);
-    if (!outbox->notices_wait || !writer_begin(outbox->writer)) {
+    if (!outbox->notices_wait || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         return;
     }
     began = stopwatch_us();

@@ -16,7 +16,8 @@
 #include "state.h"
 #include "writer.h"
 
-static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
+/* false: app.db can't be read now. */
+static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
 
     source_open(outbox);
@@ -36,7 +37,10 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->cause = WAKE_HINT;
     identity_boot(outbox->boot);
     if (!fanout_anchor(outbox)) {
-        return;
+        return false;
+    }
+    if (outbox->held != NULL) {
+        return true;
     }
     journal_begin(journal, true);
     journal_set_text(journal, "version", RESTHOOK_VERSION);
@@ -46,9 +50,23 @@ static void start(struct outbox *outbox, bool was_asleep, int64_t now) {
     journal_set(journal, "stopped_at", 0);
     journal_set(journal, "asleep_since", 0);
     journal_set_text(journal, "held", "");
-    journal_set_text(journal, "journal_mode", reader_is_wal(outbox->reader) ? "wal" : "rollback");
     journal_commit(journal);
     outbox->synced_at = now;
+    return true;
+}
+
+/* Lets go of all that start() made, and of the rest. */
+static void drop(struct outbox *outbox) {
+    struct sub *sub;
+
+    fanout_free(outbox);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        agenda_set(&outbox->agenda, sub, NEVER);
+    }
+    notice_free(outbox);
+    subscriptions_close(&outbox->subs);
+    agenda_free(&outbox->agenda);
+    outbox_free(outbox);
 }
 
 struct outbox *outbox_open(const char *path, const struct outbox_options *options,
@@ -89,7 +107,12 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->token == NULL) {
         goto failed;
     }
-    start(outbox, options->lock >= 0, now);
+    if (!start(outbox, options->lock >= 0, now)) {
+        *status = EXIT_IO;
+        *error = xprintf("%s: %s", outbox->path, reader_db(outbox->reader)->error);
+        drop(outbox);
+        return NULL;
+    }
     outbox->writer = writer_new(outbox->path);
     outbox->retention = retention_new(outbox, now);
     outbox->slot = wake_add(wake, outbox->path);
@@ -116,6 +139,9 @@ void outbox_free(struct outbox *outbox) {
     if (outbox->writer != NULL) {
         writer_free(outbox->writer);
     }
+    if (outbox->copy != NULL) {
+        roster_copy_free(outbox->copy);
+    }
     if (outbox->journal != NULL) {
         journal_close(outbox->journal);
     }
@@ -133,7 +159,6 @@ void outbox_free(struct outbox *outbox) {
 
 /* Says in the side file since when it is so: stopped, or asleep. */
 static bool leave(struct outbox *outbox, const char *so, int64_t now) {
-    struct sub *sub;
     bool recorded;
 
     if (outbox->held == NULL) {
@@ -143,14 +168,7 @@ static bool leave(struct outbox *outbox, const char *so, int64_t now) {
     journal_set(outbox->journal, so, now);
     journal_set(outbox->journal, "in_flight", 0);
     recorded = journal_commit(outbox->journal) && outbox->done_count == 0;
-    fanout_free(outbox);
-    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        agenda_set(&outbox->agenda, sub, NEVER);
-    }
-    notice_free(outbox);
-    subscriptions_close(&outbox->subs);
-    agenda_free(&outbox->agenda);
-    outbox_free(outbox);
+    drop(outbox);
     return recorded;
 }
 
@@ -190,6 +208,19 @@ int outbox_sleep(struct outbox *outbox, int64_t now) {
     outbox->lock = -1;
     leave(outbox, "asleep_since", now);
     return lock;
+}
+
+bool outbox_upkeep(struct outbox *outbox, int64_t now) {
+    if (outbox->held == NULL && window_cursor(&outbox->window) != outbox->cursor) {
+        record_flush(outbox, now); /* nothing above the cursor as it is written goes */
+    }
+    if (outbox->held != NULL || outbox->stalled) {
+        return false;
+    }
+    if (reader_changed(outbox->reader)) {
+        retention_noticed(outbox->retention, now);
+    }
+    return retention_hurry(outbox->retention, now);
 }
 
 struct source *outbox_source(struct outbox *outbox) {

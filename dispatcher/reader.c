@@ -43,7 +43,7 @@ struct watch { /* a version made ready; NULL expander: it could not be */
 struct reader {
     struct db db;
     sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *one,
-        *watch_event, *extra, *current;
+        *watch_event, *extra, *mode, *current;
     int64_t seen_version;
     int64_t seen_schema;
     bool wal;
@@ -54,10 +54,18 @@ struct reader {
     char why[256];
 };
 
+/* The application may change it while we run. */
+static void read_mode(struct reader *reader) {
+    if (db_row(&reader->db, reader->mode)) {
+        reader->wal =
+            sqlite3_stricmp((const char *)sqlite3_column_text(reader->mode, 0), "wal") == 0;
+        db_reset(reader->mode);
+    }
+}
+
 struct reader *reader_open(const char *path, char **error) {
     struct reader *reader = xcalloc(1, sizeof *reader);
     struct db *db = &reader->db;
-    sqlite3_stmt *mode;
 
     *error = NULL;
     /* Opened for writing, since a WAL file without one can't be read by a connection that may not
@@ -75,11 +83,8 @@ struct reader *reader_open(const char *path, char **error) {
     reader->one = db_prepare(db, sql_app_event);
     reader->watch_event = db_prepare(db, "SELECT event FROM main.resthook_watch WHERE id = ?1");
     reader->extra = db_prepare(db, sql_app_extra);
-    mode = db_prepare(db, "PRAGMA journal_mode");
-    if (db_row(db, mode)) {
-        reader->wal = sqlite3_stricmp((const char *)sqlite3_column_text(mode, 0), "wal") == 0;
-        db_reset(mode);
-    }
+    reader->mode = db_prepare(db, "PRAGMA journal_mode");
+    read_mode(reader);
     sqlite3_busy_timeout(db->handle, 0); /* from now on it gives way */
     reader->seen_version = -1;
     if (db->rc != SQLITE_OK) {
@@ -156,6 +161,7 @@ bool reader_begin(struct reader *reader) {
         forget_watches(reader);
         reader->seen_schema = schema;
     }
+    read_mode(reader);
     if (reader->db.rc != SQLITE_OK) {
         int rc = reader->db.rc;
 

@@ -24,7 +24,7 @@ struct db *reader_db(struct reader *reader);
 /* Has another connection committed since the last call? Also true when it can't be told now (busy).
 ** */
 bool reader_changed(struct reader *reader);
-bool reader_is_wal(const struct reader *reader); /* as of the last reader_begin that looked */
+bool reader_is_wal(const struct reader *reader); /* as of the last reader_begin */
 
 /* A read transaction. false: not now (busy), or an error that stays in reader_db until the next
 ** reader_begin. */

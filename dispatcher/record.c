@@ -65,6 +65,8 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
         journal_set(journal, "in_flight", outbox->in_flight);
         journal_set(journal, "circuit_open",
                     endpoints_any_cut(outbox->endpoints) ? count_cut(outbox) : 0);
+        journal_set_text(journal, "journal_mode",
+                         reader_is_wal(outbox->reader) ? "wal" : "rollback");
         journal_set(journal, "intact_schema", outbox->intact_schema);
         journal_set(journal, "intact_at", outbox->intact_at);
     }

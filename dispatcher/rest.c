@@ -63,9 +63,3 @@ void rest_end(struct rests *rests, struct rest *rest) {
 struct rest *rest_first(const struct rests *rests) {
     return rests->count > 0 ? rests->heap[1] : NULL;
 }
-
-void rests_shift(struct rests *rests, int64_t back) {
-    for (size_t i = 1; i <= rests->count; i++) {
-        rests->heap[i]->until -= back;
-    }
-}

@@ -23,8 +23,6 @@ struct rests {
 void rest_begin(struct rests *rests, struct rest *rest, int64_t until);
 void rest_end(struct rests *rests, struct rest *rest); /* if it does */
 struct rest *rest_first(const struct rests *rests);    /* the earliest; NULL: nobody rests */
-/* The clock was set back by so much. */
-void rests_shift(struct rests *rests, int64_t back);
 void rests_free(struct rests *rests);
 
 #endif

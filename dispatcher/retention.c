@@ -26,9 +26,10 @@ struct retention {
     struct app_sweep *app;
     struct side_sweep *side;
     bool ready; /* the writer is open, and what is asked of it prepared */
-    int64_t disturbed_at, next_at, last_step_at;
+    int64_t disturbed_at, next_at;
+    int64_t chance_at; /* when app.db could last be written */
     int64_t next_sweep;
-    int64_t own;     /* commits in app.db that were ours, when it was last noticed */
+    bool hurried;    /* it was told to be quick */
     bool swept;      /* the last round came to its end */
     bool side_swept; /* this one's part in the side file did */
 };
@@ -40,7 +41,7 @@ struct retention *retention_new(struct outbox *outbox, int64_t now) {
     retention->app = app_sweep_new(outbox);
     retention->side = side_sweep_new(outbox);
     retention->next_at = now + EVERY;
-    retention->last_step_at = now;
+    retention->chance_at = now;
     retention->next_sweep = now + EVERY;
     return retention;
 }
@@ -56,18 +57,24 @@ bool retention_is_done(const struct retention *retention) {
 }
 
 void retention_noticed(struct retention *retention, int64_t now) {
-    int64_t own = writer_commits(retention->outbox->writer);
-
-    if (own == retention->own) {
+    if (writer_others(retention->outbox->writer)) {
         retention->disturbed_at = now;
     }
-    retention->own = own;
+}
+
+void retention_clock(struct retention *retention, int64_t now) {
+    retention->disturbed_at = retention->chance_at = now;
+    retention->next_at = retention->next_sweep = now;
+}
+
+int64_t retention_due(const struct retention *retention) {
+    return retention->swept ? NEVER : retention->next_at;
 }
 
 static bool get_ready(struct retention *retention) {
     struct outbox *outbox = retention->outbox;
 
-    if (!retention->ready && writer_open(outbox->writer, reader_is_wal(outbox->reader))) {
+    if (!retention->ready && writer_open(outbox->writer)) {
         app_sweep_prepare(retention->app);
         effect_prepare(outbox);
         notice_prepare(outbox);
@@ -81,16 +88,19 @@ static bool get_ready(struct retention *retention) {
 
 void retention_turn(struct retention *retention, int64_t now) {
     struct outbox *outbox = retention->outbox;
-    bool quiet = now - retention->disturbed_at >= QUIET || now - retention->last_step_at >= SLOT;
+    bool quiet = now - retention->disturbed_at >= QUIET;
+    bool may = quiet || now - retention->chance_at >= SLOT;
     int64_t before = writer_commits(outbox->writer);
     bool more = false;
 
-    if (now < retention->next_at || outbox->stalled || outbox->revision < 0 ||
-        !get_ready(retention)) {
+    if (now < retention->next_at) {
         return;
     }
     retention->next_at = now + EVERY;
-    if (quiet) {
+    if (outbox->stalled || outbox->revision < 0 || !get_ready(retention)) {
+        return;
+    }
+    if (may) {
         if (outbox->effects_wait) {
             effect_write(outbox, now);
         }
@@ -101,14 +111,14 @@ void retention_turn(struct retention *retention, int64_t now) {
             outbox->request_cursor > outbox->requests_deleted) {
             app_sweep_requests(retention->app, now);
         }
-        if (now >= retention->next_sweep) {
-            more = writer_commits(outbox->writer) > before || app_sweep_events(retention->app, now);
-        }
-    } else if (now >= retention->next_sweep) {
-        more = true; /* the round is not over before it had its turn */
     }
-    if (writer_commits(outbox->writer) > before) {
-        retention->last_step_at = now;
+    if (now >= retention->next_sweep) { /* not over before what it finds had its turn */
+        bool wrote = writer_commits(outbox->writer) > before;
+
+        more = app_sweep_events(retention->app, may && !wrote, now) || wrote;
+    }
+    if (quiet || writer_commits(outbox->writer) > before) {
+        retention->chance_at = now;
     }
     if (now < retention->next_sweep) {
         return;
@@ -127,4 +137,17 @@ void retention_turn(struct retention *retention, int64_t now) {
         app_sweep_keys(retention->app, now);
         app_sweep_watches(retention->app);
     }
+}
+
+bool retention_hurry(struct retention *retention, int64_t now) {
+    if (!retention->hurried) {
+        retention->hurried = true;
+        retention->swept = false;
+        retention->next_sweep = now;
+    }
+    if (!retention->swept) {
+        retention->next_at = now;
+        retention_turn(retention, now);
+    }
+    return !retention->swept;
 }

@@ -19,6 +19,7 @@
 
 #define CANCEL_ROWS 500    /* in a commit */
 #define SECRETS_EVERY 1000 /* ms between looks at files that hold secrets */
+#define PATIENCE 500       /* ms for another program's lock, while none is held */
 
 /* What waits in memory leaves it: first attempts as rows of this state, those that are rows already
 ** as they are. */
@@ -83,41 +84,79 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
 }
 
-/* Whatever held deliveries wait for may have come: they are tried again. */
-static void unhold(struct outbox *outbox, int64_t now) {
-    struct sub *sub;
+/* The rows of a whole copy are obeyed without a lock on app.db. What is still read there, is by
+** itself; whoever is committing will have done so soon. */
+static bool load_copy(struct outbox *outbox) {
+    struct db *app = reader_db(outbox->reader);
 
-    journal_begin(outbox->journal, false);
-    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->status == SUB_SENDS) {
-            journal_unhold(outbox->journal, sub->n, now);
-            sub_due(outbox, sub, now);
-        }
-    }
-    outbox->any_held = !journal_commit(outbox->journal);
+    reader_end(outbox->reader);
+    sqlite3_busy_timeout(app->handle, PATIENCE);
+    bool loaded = subscriptions_load(&outbox->subs, app, outbox->copy, outbox->journal, 0);
+
+    sqlite3_busy_timeout(app->handle, 0);
+    roster_copy_drop(outbox->copy);
+    return loaded;
 }
 
-bool roster_load(struct outbox *outbox, int64_t now) {
+static enum roster load(struct outbox *outbox, int64_t revision, int64_t schema) {
+    struct db *app = reader_db(outbox->reader);
+
+    if (reader_is_wal(outbox->reader)) {
+        return subscriptions_load(&outbox->subs, app, NULL, outbox->journal, outbox->window.read_to)
+                   ? ROSTER_LOADED
+                   : ROSTER_FAILED;
+    }
+    if (outbox->copy == NULL) {
+        outbox->copy = roster_copy_new(app);
+    }
+    bool whole = roster_copy_slice(outbox->copy, app, revision, schema, outbox->window.read_to);
+
+    if (app->rc != SQLITE_OK || roster_copy_db(outbox->copy)->rc != SQLITE_OK) {
+        roster_copy_drop(outbox->copy);
+        return ROSTER_FAILED;
+    }
+    if (!whole) {
+        return ROSTER_LATER;
+    }
+    return load_copy(outbox) ? ROSTER_LOADED : ROSTER_FAILED;
+}
+
+/* Takes in what was loaded. */
+static void obey(struct outbox *outbox, int64_t now) {
     struct sub *sub;
 
-    if (!subscriptions_load(&outbox->subs, reader_db(outbox->reader), outbox->journal,
-                            outbox->window.read_to)) {
-        return false;
-    }
     effect_overlay(outbox);
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
     }
     outbox->generation++;
-    if (outbox->any_held) {
-        unhold(outbox, now);
+    held_retry(outbox);
+}
+
+enum roster roster_load(struct outbox *outbox, int64_t now) {
+    struct reader *reader = outbox->reader;
+    int64_t revision = reader_revision(reader), schema = reader_schema(reader);
+
+    if (revision < 0 || revision != outbox->loaded_revision || schema != outbox->loaded_schema) {
+        bool wal = reader_is_wal(reader);
+        enum roster loaded = load(outbox, revision, schema);
+
+        if (loaded != ROSTER_LOADED) {
+            return loaded;
+        }
+        obey(outbox, now);
+        outbox->loaded_revision = revision;
+        outbox->loaded_schema = schema;
+        if (!wal) {
+            return ROSTER_LATER; /* its snapshot has ended: is it still so in the next one? */
+        }
     }
     if (!asked_take(outbox, now)) {
-        return false;
+        return ROSTER_FAILED;
     }
-    outbox->revision = outbox->requests_left ? -1 : reader_revision(outbox->reader);
-    outbox->schema = reader_schema(outbox->reader);
-    return true;
+    outbox->revision = outbox->requests_left ? -1 : revision;
+    outbox->schema = schema;
+    return ROSTER_LOADED;
 }
 
 void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now) {
@@ -180,8 +219,8 @@ void roster_open(struct outbox *outbox) {
     notice_open(outbox);
     asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
-    outbox->revision = -1;
-    outbox->any_held = true;
+    outbox->revision = outbox->loaded_revision = -1;
+    held_open(outbox);
 }
 
 static void forget(struct outbox *outbox, struct sub *sub) {
@@ -227,7 +266,7 @@ static void look_at_secrets(struct outbox *outbox, int64_t now) {
     }
     outbox->secrets_at = now + SECRETS_EVERY;
     if (subscriptions_secrets_changed(&outbox->subs)) {
-        outbox->revision = -1; /* the roster is loaded anew */
+        outbox->revision = outbox->loaded_revision = -1; /* the roster is loaded anew */
         outbox->unread = true;
     }
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "db.h"
 #include "filter.h"
 #include "hooks.h"
 #include "http.h"
@@ -219,11 +220,34 @@ static bool has_links(int lock) {
     return lock >= 0 && fstat(lock, &info) == 0 && info.st_nlink > 1;
 }
 
+/* Whoever looks into a file in WAL mode makes a WAL if there is none. */
+static bool has_wal(const char *path) {
+    struct stat info;
+    char *wal = xprintf("%s-wal", path);
+    bool there = lstat(wal, &info) == 0;
+
+    free(wal);
+    return there;
+}
+
+/* What was made by looking goes with the last connection that is no guest's (db_open). */
+static void take_away_wal(const char *path) {
+    struct db db;
+
+    if (has_wal(path)) {
+        db_open(&db, path, false, 0);
+        db_value(&db, db_prepare(&db, "PRAGMA schema_version"), 0);
+        db_close(&db);
+    }
+}
+
 int shell_check(const char *path, const struct guard *guard, bool allow_http, const char *secrets) {
     int status = 0, lock = -1;
     char *error = NULL;
     char *real = identity_take(path, &lock, &error, &status);
     bool taken = real != NULL;
+    char *side = taken ? xprintf("%s-resthook", real) : NULL;
+    bool had_wal = !taken || has_wal(real), side_had_wal = !taken || has_wal(side);
     sqlite3 *db = NULL;
 
     printf("%s\n", path);
@@ -274,6 +298,13 @@ done:
         fprintf(stderr, "resthookd: %s\n", error);
     }
     sqlite3_close(db);
+    if (!had_wal) {
+        take_away_wal(real);
+    }
+    if (!side_had_wal) {
+        take_away_wal(side);
+    }
+    free(side);
     if (lock >= 0) {
         close(lock);
     }

@@ -63,7 +63,8 @@ static void look(struct outbox *outbox, int64_t now) {
         return;
     }
     if (window_full(&outbox->window)) {
-        if (changed) { /* nothing can be taken, but a pause or an end is heard */
+        /* Nothing can be taken, but a pause or an end is heard. */
+        if (changed || (outbox->copy != NULL && roster_copy_begun(outbox->copy))) {
             fanout_read(outbox, now);
         }
         if (now < outbox->spill_at) {
@@ -92,6 +93,7 @@ static void clock_went_back(struct outbox *outbox, int64_t now) {
     outbox->repair_at = 0;
     outbox->beat_at = outbox->synced_at = 0;
     outbox->done_since = now;
+    retention_clock(outbox->retention, now);
 }
 
 /* When it has work again, at the latest. */
@@ -109,9 +111,13 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     if (outbox->ended > 0 || outbox->stranger != NEVER) {
         due = earliest(due, now + 10);
     }
+    if (held_waits(outbox) && !outbox->stalled) {
+        due = now;
+    }
     if (repair_pending(outbox)) {
         due = earliest(due, outbox->repair_at);
     }
+    due = earliest(due, retention_due(outbox->retention));
     return due;
 }
 
@@ -133,6 +139,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     }
     look(outbox, now);
     repair_turn(outbox, now);
+    held_turn(outbox, now);
     due_load(outbox, now);
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
@@ -243,7 +250,7 @@ static bool drained(const struct source *source, int64_t now) {
     }
     return outbox->held != NULL ||
            (sent && outbox->done_count == 0 && outbox->ended == 0 && outbox->stranger == NEVER &&
-            !repair_pending(outbox) && due_next(outbox) > now);
+            !repair_pending(outbox) && !held_waits(outbox) && due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

@@ -2,8 +2,9 @@
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), fanout.c (reads events, makes pairs), due.c (rows whose time has
 ** come), record.c (outcomes in groups), roster.c (subscriptions as they change), asked.c (requests),
-** failing.c (targets that have failed for long), effect.c (what the dispatcher changes in them),
-** notice.c (what it says of them in events of its own), retention.c with sweep_app.c and sweep_side.c
+** held.c (what can't be computed), failing.c (targets that have failed for long), effect.c (what the
+** dispatcher changes in them), notice.c (what it says of them in events of its own), retention.c with
+** sweep_app.c and sweep_side.c
 ** (what may go), repair.c (triggers), delivery.c (a pair as a job and as a row). Nobody else
 ** includes this.
 ** SPDX-License-Identifier: MIT
@@ -15,10 +16,10 @@
 #include "identity.h"
 #include "outbox.h"
 #include "reader.h"
+#include "roster_copy.h"
 #include "window.h"
 
 #define NAME_BUCKETS 256
-#define HELD_AGAIN 60000 /* ms after which a held delivery's expressions are tried again */
 
 /* An event's name, and who wants it. */
 struct event_name {
@@ -28,6 +29,12 @@ struct event_name {
     int count;
     int64_t generation; /* of the roster that subs was made from */
     struct event_name *next;
+};
+
+/* Where a walk through the unfinished rows is. */
+struct open_row {
+    bool under_way;
+    int64_t event, state, sub;
 };
 
 struct retention;
@@ -48,11 +55,15 @@ struct outbox {
     struct retention *retention;
 
     struct subscriptions subs;
-    int64_t revision;   /* of app.db when the roster was loaded */
-    int64_t schema;     /* likewise */
-    int64_t generation; /* counts changes of the roster */
-    int ended;          /* subscriptions that have ended and are not forgotten */
-    bool any_held;      /* there may be held rows */
+    struct roster_copy *copy; /* of their rows; NULL: not needed yet */
+    int64_t revision;         /* of app.db, up to which subscriptions and requests are obeyed */
+    int64_t schema;           /* likewise */
+    int64_t loaded_revision, loaded_schema; /* what the subscriptions are of */
+    int64_t generation;                     /* counts changes of the roster */
+    int ended;                 /* subscriptions that have ended and are not forgotten */
+    bool any_held;             /* there may be held rows that wait for a time */
+    struct open_row unholding; /* these are made due, up to here */
+    sqlite3_stmt *open_walk, *unhold;
     int64_t stranger; /* up to here the journal has no rows of subscriptions that are not loaded */
     struct secrets secrets; /* the database's name in it is a part of path */
     int64_t secrets_at;     /* when their files are looked at again */
@@ -131,14 +142,17 @@ void record_spill(struct outbox *outbox, int64_t now);
 void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
 /* Inside a snapshot. false: it can't be read now; nothing was done. */
 bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now);
-bool fanout_anchor(struct outbox *outbox); /* finds the row to check; false: held */
+/* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be
+** read now, reader_db says why. */
+bool fanout_anchor(struct outbox *outbox);
 bool fanout_wanted(struct outbox *outbox, const char *event); /* by a live subscription */
 void fanout_free(struct outbox *outbox); /* drops every pair that waits, and the names */
 
 /* roster.c */
 void roster_open(struct outbox *outbox);
-bool roster_load(struct outbox *outbox,
-                 int64_t now); /* inside a snapshot, when the revision or the schema moved */
+enum roster { ROSTER_LOADED, ROSTER_LATER, ROSTER_FAILED };
+/* Inside a snapshot, when the revision or the schema moved. LATER: it goes on in the next one. */
+enum roster roster_load(struct outbox *outbox, int64_t now);
 void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason,
                  int64_t now); /* the target said 410 */
 /* The target gave back this secret, which is no text of the roster's own. */
@@ -181,6 +195,14 @@ void notice_write(struct outbox *outbox);   /* inside a commit … */
 void notice_written(struct outbox *outbox); /* … that came about */
 void notice_free(struct outbox *outbox);
 void notice_move(struct outbox *outbox); /* some of them, if app.db lets us */
+/* held.c */
+void held_open(struct outbox *outbox);
+/* Ends a pair in memory whose payload can't be computed. row: what is recorded of it; NULL: nothing. */
+void held_mark(struct outbox *outbox, struct pair *pair, const struct due_row *row, const char *why,
+               int64_t now);
+void held_retry(struct outbox *outbox); /* all that are held are due, some a turn */
+void held_turn(struct outbox *outbox, int64_t now);
+bool held_waits(const struct outbox *outbox); /* are there some that are not due yet? */
 
 /* effect.c */
 void effect_open(struct outbox *outbox);

@@ -12,6 +12,7 @@
 #include "event.h"
 #include "log.h"
 #include "memory.h"
+#include "roster_copy.h"
 #include "sql.h"
 #include "url.h"
 
@@ -46,6 +47,10 @@ static struct sub **bucket_of(struct subscriptions *subs, const char *id) {
     return &subs->bucket[hash % SUB_BUCKETS];
 }
 
+static struct sub **bucket_numbered(struct subscriptions *subs, int64_t n) {
+    return &subs->numbered[(uint64_t)n % SUB_BUCKETS];
+}
+
 void subscription_drop(struct subscriptions *subs, struct sub *sub) {
     struct sub **link = bucket_of(subs, sub->id);
 
@@ -53,6 +58,9 @@ void subscription_drop(struct subscriptions *subs, struct sub *sub) {
         link = &(*link)->next_by_id;
     }
     *link = sub->next_by_id;
+    for (link = bucket_numbered(subs, sub->n); *link != sub; link = &(*link)->next_by_number) {
+    }
+    *link = sub->next_by_number;
     TAILQ_REMOVE(&subs->list, sub, links);
     subs->count--;
     line_close(&sub->line);
@@ -83,12 +91,9 @@ struct sub *subscription_named(struct subscriptions *subs, const char *id) {
 struct sub *subscription_numbered(struct subscriptions *subs, int64_t n) {
     struct sub *sub;
 
-    TAILQ_FOREACH(sub, &subs->list, links) {
-        if (sub->n == n) {
-            return sub;
-        }
+    for (sub = *bucket_numbered(subs, n); sub != NULL && sub->n != n; sub = sub->next_by_number) {
     }
-    return NULL;
+    return sub;
 }
 
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only) {
@@ -157,6 +162,9 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     struct sub **bucket = bucket_of(subs, sub->id);
 
     sub->next_by_id = *bucket;
+    *bucket = sub;
+    bucket = bucket_numbered(subs, n);
+    sub->next_by_number = *bucket;
     *bucket = sub;
     TAILQ_INSERT_TAIL(&subs->list, sub, links);
     subs->count++;
@@ -279,8 +287,10 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
     }
 }
 
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal,
-                        int64_t cursor) {
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
+                        struct journal *journal, int64_t cursor) {
+    struct db *from = copy != NULL ? roster_copy_db(copy) : app;
+    sqlite3_stmt *list = copy != NULL ? roster_copy_list(copy) : subs->read_list;
     struct url_endpoint endpoint;
     struct sub *sub;
 
@@ -291,24 +301,26 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journ
         sub->was = sub->status;
     }
     journal_begin(journal, false);
-    db_int(app, subs->read_list, 1, cursor);
-    while (db_row(app, subs->read_list)) {
-        const char *id = (const char *)sqlite3_column_text(subs->read_list, COL_ID);
-        const char *url = (const char *)sqlite3_column_text(subs->read_list, COL_TARGET);
+    if (copy == NULL) {
+        db_int(app, list, 1, cursor);
+    }
+    while (db_row(from, list)) {
+        const char *id = (const char *)sqlite3_column_text(list, COL_ID);
+        const char *url = (const char *)sqlite3_column_text(list, COL_TARGET);
 
         sub = subscription_named(subs, id);
         if (sub == NULL) {
             bool usable = url_check(url, strlen(url), &endpoint) == NULL;
 
-            sub = add(subs, subs->read_list,
+            sub = add(subs, list,
                       usable ? endpoint.text : "unusable:", journal_subscription(journal, id, url));
         }
         sub->seen = true;
-        read_row(subs, sub, subs->read_list);
+        read_row(subs, sub, list);
         put_public_key(subs, sub, journal_db(journal));
     }
-    if (!journal_commit(journal)) {
-        return false;
+    if (!journal_commit(journal) || app->rc != SQLITE_OK || from->rc != SQLITE_OK) {
+        return false; /* what was not read has not ended */
     }
     find_ends(subs, app);
     return app->rc == SQLITE_OK;

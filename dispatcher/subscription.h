@@ -18,6 +18,7 @@
 #include "target.h"
 
 struct pair;
+struct roster_copy;
 TAILQ_HEAD(pairs, pair);
 
 enum sub_status {
@@ -64,7 +65,7 @@ struct sub {
     SLIST_ENTRY(sub) counted; /* while there are any */
     size_t heap;              /* place in the outbox's heap of due subscriptions, 0: not in it */
     TAILQ_ENTRY(sub) links;
-    struct sub *next_by_id;
+    struct sub *next_by_id, *next_by_number;
 };
 TAILQ_HEAD(subs, sub);
 
@@ -85,7 +86,8 @@ struct settings {
 struct subscriptions {
     struct subs list;
     int count;
-    struct sub *bucket[SUB_BUCKETS]; /* by id */
+    struct sub *bucket[SUB_BUCKETS];   /* by id */
+    struct sub *numbered[SUB_BUCKETS]; /* by number */
     sqlite3_stmt *read_settings, *read_list, *read_end, *put_public_key;
     struct secrets secrets;
     bool secret_missing; /* a file that holds one can't be used */
@@ -101,13 +103,13 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct journ
 void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
 
 /*
-** Reads settings and subscriptions from app.db, inside the caller's read transaction; numbers new
-** ones in the journal. Of subscriptions that are not known yet, those are passed over that ended at
+** Reads settings and subscriptions from app.db, inside the caller's read transaction, or the rows of
+** subscriptions from a copy of them; numbers new ones in the journal. Of subscriptions that are not known yet, those are passed over that ended at
 ** or below the cursor. false: the error is in app or in the journal; what was loaded before is
 ** unchanged but for what was read.
 */
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct journal *journal,
-                        int64_t cursor);
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
+                        struct journal *journal, int64_t cursor);
 struct sub *subscription_named(struct subscriptions *subs, const char *id);
 struct sub *subscription_numbered(struct subscriptions *subs, int64_t n);
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only);

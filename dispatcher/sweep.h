@@ -18,8 +18,9 @@ struct app_sweep;
 struct app_sweep *app_sweep_new(struct outbox *outbox);
 void app_sweep_free(struct app_sweep *sweep);
 void app_sweep_prepare(struct app_sweep *sweep); /* its statements, once the writer is open */
-/* Deletes some old events. Returns whether there may be more in this round. */
-bool app_sweep_events(struct app_sweep *sweep, int64_t now);
+/* Looks for old events, and deletes some if it may. Returns whether there may be more in this round.
+*/
+bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now);
 void app_sweep_requests(struct app_sweep *sweep, int64_t now); /* those that were carried out */
 /* The round is over: deletes some idempotency keys that are too old, of events that are gone. */
 void app_sweep_keys(struct app_sweep *sweep, int64_t now);

@@ -145,17 +145,22 @@ static void delete_keys(struct app_sweep *sweep, int64_t now) {
 
 /* Only this process makes a delivery or an anchor name an event; a request somebody else may file,
 ** so those are looked at inside the transaction. */
-bool app_sweep_events(struct app_sweep *sweep, int64_t now) {
+bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
     const struct outbox *outbox = sweep->outbox;
     struct db *app = writer_db(outbox->writer);
     int64_t ids[BATCH_ROWS], before = sweep->swept_to;
     bool more;
     int count = find_old(sweep, now, ids, &more);
 
+    if (app->rc != SQLITE_OK || journal_db(outbox->journal)->rc != SQLITE_OK) {
+        sweep->swept_to = before; /* what was not read says nothing */
+        return true;
+    }
     if (count == 0) {
         return more;
     }
-    if (!sync_side(outbox, now) || !writer_begin(outbox->writer)) {
+    if (!may || !sync_side(outbox, now) ||
+        !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         sweep->swept_to = before;
         return true;
     }
@@ -192,7 +197,7 @@ void app_sweep_requests(struct app_sweep *sweep, int64_t now) {
     struct outbox *outbox = sweep->outbox;
     struct db *app = writer_db(outbox->writer);
 
-    if (sync_side(outbox, now) && writer_begin(outbox->writer)) {
+    if (sync_side(outbox, now) && writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         db_int(app, sweep->requests_done, 1, outbox->request_cursor);
         db_run(app, sweep->requests_done);
         if (writer_end(outbox->writer)) {
@@ -206,7 +211,8 @@ void app_sweep_keys(struct app_sweep *sweep, int64_t now) {
     struct db *app = writer_db(outbox->writer);
 
     db_int(app, sweep->extra_over, 1, key_until(sweep, now));
-    if (db_value(app, sweep->extra_over, 0) != 0 && writer_begin(outbox->writer)) {
+    if (db_value(app, sweep->extra_over, 0) != 0 &&
+        writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         delete_keys(sweep, now);
         writer_end(outbox->writer);
     }
@@ -216,7 +222,8 @@ void app_sweep_watches(struct app_sweep *sweep) {
     const struct outbox *outbox = sweep->outbox;
     struct db *app = writer_db(outbox->writer);
 
-    if (db_value(app, sweep->unused, 0) != 0 && writer_begin(outbox->writer)) {
+    if (db_value(app, sweep->unused, 0) != 0 &&
+        writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         db_run(app, sweep->watches);
         db_run(app, sweep->backfills);
         writer_end(outbox->writer);

@@ -1,5 +1,10 @@
 /*
 ** sweep_side.c: see sweep.h: what was kept too long in the side file ends, what ended long ago goes.
+**
+** A round goes through the deliveries, then through the attempts, in the order of their keys; a step
+** looks at some rows for about a millisecond and remembers where it was, so that nobody waits for
+** it, however much there is. While it goes through the unfinished rows of a subscription that keeps
+** them, it counts them: when it leaves the subscription it knows how many are too many.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -7,16 +12,32 @@
 #include "memory.h"
 #include "sql.h"
 #include "state.h"
+#include "stopwatch.h"
 #include "sweep.h"
 
-#define ROWS 2000 /* in a step */
+#define BATCH 100    /* rows between two looks at the stopwatch */
+#define ROWS 2000    /* in a step at most, … */
+#define STEP_US 1000 /* … and as long as this */
+
+struct position {
+    bool at_attempts;
+    int64_t sub, event, attempt; /* the last row that was looked at */
+    int64_t open;                /* unfinished rows of sub that stay, -1: not counted */
+    int64_t revision;            /* the subscription's, when the count began, … */
+    int turn;                    /* … its claims (of a probe), … */
+    int64_t request;             /* … and the last request that had been carried out */
+    int64_t over;                /* too many of them */
+};
 
 struct side_sweep {
     struct outbox *outbox;
-    int64_t sub,
-        event; /* where this round is; 0: at its beginning; event -1: nothing expired yet */
-    sqlite3_stmt *next_sub, *forget, *forget_next, *forget_attempts, *expire, *open_count,
-        *expire_first;
+    struct position at;
+    sqlite3_stmt *walk, *expire, *forget, *first, *walk_attempts, *forget_attempt;
+};
+
+struct row {
+    int64_t sub, event, created_at, next_at, attempts, base, finished_at;
+    enum delivery_state state;
 };
 
 struct side_sweep *side_sweep_new(struct outbox *outbox) {
@@ -24,13 +45,12 @@ struct side_sweep *side_sweep_new(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
 
     sweep->outbox = outbox;
-    sweep->next_sub = db_prepare(side, "SELECT min(n) FROM subscription WHERE n > ?1");
-    sweep->forget = db_prepare(side, sql_delivery_forget);
-    sweep->forget_next = db_prepare(side, sql_delivery_forget_next);
-    sweep->forget_attempts = db_prepare(side, sql_attempt_forget);
+    sweep->walk = db_prepare(side, sql_delivery_walk);
     sweep->expire = db_prepare(side, sql_delivery_expire);
-    sweep->open_count = db_prepare(side, sql_delivery_open_count);
-    sweep->expire_first = db_prepare(side, sql_delivery_expire_first);
+    sweep->forget = db_prepare(side, sql_delivery_forget);
+    sweep->first = db_prepare(side, sql_delivery_first);
+    sweep->walk_attempts = db_prepare(side, sql_attempt_walk);
+    sweep->forget_attempt = db_prepare(side, sql_attempt_forget);
     return sweep;
 }
 
@@ -38,98 +58,220 @@ void side_sweep_free(struct side_sweep *sweep) {
     free(sweep);
 }
 
-/* The next subscription's number; NEVER: there is none. */
-static int64_t sub_after(struct side_sweep *sweep, int64_t n) {
+static void end(struct side_sweep *sweep, int64_t sub, int64_t event, const char *reason,
+                int64_t now) {
     struct db *side = journal_db(sweep->outbox->journal);
 
-    db_int(side, sweep->next_sub, 1, n);
-    return db_value(side, sweep->next_sub, NEVER);
+    db_int(side, sweep->expire, 1, sub);
+    db_int(side, sweep->expire, 2, event);
+    db_text(side, sweep->expire, 3, reason);
+    db_int(side, sweep->expire, 4, now);
+    db_run(side, sweep->expire);
 }
+
+/* ---- what is too much ---- */
+
+/* The subscription that the walk is in, when it keeps what comes and nothing of it is on the way. */
+static const struct sub *keeper(const struct side_sweep *sweep) {
+    const struct sub *sub = subscription_numbered(&sweep->outbox->subs, sweep->at.sub);
+
+    return sub != NULL && sub->status != SUB_SENDS && sub->status != SUB_ENDED &&
+                   sub->busy_count == 0 && sub->again_count == 0
+               ? sub
+               : NULL;
+}
+
+/* Has it kept them from the beginning of the count until now, and was nothing cancelled? If not, the
+** next round counts anew. */
+static bool count_holds(const struct side_sweep *sweep) {
+    const struct sub *sub = keeper(sweep);
+
+    return sub != NULL && sub->revision == sweep->at.revision && sub->turn == sweep->at.turn &&
+           sweep->outbox->request_cursor == sweep->at.request;
+}
+
+static void enter(struct side_sweep *sweep, int64_t n) {
+    sweep->at.sub = n;
+    sweep->at.open = -1;
+    const struct sub *sub = keeper(sweep);
+
+    if (sub != NULL) {
+        sweep->at.open = 0;
+        sweep->at.revision = sub->revision;
+        sweep->at.turn = sub->turn;
+        sweep->at.request = sweep->outbox->request_cursor;
+    }
+}
+
+/* Returns whether there are too many. */
+static bool leave(struct side_sweep *sweep) {
+    if (sweep->at.open >= 0 && count_holds(sweep)) {
+        sweep->at.over = sweep->at.open - sweep->outbox->subs.settings.keep_pending_rows;
+    }
+    sweep->at.open = -1;
+    return sweep->at.over > 0;
+}
+
+/* The oldest of those that are too many. */
+static void end_first(struct side_sweep *sweep, int64_t now) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    int64_t events[BATCH];
+    int count = 0;
+
+    if (count_holds(sweep)) {
+        db_int(side, sweep->first, 1, sweep->at.sub);
+        db_int(side, sweep->first, 2, sweep->at.over < BATCH ? sweep->at.over : BATCH);
+        while (db_row(side, sweep->first)) {
+            events[count++] = sqlite3_column_int64(sweep->first, 0);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        end(sweep, sweep->at.sub, events[i], "expired: more than keep_pending_rows", now);
+    }
+    sweep->at.over = count > 0 ? sweep->at.over - count : 0;
+}
+
+/* ---- what is too old ---- */
 
 /*
-** What is kept for a subscription ends when it is too old, and, while it doesn't send, when it is
-** too much: the oldest first. Of one that sends, rows that are due may be at work: they are left
-** alone here (their age is looked at when they are claimed). Returns whether there is more.
+** The age of an unfinished one counts from the event, or from the time for which it was meant
+** (deliver_at, a replay), which is next_at until the first attempt. One that was sent before and is
+** replayed has its schedule. Of a subscription that sends, rows that are due may be at work: they
+** are left alone here (their age is looked at when they are claimed).
 */
-static bool expire(struct side_sweep *sweep, int64_t now) {
-    struct outbox *outbox = sweep->outbox;
-    const struct settings *settings = &outbox->subs.settings;
-    struct db *side = journal_db(outbox->journal);
-    const struct sub *sub = subscription_numbered(&outbox->subs, sweep->sub);
-    bool sends =
-        sub != NULL && (sub->status == SUB_SENDS || sub->again_count + sub->busy_count > 0);
-    int64_t over;
-    bool more;
+static bool is_expired(const struct side_sweep *sweep, const struct row *row, int64_t now) {
+    const struct sub *sub = subscription_numbered(&sweep->outbox->subs, row->sub);
+    int64_t oldest = now - sweep->outbox->subs.settings.keep_pending;
 
-    db_int(side, sweep->expire, 1, sweep->sub);
-    db_int(side, sweep->expire, 2, now - settings->keep_pending);
-    db_int(side, sweep->expire, 3, now);
-    db_int(side, sweep->expire, 4, ROWS);
-    db_int(side, sweep->expire, 5, sends ? now + 1 : 0);
-    more = db_run(side, sweep->expire) && sqlite3_changes(side->handle) == ROWS;
-    if (sub == NULL || sends || sub->status == SUB_ENDED) {
-        return more;
-    }
-    db_int(side, sweep->open_count, 1, sweep->sub);
-    over = db_value(side, sweep->open_count, 0) - settings->keep_pending_rows;
-    if (over > 0) {
-        db_int(side, sweep->expire_first, 1, sweep->sub);
-        db_int(side, sweep->expire_first, 2, now);
-        db_int(side, sweep->expire_first, 3, over < ROWS ? over : ROWS);
-        db_run(side, sweep->expire_first);
-    }
-    return more || over > ROWS;
+    return row->created_at < oldest && row->base == 0 && row->next_at != NEVER &&
+           (row->state != STATE_PENDING || row->attempts > 0 || row->next_at < oldest) &&
+           (sub == NULL || row->next_at > now ||
+            (!subscription_sends(sub, row->event) && sub->again_count + sub->busy_count == 0));
 }
 
-/* One subscription's share. */
-bool side_sweep_step(struct side_sweep *sweep, int64_t now) {
-    const struct outbox *outbox = sweep->outbox;
-    const struct settings *settings = &outbox->subs.settings;
-    struct db *side = journal_db(outbox->journal);
-    int64_t next;
+static bool is_forgotten(const struct side_sweep *sweep, const struct row *row, int64_t now) {
+    const struct settings *settings = &sweep->outbox->subs.settings;
+    int64_t keep = row->state == STATE_DEAD ? settings->keep_dead : settings->keep_deliveries;
 
-    if (sweep->sub == 0) {
-        sweep->sub = sub_after(sweep, 0);
-        sweep->event = -1;
-        if (sweep->sub == NEVER) {
-            sweep->sub = 0;
-            return false;
+    /* Above the cursor a row says what was sent already. */
+    return row->event <= sweep->outbox->cursor && row->finished_at < now - keep;
+}
+
+static void sweep_row(struct side_sweep *sweep, const struct row *row, int64_t now) {
+    struct db *side = journal_db(sweep->outbox->journal);
+
+    if (row->state >= STATE_DELIVERED) {
+        if (is_forgotten(sweep, row, now)) {
+            db_int(side, sweep->forget, 1, row->sub);
+            db_int(side, sweep->forget, 2, row->event);
+            db_run(side, sweep->forget);
         }
+    } else if (is_expired(sweep, row, now)) {
+        end(sweep, row->sub, row->event, "expired", now);
+    } else if (sweep->at.open >= 0) {
+        sweep->at.open++;
     }
-    journal_begin(outbox->journal, false);
-    if (sweep->event < 0) {
-        if (expire(sweep, now)) {
-            journal_commit(outbox->journal);
-            return true;
+}
+
+static int64_t time_or_never(sqlite3_stmt *row, int column) {
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? NEVER
+                                                           : sqlite3_column_int64(row, column);
+}
+
+static int read_rows(struct side_sweep *sweep, struct row *rows) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    sqlite3_stmt *walk = sweep->walk;
+    int count = 0;
+
+    db_int(side, walk, 1, sweep->at.sub);
+    db_int(side, walk, 2, sweep->at.event);
+    db_int(side, walk, 3, BATCH);
+    while (db_row(side, walk)) {
+        rows[count++] = (struct row){
+            .sub = sqlite3_column_int64(walk, 0),
+            .event = sqlite3_column_int64(walk, 1),
+            .state = (enum delivery_state)sqlite3_column_int(walk, 2),
+            .created_at = time_or_never(walk, 3),
+            .next_at = time_or_never(walk, 4),
+            .attempts = sqlite3_column_int64(walk, 5),
+            .base = sqlite3_column_int64(walk, 6),
+            .finished_at = time_or_never(walk, 7),
+        };
+    }
+    return count;
+}
+
+/* Some deliveries. Returns whether there are more. */
+static bool walk_deliveries(struct side_sweep *sweep, int64_t now) {
+    struct row rows[BATCH];
+    int count = read_rows(sweep, rows);
+
+    for (int i = 0; i < count; i++) {
+        if (rows[i].sub != sweep->at.sub) {
+            if (leave(sweep)) {
+                return true; /* it comes back to this row */
+            }
+            enter(sweep, rows[i].sub);
         }
-        sweep->event = 0;
-        db_int(side, sweep->forget_attempts, 1, sweep->sub);
-        db_int(side, sweep->forget_attempts, 2, now - settings->keep_attempts);
-        db_int(side, sweep->forget_attempts, 3, ROWS);
-        db_run(side, sweep->forget_attempts);
+        sweep_row(sweep, &rows[i], now);
+        sweep->at.event = rows[i].event;
     }
-    db_int(side, sweep->forget_next, 1, sweep->sub);
-    db_int(side, sweep->forget_next, 2, sweep->event);
-    db_int(side, sweep->forget_next, 3, ROWS);
-    next = db_value(side, sweep->forget_next, NEVER);
-    db_int(side, sweep->forget, 1, sweep->sub);
-    db_int(side, sweep->forget, 2, now - settings->keep_deliveries);
-    db_int(side, sweep->forget, 3, now - settings->keep_dead);
-    db_int(side, sweep->forget, 4, ROWS);
-    db_int(side, sweep->forget, 5, sweep->event);
-    db_int(side, sweep->forget, 6, outbox->cursor); /* above it a row says what was sent already */
-    db_run(side, sweep->forget);
-    if (!journal_commit(outbox->journal)) {
-        return false;
-    }
-    sweep->event = next;
-    if (next == NEVER) {
-        sweep->event = -1;
-        sweep->sub = sub_after(sweep, sweep->sub);
-        if (sweep->sub == NEVER) {
-            sweep->sub = 0;
-            return false;
+    return count == BATCH || leave(sweep);
+}
+
+/* Some attempts before a delivery's last one. Returns whether there are more. */
+static bool walk_attempts(struct side_sweep *sweep, int64_t now) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    int64_t oldest = now - sweep->outbox->subs.settings.keep_attempts;
+    struct position old[BATCH], *at = &sweep->at;
+    int count = 0, forgotten = 0;
+
+    db_int(side, sweep->walk_attempts, 1, at->sub);
+    db_int(side, sweep->walk_attempts, 2, at->event);
+    db_int(side, sweep->walk_attempts, 3, at->attempt);
+    db_int(side, sweep->walk_attempts, 4, BATCH);
+    while (db_row(side, sweep->walk_attempts)) {
+        at->sub = sqlite3_column_int64(sweep->walk_attempts, 0);
+        at->event = sqlite3_column_int64(sweep->walk_attempts, 1);
+        at->attempt = sqlite3_column_int64(sweep->walk_attempts, 2);
+        if (time_or_never(sweep->walk_attempts, 3) < oldest) {
+            old[forgotten++] = *at;
         }
+        count++;
+    }
+    for (int i = 0; i < forgotten; i++) {
+        db_int(side, sweep->forget_attempt, 1, old[i].sub);
+        db_int(side, sweep->forget_attempt, 2, old[i].event);
+        db_int(side, sweep->forget_attempt, 3, old[i].attempt);
+        db_run(side, sweep->forget_attempt);
+    }
+    return count == BATCH;
+}
+
+/* Returns whether there is more in this round. */
+static bool go_on(struct side_sweep *sweep, int64_t now) {
+    if (sweep->at.at_attempts) {
+        return walk_attempts(sweep, now);
+    }
+    if (sweep->at.over > 0) {
+        end_first(sweep, now);
+    } else if (!walk_deliveries(sweep, now)) {
+        sweep->at = (struct position){.at_attempts = true};
     }
     return true;
+}
+
+bool side_sweep_step(struct side_sweep *sweep, int64_t now) {
+    int64_t began = stopwatch_us();
+    bool more = true;
+
+    journal_begin(sweep->outbox->journal, false);
+    for (int rows = 0; more && rows < ROWS && stopwatch_us() - began < STEP_US; rows += BATCH) {
+        more = go_on(sweep, now);
+    }
+    more = journal_commit(sweep->outbox->journal) && more; /* else the next round tries again */
+    if (!more) {
+        sweep->at = (struct position){0};
+    }
+    return more;
 }

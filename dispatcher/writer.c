@@ -12,7 +12,10 @@ struct writer {
     struct db db;
     char *path;
     bool open;
+    bool full; /* synchronous is FULL now */
     int64_t commits;
+    sqlite3_stmt *data_version; /* of this connection: its own commits don't count in it */
+    int64_t seen_version;
 };
 
 struct writer *writer_new(const char *path) {
@@ -35,15 +38,17 @@ void writer_free(struct writer *writer) {
     free(writer);
 }
 
-bool writer_open(struct writer *writer, bool wal) {
+bool writer_open(struct writer *writer) {
     struct db *db = &writer->db;
 
     if (writer->open) {
         return true;
     }
     db_open(db, writer->path, true, 0);
-    /* NORMAL is safe against corruption in WAL only. */
-    db_exec(db, wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
+    writer->full = false;
+    db_exec(db, "PRAGMA synchronous=NORMAL");
+    writer->data_version = db_prepare(db, "PRAGMA data_version");
+    writer->seen_version = db_value(db, writer->data_version, -1);
     writer->open = db->rc == SQLITE_OK;
     if (!writer->open) {
         db_close(db);
@@ -55,9 +60,16 @@ struct db *writer_db(struct writer *writer) {
     return &writer->db;
 }
 
-bool writer_begin(struct writer *writer) {
-    db_clear(&writer->db);
-    return db_exec(&writer->db, "BEGIN IMMEDIATE");
+bool writer_begin(struct writer *writer, bool wal) {
+    struct db *db = &writer->db;
+
+    db_clear(db);
+    /* NORMAL is safe against corruption in WAL only. */
+    if (writer->full == wal &&
+        db_exec(db, wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL")) {
+        writer->full = !wal;
+    }
+    return db_exec(db, "BEGIN IMMEDIATE");
 }
 
 bool writer_end(struct writer *writer) {
@@ -73,6 +85,18 @@ bool writer_end(struct writer *writer) {
     }
     db_clear(db);
     return false;
+}
+
+bool writer_others(struct writer *writer) {
+    if (!writer->open) {
+        return true;
+    }
+    db_clear(&writer->db);
+    int64_t version = db_value(&writer->db, writer->data_version, -1);
+    bool others = version == -1 || version != writer->seen_version;
+
+    writer->seen_version = version;
+    return others;
 }
 
 int64_t writer_commits(const struct writer *writer) {

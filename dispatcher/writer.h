@@ -12,15 +12,17 @@ struct writer;
 
 struct writer *writer_new(const char *path);
 void writer_free(struct writer *writer);
-/* false: not now. wal: app.db is in WAL mode. */
-bool writer_open(struct writer *writer, bool wal);
+bool writer_open(struct writer *writer);  /* false: not now */
 void writer_close(struct writer *writer); /* until it is wanted again */
 /* For reading, and between begin and end for writing; open. */
 struct db *writer_db(struct writer *writer);
-/* false: somebody else has the lock. */
-bool writer_begin(struct writer *writer);
+/* false: somebody else has the lock. wal: app.db is in WAL mode now. */
+bool writer_begin(struct writer *writer, bool wal);
 /* Commits; false: nothing was written. */
 bool writer_end(struct writer *writer);
 int64_t writer_commits(const struct writer *writer); /* so far */
+/* Has anybody else committed since the last call? Also true when it can't be told now: busy, or not
+** open. */
+bool writer_others(struct writer *writer);
 
 #endif

@@ -21,6 +21,7 @@
 #include "version.h"
 
 #define WHERE_MAX 10000 /* bytes */
+#define NUMBER_SIZE 20  /* of a number as text, at most */
 
 struct backfill {
     struct call *call;
@@ -145,23 +146,28 @@ static sqlite3_int64 size_of(sqlite3_stmt *row, int i) {
     return type == SQLITE_TEXT || type == SQLITE_BLOB ? sqlite3_column_bytes(row, i) : 0;
 }
 
-/* Binds a row as the trigger would have captured it: whole, or its key and a mark (trigger.c). */
+/* Binds a row as the trigger would have captured it (trigger.c): whole, or of one that is too large
+** its key, what `when` reads if that is small, and a mark that says which of the two it was. */
 static void bind_row(const struct backfill *run, const struct definition *now, sqlite3_stmt *row,
                      sqlite3_stmt *insert) {
-    sqlite3_int64 size = 0;
+    sqlite3_int64 size = 0, kept_size = 0;
 
     for (int i = 0; i < now->width; i++) {
         size += size_of(row, i);
+        kept_size += now->values[i].kept ? size_of(row, i) + NUMBER_SIZE : 0;
     }
+    bool whole = size <= run->capture_max;
+    bool small = kept_size <= TRIGGER_KEPT_MAX;
+
     for (int i = 0; i < now->width; i++) {
-        bool kept =
-            size <= run->capture_max || (is_key(now, i) && size_of(row, i) <= run->capture_max);
+        bool kept = whole || (now->values[i].kept && small) ||
+                    (is_key(now, i) && size_of(row, i) <= run->capture_max);
 
         call_check(run->call, kept ? sqlite3_bind_value(insert, 4 + i, sqlite3_column_value(row, i))
                                    : sqlite3_bind_null(insert, 4 + i));
     }
-    call_check(run->call, size <= run->capture_max ? sqlite3_bind_null(insert, 4 + now->width)
-                                                   : sqlite3_bind_int(insert, 4 + now->width, 1));
+    call_check(run->call, whole ? sqlite3_bind_null(insert, 4 + now->width)
+                                : sqlite3_bind_int(insert, 4 + now->width, small ? 1 : 2));
 }
 
 static void insert_row(struct backfill *run, const struct definition *now, sqlite3_stmt *row,

@@ -97,6 +97,18 @@ const char *clause_operation(const char *text, enum operation *operation, const 
     return **names == '\0' ? "a column name is expected after of" : NULL;
 }
 
+void clause_unquote(const char *text, const char *end, struct buffer *name) {
+    bool quoted = !is_word(*text);
+
+    buffer_clear(name);
+    for (const char *c = text + quoted; c < end - quoted; c++) {
+        buffer_append(name, c, 1);
+        if (quoted && *c == *text) {
+            c++; /* doubled */
+        }
+    }
+}
+
 const char *clause_next_name(const char **names, struct buffer *name) {
     const char *text = skip_space(*names);
     const char *end;
@@ -110,12 +122,7 @@ const char *clause_next_name(const char **names, struct buffer *name) {
         if (end == NULL) {
             return "a quote is not closed";
         }
-        for (const char *c = text + 1; c < end - 1; c++) {
-            buffer_append(name, c, 1);
-            if (*c == *text) {
-                c++; /* doubled */
-            }
-        }
+        clause_unquote(text, end, name);
         if (name->length == 0) {
             return "a column name is empty";
         }
@@ -133,66 +140,114 @@ const char *clause_next_name(const char **names, struct buffer *name) {
     return NULL;
 }
 
+const char *clause_token(const char *text, bool *blank, const char **wrong) {
+    const char *end;
+
+    *blank = true;
+    if (is_space(*text)) {
+        return skip_space(text);
+    }
+    if (text[0] == '-' && text[1] == '-') {
+        return text + strcspn(text, "\n");
+    }
+    if (text[0] == '/' && text[1] == '*') {
+        end = strstr(text + 2, "*/");
+        *wrong = "a comment is not closed";
+        return end != NULL ? end + 2 : NULL;
+    }
+    *blank = false;
+    if (is_word(*text) && *text != '$') {
+        return skip_word(text);
+    }
+    if (strchr("'\"`[", *text) != NULL) {
+        *wrong = "a quote is not closed";
+        return skip_quoted(text);
+    }
+    return text + 1;
+}
+
 const char *clause_expression(const char *text) {
-    const char *close;
+    const char *wrong = NULL;
     bool empty = true;
     int depth = 0;
 
     while (*text != '\0') {
-        if (is_space(*text)) {
-            text++;
-            continue;
+        bool blank;
+        const char *end = clause_token(text, &blank, &wrong);
+
+        if (end == NULL) {
+            return wrong;
         }
-        if (text[0] == '-' && text[1] == '-') {
-            text += strcspn(text, "\n");
-            continue;
-        }
-        if (text[0] == '/' && text[1] == '*') {
-            close = strstr(text + 2, "*/");
-            if (close == NULL) {
-                return "a comment is not closed";
+        empty = empty && blank;
+        if (!blank && end == text + 1) {
+            switch (*text) {
+            case '(':
+                depth++;
+                break;
+            case ')':
+                if (--depth < 0) {
+                    return "a closing parenthesis has no opening one";
+                }
+                break;
+            case ';':
+                return "a semicolon can't be part of an expression";
+            case '?':
+            case ':':
+            case '@':
+            case '#':
+            case '$':
+                return "a parameter can't be part of an expression";
+            default:
+                break;
             }
-            text = close + 2;
-            continue;
         }
-        empty = false;
-        if (is_word(*text) && *text != '$') {
-            text = skip_word(text);
-            continue;
-        }
-        switch (*text) {
-        case '\'':
-        case '"':
-        case '`':
-        case '[':
-            text = skip_quoted(text);
-            if (text == NULL) {
-                return "a quote is not closed";
-            }
-            continue;
-        case '(':
-            depth++;
-            break;
-        case ')':
-            if (--depth < 0) {
-                return "a closing parenthesis has no opening one";
-            }
-            break;
-        case ';':
-            return "a semicolon can't be part of an expression";
-        case '?':
-        case ':':
-        case '@':
-        case '#':
-        case '$':
-            return "a parameter can't be part of an expression";
-        default:
-            break;
-        }
-        text++;
+        text = end;
     }
     if (depth > 0) {
         return "a parenthesis is not closed";
     }
     return empty ? "an expression is expected" : NULL;
+}
+
+bool clause_names(const char *expression, const char *name) {
+    struct buffer token = {0};
+    bool found = false;
+    const char *end;
+
+    for (; *expression != '\0' && !found; expression = end) {
+        const char *wrong;
+        bool blank;
+
+        end = clause_token(expression, &blank, &wrong);
+        if (end == NULL) {
+            break;
+        }
+        if (!blank && (is_word(*expression) || end - expression > 1)) {
+            clause_unquote(expression, end, &token);
+            found = strcasecmp(token.length > 0 ? token.data : "", name) == 0;
+        }
+    }
+    found = found || token.failed; /* then it may */
+    buffer_free(&token);
+    return found;
+}
+
+bool clause_takes_all(const char *expression) {
+    const char *end;
+    bool operand = false; /* the last token could be multiplied */
+
+    for (; *expression != '\0'; expression = end) {
+        const char *wrong;
+        bool blank;
+
+        end = clause_token(expression, &blank, &wrong);
+        if (end == NULL || (*expression == '*' && !operand)) {
+            return true;
+        }
+        if (!blank) {
+            operand = strchr(".,", *expression) == NULL && !word_is(expression, end, "select") &&
+                      !word_is(expression, end, "distinct") && !word_is(expression, end, "all");
+        }
+    }
+    return false;
 }

@@ -29,6 +29,20 @@ const char *clause_operation(const char *text, enum operation *operation, const 
 const char *clause_next_name(const char **names, struct buffer *name);
 
 /*
+** From a token, which is not the end, to behind it: spaces, a comment, a word or number, something
+** in quotes, or one other character. *blank: it is space or a comment. NULL: it is not closed, and
+** *wrong says what, a constant text.
+*/
+const char *clause_token(const char *text, bool *blank, const char **wrong);
+/* The name that a token is, without its quotes, into *name (cleared first). */
+void clause_unquote(const char *text, const char *end, struct buffer *name);
+
+/* Does a token of the expression spell this name, in any case, with or without quotes? */
+bool clause_names(const char *expression, const char *name);
+/* May it read columns that it does not spell: SELECT *, t.*? */
+bool clause_takes_all(const char *expression);
+
+/*
 ** Is this text, set between "(\n" and "\n)", sure to stay between them? Quotes, brackets and
 ** comments must be closed and a semicolon or a parameter must not stand outside them. Whether it is
 ** an expression is for SQLite to say. Returns NULL, or what is wrong, a constant text.

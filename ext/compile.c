@@ -36,7 +36,7 @@ static void write_table(const struct definition *d, bool old, bool bound, bool w
     buffer_text(out, old ? "OLD" : "NEW");
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < d->width; i++) {
-            if (d->values[i].old == old) {
+            if (d->values[i].old == old && !(d->hides_gone && d->values[i].gone)) {
                 buffer_text(out, separator);
                 if (pass == 0) {
                     trigger_name(out, d->values[i].column);

@@ -99,6 +99,7 @@ static void take_value(struct reading *reading, sqlite3_stmt *statement) {
     }
     d->values[d->width].old = strcmp(row, "old") == 0;
     d->values[d->width].rowid = column == NULL;
+    d->values[d->width].kept = sqlite3_column_int(statement, 3) != 0;
     d->values[d->width].column = copy(reading, column != NULL ? column : rowid);
     *(d->values[d->width].old ? &d->has_old : &d->has_new) = true;
     d->width++;
@@ -241,6 +242,28 @@ int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char
 
 int definition_load_mended(sqlite3 *db, int64_t id, struct definition *definition, char **error) {
     return load(db, sql_watch_mended, id, definition, error);
+}
+
+int definition_find_gone(sqlite3 *db, struct definition *definition, bool *any, bool *other) {
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql_watch_gone, -1, &statement, NULL);
+
+    *any = *other = false;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_int64(statement, 1, definition->id);
+    }
+    while (rc == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+        sqlite3_int64 i = sqlite3_column_int64(statement, 0);
+        if (i >= 0 && i < definition->width) {
+            definition->values[i].gone = *any = true;
+            *other = sqlite3_column_int(statement, 1) != 0;
+        }
+    }
+    if (rc == SQLITE_OK) {
+        return sqlite3_finalize(statement);
+    }
+    (void)sqlite3_finalize(statement);
+    return rc;
 }
 
 void definition_free(struct definition *definition) {

@@ -28,6 +28,8 @@ struct definition_row {
 struct definition_value {
     bool old;
     bool rowid;   /* not a column of the table */
+    bool kept;    /* captured of a row too large to capture too, if it is small */
+    bool gone;    /* a migration dropped the column: see definition_find_gone */
     char *column; /* name, that of the rowid too */
 };
 
@@ -45,6 +47,7 @@ struct definition {
     struct definition_value *values;
     bool has_new;
     bool has_old;
+    bool hides_gone; /* expressions see the columns that are not gone */
     int virtual_count;
     char **virtuals;
     char *table_sql;
@@ -71,6 +74,12 @@ int definition_load(sqlite3 *db, int64_t id, struct definition *definition, char
 ** no longer compile. SQLITE_NOTFOUND: it is the current version, or its watch has ended.
 */
 int definition_load_mended(sqlite3 *db, int64_t id, struct definition *definition, char **error);
+/*
+** Finds the columns that were dropped while the version's trigger stood: it captured NULL for them
+** since. *any: there is one; *other: the watch was made again with other options meanwhile, so that
+** a column may only be called otherwise. Returns SQLITE_OK, or the code.
+*/
+int definition_find_gone(sqlite3 *db, struct definition *definition, bool *any, bool *other);
 void definition_free(struct definition *definition);
 
 #endif

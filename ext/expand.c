@@ -38,6 +38,11 @@ struct expander {
     struct image image;
     struct compiled compiled;
     struct expansion event;
+    char *gone;            /* why an expression can't be computed without a column that was dropped;
+                           ** NULL: it can, or there is none */
+    struct expander *late; /* what reads rows captured since; NULL: they are held */
+    struct expander *when; /* asks `when` of a row too large to capture; NULL: not made yet */
+    bool borrowed;         /* the definition is another expander's */
     char error[1000];
     bool failed; /* the run under way: error says why */
 };
@@ -96,6 +101,57 @@ static struct expander *blank(sqlite3 *db, bool hosted) {
     return expander;
 }
 
+/* Makes one of a version that reads what was captured after its columns had gone. */
+static int open_late(sqlite3 *db, int64_t watch, bool hosted, bool mended, struct expander **out,
+                     char **error) {
+    struct expander *expander = blank(db, hosted);
+    bool any, other;
+    int rc;
+
+    *out = NULL;
+    if (expander == NULL) {
+        return SQLITE_NOMEM;
+    }
+    rc = mended ? definition_load_mended(db, watch, &expander->definition, error)
+                : definition_load(db, watch, &expander->definition, error);
+    if (rc == SQLITE_OK) {
+        rc = definition_find_gone(db, &expander->definition, &any, &other);
+        expander->definition.hides_gone = true;
+    }
+    return finish(expander, rc, NULL, out, error);
+}
+
+/* Finds out whether the expressions need a column that was dropped while the trigger stood. It has
+** captured NULL for it since: no value, and `when` would be false for it. Such rows are held until
+** the watch is mended. Where it was, and can't read them, the column may only have been renamed:
+** then they are read as all others. */
+static int look_for_gone(struct expander *expander) {
+    sqlite3 *db = expander->db;
+    int64_t watch = expander->definition.id;
+    struct expander *late = NULL;
+    char *error = NULL;
+    bool any = false, other = false;
+    int rc = SQLITE_OK;
+
+    if (has_expressions(&expander->definition)) {
+        rc = definition_find_gone(db, &expander->definition, &any, &other);
+    }
+    if (rc == SQLITE_OK && any) {
+        rc = open_late(db, watch, expander->hosted, false, &late, &expander->gone);
+        expander_free(late); /* they do without it */
+    }
+    if (rc == SQLITE_ERROR && expander->gone != NULL) {
+        rc = open_late(db, watch, expander->hosted, true, &expander->late, &error);
+        sqlite3_free(error);
+        rc = rc == SQLITE_NOMEM ? rc : SQLITE_OK;
+        if (other && expander->late == NULL) {
+            sqlite3_free(expander->gone);
+            expander->gone = NULL;
+        }
+    }
+    return rc;
+}
+
 /* A version whose own expressions do not compile (a migration took a column or a table from them)
 ** is read by those of its watch as it was mended, if they do. */
 static int open_version(sqlite3 *db, int64_t watch, bool hosted, struct expander **out,
@@ -111,6 +167,14 @@ static int open_version(sqlite3 *db, int64_t watch, bool hosted, struct expander
     }
     rc = definition_load(db, watch, &expander->definition, error);
     rc = finish(expander, rc, NULL, out, error);
+    if (rc == SQLITE_OK) {
+        rc = look_for_gone(*out);
+        if (rc != SQLITE_OK) {
+            expander_free(*out);
+            *out = NULL;
+        }
+        return rc;
+    }
     if (rc != SQLITE_ERROR) {
         return rc;
     }
@@ -157,9 +221,14 @@ void expander_free(struct expander *expander) {
     if (expander == NULL) {
         return;
     }
+    expander_free(expander->late);
+    expander_free(expander->when);
+    sqlite3_free(expander->gone);
     compiled_free(&expander->compiled);
     image_close(&expander->image);
-    definition_free(&expander->definition);
+    if (!expander->borrowed) {
+        definition_free(&expander->definition);
+    }
     buffer_free(&expander->event.payload);
     buffer_free(&expander->event.change);
     buffer_free(&expander->event.key);
@@ -192,7 +261,9 @@ static void bind_all(struct expander *expander) {
     const struct definition *d = &expander->definition;
 
     for (int i = 0; i < d->width; i++) {
-        bind(expander, i + 1, image_value(&expander->image, i));
+        if (!(d->hides_gone && d->values[i].gone)) {
+            bind(expander, i + 1, image_value(&expander->image, i));
+        }
     }
     for (int i = 0; expander->compiled.reads_virtual && i < d->virtual_count; i++) {
         if (d->has_new) {
@@ -288,6 +359,90 @@ static void render_event(struct expander *expander, bool with_change) {
     }
 }
 
+/* Was the row captured after the columns that are gone had gone? None of them has a value then. */
+static bool is_late(const struct expander *expander) {
+    const struct definition *d = &expander->definition;
+    bool late = expander->gone != NULL;
+
+    for (int i = 0; i < d->width && late; i++) {
+        struct cell cell = d->values[i].gone ? image_value(&expander->image, i) : (struct cell){0};
+        late = cell.statement == NULL ||
+               sqlite3_column_type(cell.statement, cell.column) == SQLITE_NULL;
+    }
+    return late;
+}
+
+static bool is_key(const struct definition *d, int value) {
+    bool key = false;
+
+    for (int i = 0; i < d->key_count; i++) {
+        key = key || d->keys[i].value == value;
+    }
+    return key;
+}
+
+/* Is there all that `when` reads in a row too large to capture? A key that is NULL may be one that
+** was itself too large. */
+static bool can_ask(const struct expander *expander) {
+    const struct definition *d = &expander->definition;
+    bool all = d->when != NULL && expander->gone == NULL && image_has_kept(&expander->image) &&
+               !clause_takes_all(d->when);
+
+    for (int i = 0; i < d->width && all; i++) {
+        if (!d->values[i].kept && clause_names(d->when, d->values[i].column)) {
+            struct cell cell = image_value(&expander->image, i);
+            all = cell.statement != NULL && is_key(d, i) &&
+                  sqlite3_column_type(cell.statement, cell.column) != SQLITE_NULL;
+        }
+    }
+    for (int i = 0; i < d->virtual_count && all; i++) {
+        all = !clause_names(d->when, d->virtuals[i]);
+    }
+    return all;
+}
+
+/* `when` of a row too large to capture, which has no other value. What can't be asked is true. */
+static bool ask_when(struct expander *expander, sqlite3_stmt *row, int first) {
+    struct expander *when = expander->when;
+    bool wanted;
+
+    if (!can_ask(expander)) {
+        return true;
+    }
+    if (when == NULL) {
+        char *error = NULL;
+        int rc;
+
+        when = expander->when = blank(expander->db, expander->hosted);
+        if (when == NULL) {
+            fail(expander, "out of memory");
+            return false;
+        }
+        when->definition = expander->definition;
+        when->definition.key = NULL;
+        when->definition.template.fields = 0;
+        when->definition.virtual_count = 0;
+        when->borrowed = true;
+        rc = image_open(&when->image, expander->db, &when->definition, &error);
+        sqlite3_free(error);
+        if (rc != SQLITE_OK) {
+            fail(expander, sqlite3_errstr(rc));
+            return false;
+        }
+    }
+    image_show(&when->image, row, first);
+    when->failed = false;
+    wanted = run_statement(when);
+    if (when->compiled.statement != NULL) {
+        (void)sqlite3_reset(when->compiled.statement);
+        (void)sqlite3_clear_bindings(when->compiled.statement);
+    }
+    if (when->failed) {
+        fail(expander, when->error);
+    }
+    return wanted;
+}
+
 enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int first,
                            bool with_change, struct expansion *event, const char **error) {
     struct expansion *made = &expander->event;
@@ -300,7 +455,15 @@ enum expanded expander_run(struct expander *expander, sqlite3_stmt *row, int fir
     buffer_clear(&made->key);
     made->has_key = false;
     made->truncated = image_is_truncated(&expander->image);
-    if (!made->truncated && has_expressions(&expander->definition)) {
+    if (!made->truncated && is_late(expander)) {
+        if (expander->late != NULL) {
+            return expander_run(expander->late, row, first, with_change, event, error);
+        }
+        fail(expander, expander->gone);
+    }
+    if (made->truncated) {
+        wanted = ask_when(expander, row, first);
+    } else if (!expander->failed && has_expressions(&expander->definition)) {
         wanted = run_statement(expander);
     }
     if (wanted && !expander->failed) {

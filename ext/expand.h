@@ -33,7 +33,8 @@ struct expansion {
     struct buffer key;     /* text of the ordering key: a number's digits, base64 of a BLOB */
     bool has_key;
     /* The row was larger than capture_max: payload is its primary key and a mark,
-    ** {"id":7,"truncated":true}. No expression ran: `when` counts as true, there is no key. */
+    ** {"id":7,"truncated":true}. No expression ran but `when`, if what it reads was captured;
+    ** otherwise it counts as true. There is no key. */
     bool truncated;
 };
 

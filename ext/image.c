@@ -128,6 +128,12 @@ bool image_is_truncated(const struct image *image) {
            sqlite3_column_type(mark.statement, mark.column) != SQLITE_NULL;
 }
 
+bool image_has_kept(const struct image *image) {
+    struct cell mark = image_value(image, image->definition->width);
+
+    return mark.statement != NULL && sqlite3_column_int(mark.statement, mark.column) == 1;
+}
+
 bool image_has_virtual(const struct image *image) {
     return image->generated[image->definition->has_new ? 0 : 1] != NULL;
 }

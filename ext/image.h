@@ -35,6 +35,8 @@ void image_close(struct image *image);
 void image_show(struct image *image, sqlite3_stmt *row, int first);
 /* Is it the mark of a row that was too large? */
 bool image_is_truncated(const struct image *image);
+/* Has the mark all values beside it that it may have? */
+bool image_has_kept(const struct image *image);
 /* Value i of the definition. */
 struct cell image_value(const struct image *image, int i);
 /* Virtual column i of the definition, of NEW or OLD. image->error is set when it fails. */

@@ -26,15 +26,19 @@ struct plan_request {
     const char *event;
     const char *options;
     int64_t capture_max;
+    bool existing; /* it is watched so already: a column of `of` or `changed` that is gone never
+                   ** changes, and one that became VIRTUAL is not compared */
 };
 
 struct plan {
     struct plan_request request;
     struct table table;
-    const char **of; /* names, the table's own */
+    char **of; /* names, the table's own */
     int of_count;
-    const char **changed;
+    char **changed;
     int changed_count;
+    char *when; /* NULL: none, or not to be asked of a row too large to capture */
+    bool never; /* of `changed` nothing is left that can be compared */
     struct trigger_value *values;
     int width;
     struct buffer captured; /* JSON, as resthook_watch has it */

@@ -12,6 +12,9 @@
 SQLITE_EXTENSION_INIT1
 #endif
 
+/* Before 3.31 a function can't be for direct use only: a hostile file's triggers could call it. */
+#define OLDEST 3031000
+
 #ifdef _WIN32
 #define EXPORTED __declspec(dllexport)
 #else
@@ -38,9 +41,9 @@ int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines 
 #else
     SQLITE_EXTENSION_INIT2(api);
 #endif
-    if (sqlite3_libversion_number() < 3024000) {
+    if (sqlite3_libversion_number() < OLDEST) {
         if (error != NULL) {
-            *error = sqlite3_mprintf("resthook needs SQLite 3.24 or newer, this is %s",
+            *error = sqlite3_mprintf("resthook needs SQLite 3.31 or newer, this is %s",
                                      sqlite3_libversion());
         }
         return SQLITE_ERROR;
@@ -58,15 +61,13 @@ int register_functions(sqlite3 *db, const struct function *functions, int count)
     int rc = SQLITE_OK;
 
     for (int i = 0; rc == SQLITE_OK && i < count; i++) {
-        int flags = SQLITE_UTF8;
+        int flags = functions[i].use == FUNCTION_DIRECT_ONLY ? SQLITE_DIRECTONLY
+                    : functions[i].use == FUNCTION_PURE ? SQLITE_INNOCUOUS | SQLITE_DETERMINISTIC
+                                                        : 0;
 
-        if (sqlite3_libversion_number() >= 3031000) { /* older ones know neither flag */
-            flags |= functions[i].use == FUNCTION_DIRECT_ONLY ? SQLITE_DIRECTONLY
-                     : functions[i].use == FUNCTION_PURE ? SQLITE_INNOCUOUS | SQLITE_DETERMINISTIC
-                                                         : 0;
-        }
-        rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments, flags, NULL,
-                                        functions[i].run, NULL, NULL, NULL);
+        rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments,
+                                        SQLITE_UTF8 | flags, NULL, functions[i].run, NULL, NULL,
+                                        NULL);
     }
     return rc;
 }

@@ -16,7 +16,9 @@
 ** - The guard is one look-up by rowid: what a row costs that nobody wants.
 ** - (SELECT NEW.a) finds the trigger's NEW first. After ALTER TABLE DROP COLUMN a, which parses
 **   every trigger again and fails on a name that is gone, it finds the row of NULLs called new in
-**   the scope around it.
+**   the scope around it. A RENAME before that renames NEW.a and not the NULL's name; then the DROP
+**   fails, whatever the form: only names that are the column are renamed, and what is found when the
+**   column is gone must not be it.
 ** - The inner SELECT's LIMIT under an outer WHERE keeps SQLite from flattening it ("if the subquery
 **   uses LIMIT then the outer query may not have a WHERE clause", select.c): each value is read
 **   once, for the sum and for the row. Were it flattened, the result would be the same.
@@ -24,6 +26,9 @@
 **   exactly one of the two writes, whatever the values. length() of text stops at NUL and that of
 **   NULL is NULL, hence CAST and ifnull. The second is at 8 columns 4 µs of a statement that is
 **   prepared anew; a CASE around every value is 20.
+** - Where `when` reads columns, the second captures them too, if they are small, so that `when` can
+**   be asked: ,CASE m WHEN 0 THEN k0 END,1+m FROM(SELECT *,(sum)>1000 m FROM(… k0 … LIMIT 1)LIMIT 1).
+**   A watch without `when` pays nothing for it.
 ** - A key value that is itself larger than the limit is left out, so that no row is copied that
 **   SQLite could refuse.
 ** - The sum and the comparison of `changed` are balanced trees: an expression may be 1,000 deep, a
@@ -86,6 +91,10 @@ static void write_size(struct buffer *out, int i) {
     trigger_format(out, "ifnull(length(CAST(v%d AS BLOB)),0)", i);
 }
 
+static void write_kept_size(struct buffer *out, int i) {
+    trigger_format(out, "ifnull(length(CAST(k%d AS BLOB)),0)", i);
+}
+
 static void write_difference(struct buffer *out, int i) {
     trigger_format(out, "(typeof(n%d)<>typeof(o%d)OR+n%d COLLATE BINARY IS NOT+o%d)", i, i, i, i);
 }
@@ -115,14 +124,15 @@ static void write_changed(const struct trigger *trigger, struct buffer *out) {
     buffer_text(out, ")");
 }
 
-/* (SELECT NULL "a",NULL "b")new: what a dropped column is found in. Returns whether there was
-** anything to write. */
-static bool write_nulls(const struct trigger *trigger, bool old, const char *before,
+/* (SELECT NULL "a",NULL "b")new: what a dropped column is found in, of all values or of those kept.
+** Returns whether there was anything to write. */
+static bool write_nulls(const struct trigger *trigger, bool old, bool kept, const char *before,
                         struct buffer *out) {
     bool any = false;
 
     for (int i = 0; i < trigger->width; i++) {
-        if (trigger->values[i].old == old && !trigger->values[i].small) {
+        if (trigger->values[i].old == old && !trigger->values[i].small &&
+            (!kept || trigger->values[i].kept)) {
             buffer_text(out, any ? ",NULL " : before);
             buffer_text(out, any ? "" : "(SELECT NULL ");
             trigger_name(out, trigger->values[i].column);
@@ -149,44 +159,74 @@ static void write_row(const struct trigger *trigger, struct buffer *out) {
         trigger_name(out, trigger->values[i].column);
         trigger_format(out, ")v%d", i);
     }
-    any = write_nulls(trigger, false, " FROM", out);
-    (void)write_nulls(trigger, true, any ? "," : " FROM", out);
+    any = write_nulls(trigger, false, false, " FROM", out);
+    (void)write_nulls(trigger, true, false, any ? "," : " FROM", out);
     buffer_text(out, " LIMIT 1)WHERE ");
     write_tree(out, 0, trigger->width, "+", write_size);
     trigger_format(out, "<=%" PRId64 ";", trigger->capture_max);
 }
 
-/* What stands for a row that is too large: its key, and a mark in the column behind the values. */
+static void write_key(const struct trigger *trigger, const struct trigger_value *value,
+                      struct buffer *out) {
+    const char *row = value->old ? "OLD." : "NEW.";
+
+    if (!value->small) {
+        buffer_text(out, "CASE WHEN length(CAST(");
+        buffer_text(out, row);
+        trigger_name(out, value->column);
+        trigger_format(out, " AS BLOB))<=%" PRId64 " THEN ", trigger->capture_max);
+    }
+    buffer_text(out, row);
+    trigger_name(out, value->column);
+    buffer_text(out, value->small ? "" : " END");
+}
+
+/* FROM(SELECT *,(sum of their sizes)>1000 m FROM(the kept values as k0, k1 …)). */
+static void write_kept(const struct trigger *trigger, int count, struct buffer *out) {
+    int k = 0;
+    bool any;
+
+    buffer_text(out, " FROM(SELECT *,");
+    write_tree(out, 0, count, "+", write_kept_size);
+    trigger_format(out, ">%d m FROM(SELECT", TRIGGER_KEPT_MAX);
+    for (int i = 0; i < trigger->width; i++) {
+        if (trigger->values[i].kept) {
+            buffer_text(out, k > 0 ? ",(SELECT " : "(SELECT ");
+            buffer_text(out, trigger->values[i].old ? "OLD." : "NEW.");
+            trigger_name(out, trigger->values[i].column);
+            trigger_format(out, ")k%d", k++);
+        }
+    }
+    any = write_nulls(trigger, false, true, " FROM", out);
+    (void)write_nulls(trigger, true, true, any ? "," : " FROM", out);
+    buffer_text(out, " LIMIT 1)LIMIT 1)");
+}
+
+/* What stands for a row that is too large: its key, what `when` reads if it is small, and a mark in
+** the column behind the values: 1, or 2 where the latter is not there. */
 static void write_mark(const struct trigger *trigger, struct buffer *out) {
+    int kept = 0;
+
     buffer_text(out, "INSERT INTO resthook_outbox(watch");
     for (int i = 0; i < trigger->width; i++) {
-        if (trigger->values[i].key) {
+        if (trigger->values[i].key || trigger->values[i].kept) {
             trigger_format(out, ",v%d", i);
         }
     }
     trigger_format(out, ",v%d)SELECT %" PRId64, trigger->width, trigger->id);
     for (int i = 0; i < trigger->width; i++) {
-        const struct trigger_value *value = &trigger->values[i];
-        const char *row = value->old ? "OLD." : "NEW.";
-
-        if (!value->key) {
-            continue;
-        }
-        if (value->small) {
+        if (trigger->values[i].key) {
             buffer_text(out, ",");
-            buffer_text(out, row);
-            trigger_name(out, value->column);
-        } else {
-            buffer_text(out, ",CASE WHEN length(CAST(");
-            buffer_text(out, row);
-            trigger_name(out, value->column);
-            trigger_format(out, " AS BLOB))<=%" PRId64 " THEN ", trigger->capture_max);
-            buffer_text(out, row);
-            trigger_name(out, value->column);
-            buffer_text(out, " END");
+            write_key(trigger, &trigger->values[i], out);
+        } else if (trigger->values[i].kept) {
+            trigger_format(out, ",CASE m WHEN 0 THEN k%d END", kept++);
         }
     }
-    buffer_text(out, ",1 WHERE changes()=0;");
+    buffer_text(out, kept > 0 ? ",1+m" : ",1");
+    if (kept > 0) {
+        write_kept(trigger, kept, out);
+    }
+    buffer_text(out, kept > 0 ? "WHERE changes()=0;" : " WHERE changes()=0;");
 }
 
 void trigger_write(const struct trigger *trigger, struct buffer *out) {
@@ -205,6 +245,7 @@ void trigger_write(const struct trigger *trigger, struct buffer *out) {
     if (trigger->changed_count > 0) {
         write_changed(trigger, out);
     }
+    buffer_text(out, trigger->never ? " AND 0" : "");
     buffer_text(out, " BEGIN ");
     write_row(trigger, out);
     write_mark(trigger, out);

@@ -10,11 +10,14 @@
 
 #include "clause.h"
 
+#define TRIGGER_KEPT_MAX 1000 /* bytes, less than any capture_max */
+
 /* One captured value: v0, v1, … in this order. */
 struct trigger_value {
     bool old;           /* of OLD, not of NEW */
     bool key;           /* stands for a row that is too large to capture */
     bool small;         /* never more than an integer: a rowid */
+    bool kept;          /* captured of such a row too, if all that are fit into TRIGGER_KEPT_MAX */
     const char *column; /* or the name by which the rowid is reached */
 };
 
@@ -26,6 +29,7 @@ struct trigger {
     int of_count;
     const char *const *changed; /* fires only if one of these differs; none: always */
     int changed_count;
+    bool never; /* does not fire at all */
     const struct trigger_value *values;
     int width;
     int64_t capture_max; /* bytes of a row that is captured whole */

@@ -69,10 +69,10 @@ static void run(struct call *call, char *sql) {
     sqlite3_free(sql);
 }
 
-void version_retire(struct call *call, sqlite3_int64 id) {
+void version_retire(struct call *call, sqlite3_int64 id, sqlite3_int64 at) {
     run(call,
         sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"resthook_watch_%lld\"", (long long)id));
-    call_exec(call, sql_watch_retire, "ii", id, call_now(call));
+    call_exec(call, sql_watch_retire, "ii", id, at);
 }
 
 /* Gives the outbox a column for each value, and one for the mark behind them. */
@@ -84,7 +84,8 @@ static void widen(struct call *call, int width) {
     }
 }
 
-sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record) {
+sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record,
+                              sqlite3_int64 at) {
     struct definition_row row = plan_row(plan);
     struct buffer trigger = {0};
     sqlite3_int64 id = 0;
@@ -92,7 +93,7 @@ sqlite3_int64 version_install(struct call *call, const struct plan *plan, const 
     widen(call, plan->width);
     call_exec(call, sql_watch_add, "tttttttttti", row.table, row.operation, plan_of(plan),
               row.event, row.options, row.captured, row.virtuals, row.table_sql, row.primary_key,
-              record, call_now(call));
+              record, at);
     if (call->rc == SQLITE_OK) {
         id = sqlite3_last_insert_rowid(call->db);
         plan_trigger(plan, id, &trigger);

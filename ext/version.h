@@ -48,10 +48,15 @@ void versions_free(struct versions *list);
 */
 int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struct plan *plan,
                  char **error);
-/* Writes the planned version and its trigger. Returns its id. record: subscribed, always. */
-sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record);
+/*
+** Writes the planned version and its trigger. Returns its id. record: subscribed, always. at: ms since
+** 1970-01-01; what it replaces is retired at the same time to the millisecond, and nothing else is
+** within one call: so a version is known to be the heir of another.
+*/
+sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record,
+                              sqlite3_int64 at);
 /* Ends one: its trigger goes, its row stays for what it has captured. */
-void version_retire(struct call *call, sqlite3_int64 id);
+void version_retire(struct call *call, sqlite3_int64 id, sqlite3_int64 at);
 
 /* Takes a code and a message (sqlite3_free'd here) from the rooms that do not know struct call. */
 void version_fail(struct call *call, int rc, char *error);

@@ -15,6 +15,7 @@
 
 #include "blueprint.h"
 #include "event.h"
+#include "follow.h"
 #include "hooks.h"
 #include "options.h"
 #include "sql.h"
@@ -114,7 +115,7 @@ static const char *check_options(struct call *call, enum operation operation,
 }
 
 /* Retires what the plan replaces. */
-static void replace(struct call *call, const struct plan *plan) {
+static void replace(struct call *call, const struct plan *plan, sqlite3_int64 at) {
     struct versions list;
 
     versions_read(call, &list);
@@ -124,7 +125,7 @@ static void replace(struct call *call, const struct plan *plan) {
             strcmp(now->text[VERSION_OPERATION], clause_operation_name(plan->request.operation)) ==
                 0 &&
             strcmp(now->text[VERSION_EVENT], plan->request.event) == 0) {
-            version_retire(call, now->id);
+            version_retire(call, now->id, at);
         }
     }
     versions_free(&list);
@@ -138,6 +139,7 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct buffer of = {0};
     sqlite3 *copy = NULL;
     const char *record = NULL;
+    sqlite3_int64 now;
 
     call_begin(&call, context, "resthook_watch", SCHEMA_CURRENT);
     request.table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
@@ -164,11 +166,12 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
         int rc = version_plan(call.db, copy, &request, &plan, &error);
         version_fail(&call, rc, error);
     }
+    now = call_now(&call);
     if (call.rc == SQLITE_OK) {
-        replace(&call, &plan);
+        replace(&call, &plan, now);
     }
     if (call.rc == SQLITE_OK) {
-        sqlite3_int64 id = version_install(&call, &plan, record);
+        sqlite3_int64 id = version_install(&call, &plan, record, now);
         char *name = sqlite3_mprintf("resthook_watch_%lld", (long long)id);
         if (name != NULL) {
             sqlite3_result_text(context, name, -1, sqlite3_free);
@@ -181,43 +184,6 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     plan_free(&plan);
     buffer_free(&of);
     options_free(options, OPTION_COUNT);
-}
-
-/* ---- resthook_unwatch ---- */
-
-static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    struct call call;
-    struct versions list = {0};
-    struct buffer of = {0};
-    enum operation operation = OPERATION_INSERT;
-    const char *table;
-    const char *event = NULL;
-    int retired = 0;
-
-    call_begin(&call, context, "resthook_unwatch", SCHEMA_CURRENT);
-    table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
-    if (argc > 1) {
-        read_operation(&call, argv, &operation, &of);
-    }
-    if (argc > 2) {
-        event = call_text_argument(&call, argv, 2, "event", EVENT_MAX);
-    }
-    versions_read(&call, &list);
-    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
-        const struct version *now = &list.at[i];
-        if ((sqlite3_stricmp(now->text[VERSION_TABLE], table) == 0 ||
-             sqlite3_stricmp(now->text[VERSION_STORED_TABLE], table) == 0) &&
-            (argc < 2 ||
-             strcmp(now->text[VERSION_OPERATION], clause_operation_name(operation)) == 0) &&
-            (event == NULL || strcmp(now->text[VERSION_EVENT], event) == 0)) {
-            version_retire(&call, now->id);
-            retired++;
-        }
-    }
-    sqlite3_result_int(context, retired);
-    (void)call_end(&call);
-    versions_free(&list);
-    buffer_free(&of);
 }
 
 /* ---- resthook_repair ---- */
@@ -247,36 +213,46 @@ static bool is_current(struct call *call, const struct version *now, const struc
     return result;
 }
 
-/* What the version would be if it were made now: the request of its plan. false: it can't be read. */
-static bool request_of(const struct version *now, sqlite3_int64 capture_max,
-                       struct plan_request *request) {
-    const char *names;
-
-    *request = (struct plan_request){
-        .table = now->text[VERSION_TABLE],
+/* What the version would be if it were made now: the request of its plan, whose texts stand in
+** followed. false: it can't be read. */
+static bool request_of(struct call *call, const struct version *now, sqlite3_int64 capture_max,
+                       struct followed *followed, struct plan_request *request) {
+    const struct followable version = {
+        .captured = now->text[VERSION_CAPTURED],
         .of = now->text[VERSION_OF],
         .changed = now->text[VERSION_CHANGED],
+        .options = now->text[VERSION_OPTIONS],
+        .trigger = now->text[VERSION_TRIGGER],
+    };
+    const char *names;
+    int rc = follow(call->db, &version, followed);
+
+    if (rc == SQLITE_NOMEM) {
+        call_check(call, rc);
+    }
+    *request = (struct plan_request){
+        .table = now->text[VERSION_TABLE],
+        .of = followed->of,
+        .changed = followed->changed,
         .old = now->old,
         .event = now->text[VERSION_EVENT],
-        .options = now->text[VERSION_OPTIONS],
+        .options = followed->options,
         .capture_max = capture_max,
+        .existing = true,
     };
-    return clause_operation(now->text[VERSION_OPERATION], &request->operation, &names) == NULL;
+    return rc == SQLITE_OK &&
+           clause_operation(now->text[VERSION_OPERATION], &request->operation, &names) == NULL;
 }
 
 /* Is it a version that no longer fits its table? Not when it can't be planned at all: then there is
 ** nothing better. */
-static bool is_stale(struct call *call, const struct version *now, sqlite3_int64 capture_max) {
-    struct plan_request request;
+static bool is_stale(struct call *call, const struct version *now,
+                     const struct plan_request *request) {
     struct plan plan = {0};
     char *error = NULL;
     bool stale = false;
-    int rc;
+    int rc = plan_make(call->db, request, &plan, &error);
 
-    if (!request_of(now, capture_max, &request)) {
-        return false;
-    }
-    rc = plan_make(call->db, &request, &plan, &error);
     if (rc == SQLITE_OK) {
         stale = !is_current(call, now, &plan);
     } else if (rc != SQLITE_ERROR) {
@@ -288,32 +264,53 @@ static bool is_stale(struct call *call, const struct version *now, sqlite3_int64
     return stale;
 }
 
-/* Makes a new version of one that no longer fits. Where its expressions do not compile the old one
-** stays as it is: its trigger works on what there is. If that is gone, rows are captured without:
-** what they make of it is held until the watch is mended. Returns whether it made one. */
+/* The plan of a version whose expressions do not compile. A working trigger stays as it is: it
+** captures what they need, or no other would. One that is gone, or that reads a column that is
+** gone, is made all the same, without regard to them: what it captures is held until the watch is
+** mended. */
+static int plan_without(struct call *call, const struct version *now,
+                        const struct plan_request *request, const struct followed *followed,
+                        struct plan *plan, char **error) {
+    int rc = plan_make(call->db, request, plan, error);
+
+    if (rc == SQLITE_OK && now->text[VERSION_TRIGGER] != NULL &&
+        !followed_lost(followed, &plan->table)) {
+        plan_free(plan);
+        rc = SQLITE_ERROR;
+    }
+    return rc;
+}
+
+/* Makes a new version of one that no longer fits. Returns whether it made one. */
 static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
-                       sqlite3_int64 capture_max) {
+                       sqlite3_int64 capture_max, sqlite3_int64 at) {
+    struct followed followed = {0};
     struct plan_request request;
     struct plan plan = {0};
     char *error = NULL;
     bool repaired = false;
-    int rc;
+    int rc = SQLITE_OK;
 
-    if (!is_stale(call, now, capture_max) || !request_of(now, capture_max, &request)) {
+    if (!request_of(call, now, capture_max, &followed, &request) ||
+        !is_stale(call, now, &request)) {
+        followed_free(&followed);
         return false;
     }
-    rc = *copy == NULL ? blueprint_open(call->db, copy, &error) : SQLITE_OK;
+    if (*copy == NULL) {
+        rc = blueprint_open(call->db, copy, &error);
+    }
     if (rc == SQLITE_OK) {
         rc = version_plan(call->db, *copy, &request, &plan, &error);
     }
-    if (rc == SQLITE_ERROR && now->text[VERSION_TRIGGER] == NULL) {
+    if (rc == SQLITE_ERROR) {
         sqlite3_free(error);
+        error = NULL;
         request.old = now->old;
-        rc = plan_make(call->db, &request, &plan, &error);
+        rc = plan_without(call, now, &request, &followed, &plan, &error);
     }
     if (rc == SQLITE_OK) {
-        version_retire(call, now->id);
-        (void)version_install(call, &plan, now->text[VERSION_RECORD]);
+        version_retire(call, now->id, at);
+        (void)version_install(call, &plan, now->text[VERSION_RECORD], at);
         repaired = true;
     } else if (rc != SQLITE_ERROR) {
         version_fail(call, rc, error);
@@ -321,6 +318,7 @@ static bool repair_one(struct call *call, sqlite3 **copy, const struct version *
     }
     sqlite3_free(error);
     plan_free(&plan);
+    followed_free(&followed);
     return repaired;
 }
 
@@ -332,7 +330,12 @@ int watch_count_stale(sqlite3 *db, int *stale) {
     *stale = 0;
     versions_read(&call, &list);
     for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
-        *stale += is_stale(&call, &list.at[i], capture_max);
+        struct followed followed = {0};
+        struct plan_request request;
+
+        *stale += request_of(&call, &list.at[i], capture_max, &followed, &request) &&
+                  is_stale(&call, &list.at[i], &request);
+        followed_free(&followed);
     }
     versions_free(&list);
     sqlite3_free(call.error);
@@ -343,21 +346,71 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     struct call call;
     struct versions list;
     sqlite3 *copy = NULL; /* made when the first one needs it */
-    sqlite3_int64 capture_max;
+    sqlite3_int64 capture_max, at;
     int repaired = 0;
 
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_repair", SCHEMA_CURRENT);
     capture_max = setting_int(&call, "capture_max");
+    at = call_now(&call);
     versions_read(&call, &list);
     for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
-        repaired += repair_one(&call, &copy, &list.at[i], capture_max);
+        repaired += repair_one(&call, &copy, &list.at[i], capture_max, at + repaired);
     }
+    call_exec(&call, sql_interest_restore, "");
     sqlite3_result_int(context, repaired);
     (void)call_end(&call);
     (void)sqlite3_close(copy);
     versions_free(&list);
+}
+
+/* ---- resthook_unwatch ---- */
+
+/* Are these the columns of the version's `update of`, as they are called now? */
+static bool has_columns(struct call *call, const struct version *now, const char *of) {
+    struct followed followed = {0};
+    struct plan_request request;
+    bool result = request_of(call, now, 0, &followed, &request) && request.of != NULL &&
+                  call_int(call, 0, sql_watch_same_names, "tt", request.of, of) != 0;
+
+    followed_free(&followed);
+    return result;
+}
+
+static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
+    struct call call;
+    struct versions list = {0};
+    struct buffer of = {0};
+    enum operation operation = OPERATION_INSERT;
+    const char *table;
+    const char *event = NULL;
+    int retired = 0;
+
+    call_begin(&call, context, "resthook_unwatch", SCHEMA_CURRENT);
+    table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
+    if (argc > 1) {
+        read_operation(&call, argv, &operation, &of);
+    }
+    if (argc > 2) {
+        event = call_text_argument(&call, argv, 2, "event", EVENT_MAX);
+    }
+    versions_read(&call, &list);
+    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
+        const struct version *now = &list.at[i];
+        if (sqlite3_stricmp(now->text[VERSION_TABLE], table) == 0 &&
+            (argc < 2 ||
+             strcmp(now->text[VERSION_OPERATION], clause_operation_name(operation)) == 0) &&
+            (event == NULL || strcmp(now->text[VERSION_EVENT], event) == 0) &&
+            (of.length == 0 || has_columns(&call, now, of.data))) {
+            version_retire(&call, now->id, call_now(&call));
+            retired++;
+        }
+    }
+    sqlite3_result_int(context, retired);
+    (void)call_end(&call);
+    versions_free(&list);
+    buffer_free(&of);
 }
 
 int watch_register(sqlite3 *db) {

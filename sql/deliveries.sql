@@ -51,12 +51,15 @@ SELECT sub, event, attempts, started_at, duration, status, error, response, clas
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the
 -- caller. One that is held, or replayed and was never sent, was not judged by the subscription's filter.
 -- name: delivery_due
-SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed' FROM delivery INDEXED BY delivery_due
+SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed',
+       finished_at, iif(state = 2, reason, NULL)
+  FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
 
 -- The same of one delivery alone, the probe of a subscription that sends nothing else.
 -- name: delivery_due_probe
-SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed' FROM delivery
+SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed',
+       finished_at, iif(state = 2, reason, NULL) FROM delivery
  WHERE sub = ?1 AND event = ?2 AND state < 3 AND next_at IS NOT NULL
 
 -- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.
@@ -107,28 +110,30 @@ UPDATE delivery SET key = NULL, response = NULL, headers = NULL
 UPDATE attempt SET response = NULL, headers = NULL
  WHERE sub IN (SELECT n FROM subscription) AND event = ?1
 
--- What was kept too long ends: older than ?2; of those due at ?5 or later. The age counts from the event, or from the
--- time for which it was meant (deliver_at, a replay), which is next_at until the first attempt. One that was sent
--- before and is replayed has its schedule.
+-- Retention goes through all rows, some at a time: those behind (?1, ?2) …
+-- name: delivery_walk
+SELECT sub, event, state, created_at, next_at, attempts, base, finished_at FROM delivery
+ WHERE (sub, event) > (?1, ?2) ORDER BY sub, event LIMIT ?3
+
+-- … and ends what was kept too long, or forgets what ended long ago.
 -- name: delivery_expire
-UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired', finished_at = ?3
- WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND state < 3 AND next_at >= ?5 AND created_at < ?2
-                           AND base = 0 AND (state <> 0 OR attempts > 0 OR next_at < ?2) LIMIT ?4)
+UPDATE delivery SET state = 4, next_at = NULL, reason = ?3, finished_at = ?4 WHERE sub = ?1 AND event = ?2 AND state < 3
 
--- … and so does what is more than ?2 rows of a subscription that doesn't send: in the order in which they came.
--- name: delivery_open_count
-SELECT count(*) FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3
+-- name: delivery_forget
+DELETE FROM delivery WHERE sub = ?1 AND event = ?2
 
--- name: delivery_expire_first
-UPDATE delivery SET state = 4, next_at = NULL, reason = 'expired: more than keep_pending_rows', finished_at = ?2
- WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND state < 3 ORDER BY next_at, event LIMIT ?3)
+-- The first unfinished deliveries of a subscription, in the order in which they came.
+-- name: delivery_first
+SELECT event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 ORDER BY next_at, event LIMIT ?2
 
--- Held deliveries are tried again: something they depend on may have changed.
+-- Held deliveries are tried again, something they depend on may have changed: all unfinished ones are looked at, some
+-- at a time, those behind (?1, ?2, ?3).
+-- name: delivery_open_walk
+SELECT event, state, sub FROM delivery INDEXED BY delivery_open
+ WHERE state < 3 AND (event, state, sub) > (?1, ?2, ?3) ORDER BY event, state, sub LIMIT ?4
+
 -- name: delivery_unhold
-UPDATE delivery SET next_at = ?2 WHERE (sub, event) IN (
-  SELECT sub, event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND state = 2)
+UPDATE delivery SET next_at = ?3 WHERE sub = ?1 AND event = ?2 AND state = 2
 
 -- name: anchor_add
 INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)
@@ -192,16 +197,9 @@ SELECT min(event) FROM delivery INDEXED BY delivery_open WHERE state < 3 AND eve
 -- name: anchor_next
 SELECT min(id) FROM anchor WHERE id >= ?1
 
--- Retention, by subscription, in order of event: finished deliveries older than ?2.
--- name: delivery_forget
-DELETE FROM delivery WHERE (sub, event) IN (
-  SELECT sub, event FROM (SELECT sub, event, state, finished_at FROM delivery WHERE sub = ?1 AND event > ?5 ORDER BY event LIMIT ?4)
-   WHERE event <= ?6 AND ((state IN (3, 5) AND finished_at < ?2) OR (state = 4 AND finished_at < ?3)))
-
--- Where the next round of delivery_forget begins, NULL at the end.
--- name: delivery_forget_next
-SELECT max(event) FROM (SELECT event FROM delivery WHERE sub = ?1 AND event > ?2 ORDER BY event LIMIT ?3)
+-- name: attempt_walk
+SELECT sub, event, attempt, started_at FROM attempt
+ WHERE (sub, event, attempt) > (?1, ?2, ?3) ORDER BY sub, event, attempt LIMIT ?4
 
 -- name: attempt_forget
-DELETE FROM attempt WHERE (sub, event, attempt) IN (
-  SELECT sub, event, attempt FROM attempt WHERE sub = ?1 AND started_at < ?2 LIMIT ?3)
+DELETE FROM attempt WHERE sub = ?1 AND event = ?2 AND attempt = ?3

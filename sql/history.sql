@@ -147,27 +147,36 @@ SELECT 'unread', max(0, max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0
                             ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0)) - ?3)
 UNION ALL
 SELECT 'watch ' || name, wrong FROM (
-  SELECT 'resthook_watch_' || w.id AS name,
-         CASE WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m WHERE m.type = 'table' AND m.name = t.table_name)
+  SELECT t.name,
+         CASE WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m WHERE m.type = 'table' AND m.name = t.table_name COLLATE NOCASE)
               THEN 'its table ' || t.table_name || ' is gone'
-              WHEN NOT EXISTS (SELECT 1 FROM main.sqlite_master AS m
-                                WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id)
+              WHEN t.sql IS NULL
               THEN 'its trigger is missing: resthook_repair() makes it again'
               WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name, 'main') AS c WHERE c.hidden IN (0, 3)
-                              AND NOT EXISTS (SELECT 1 FROM json_each(w.captured) AS j
+                              AND NOT EXISTS (SELECT 1 FROM json_each(t.captured) AS j
                                                WHERE json_extract(j.value, '$.column') = c.name))
-              THEN 'table ' || t.table_name || ' has a column it does not capture: resthook_repair() does'
-              WHEN EXISTS (SELECT 1 FROM json_each(w.captured) AS j
+              THEN 'table ' || t.table_name || ' has a column it does not capture: resthook_repair(), or resthook_watch()'
+                   || ' if an expression no longer compiles'
+              WHEN EXISTS (SELECT 1 FROM json_each(t.captured) AS j
                             WHERE (SELECT count(*) FROM pragma_table_xinfo(t.table_name, 'main')) > 0
                               AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name, 'main') AS c
                                                WHERE c.name = json_extract(j.value, '$.column') OR c.hidden = 1)
                               AND lower(json_extract(j.value, '$.column')) NOT IN ('rowid', 'oid', '_rowid_'))
-              THEN 'it captures a column that table ' || t.table_name || ' no longer has: resthook_repair()'
+              THEN 'it captures a column that table ' || t.table_name || ' no longer has: resthook_repair(), or'
+                   || ' resthook_watch() if an expression no longer compiles'
+              WHEN json_array_length(t.of) > 0
+                   AND NOT EXISTS (SELECT 1 FROM json_each(t.of) AS j JOIN pragma_table_xinfo(t.table_name, 'main') AS c
+                                    WHERE c.hidden = 0 AND c.name = j.value COLLATE NOCASE)
+              THEN 'it can''t fire: table ' || t.table_name || ' has none of the columns of its update of'
+              WHEN json_array_length(t.options, '$.changed') > 0
+                   AND NOT EXISTS (SELECT 1 FROM json_each(t.options, '$.changed') AS j
+                                     JOIN pragma_table_xinfo(t.table_name, 'main') AS c
+                                    WHERE c.hidden IN (0, 3) AND c.name = j.value COLLATE NOCASE)
+              THEN 'it can''t fire: table ' || t.table_name || ' has none of the columns of its option changed'
          END AS wrong
-    FROM main.resthook_watch AS w
-    JOIN (SELECT w.id, coalesce(m.tbl_name, w.table_name) AS table_name
+    FROM (SELECT 'resthook_watch_' || w.id AS name, coalesce(m.tbl_name, w.table_name) AS table_name,
+                 w.captured, w.of, w.options, m.sql
             FROM main.resthook_watch AS w
-            LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id) AS t
-      ON t.id = w.id
-   WHERE w.retired_at IS NULL)
+            LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id
+           WHERE w.retired_at IS NULL) AS t)
  WHERE wrong IS NOT NULL

@@ -66,7 +66,7 @@ CREATE TABLE IF NOT EXISTS subscription(
 --   dns, connect, tls, first_byte
 --                when these were done, microseconds from the attempt's start; NULL: it did not come to that
 --   headers      of a response that was no success, as they came, the first bytes; NULL otherwise
---   finished_at  when the state became final
+--   finished_at  when the state became final; of a held one, since when it is held for this reason
 CREATE TABLE IF NOT EXISTS delivery(
   sub INTEGER NOT NULL,
   event INTEGER NOT NULL,

@@ -124,7 +124,8 @@ CREATE INDEX IF NOT EXISTS main.resthook_subscription_pattern
 --   of           JSON array of column names of 'update of …', NULL otherwise
 --   event        event name
 --   options      JSON object as given to resthook_watch(): fields, when, changed, key, old, record
---   captured     JSON array, one object a value in the order v0, v1, …: {"row":"new"|"old","column":"name"}
+--   captured     JSON array, one object a value in the order v0, v1, …: {"row":"new"|"old","column":"name"}; with
+--                "kept":true: v<i> holds it in a row too large to capture too, if it and all such are small
 --   virtual      JSON array of the VIRTUAL generated columns, computed at fan-out; NULL: none
 --   table_sql    the table's CREATE TABLE when it has any of those, NULL otherwise
 --   primary_key  JSON array of {"name":column,"value":index into captured} that stands for a row too large
@@ -277,8 +278,12 @@ CREATE VIEW IF NOT EXISTS main.resthook_events AS
          o.only, o.watch, w.table_name, w.operation
     FROM resthook_outbox AS o LEFT JOIN resthook_watch AS w ON w.id = o.watch;
 
+-- table_name is the table that the trigger stands on now, which may have been renamed since.
 CREATE VIEW IF NOT EXISTS main.resthook_watches AS
-  SELECT w.id, w.table_name, w.operation, w.of, w.event, w.options,
+  SELECT w.id,
+         coalesce((SELECT m.tbl_name FROM sqlite_master AS m WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id),
+                  w.table_name) AS table_name,
+         w.operation, w.of, w.event, w.options,
          'resthook_watch_' || w.id AS trigger_name,
          EXISTS (SELECT 1 FROM resthook_interest AS i WHERE i.watch = w.id) AS recording,
          strftime('%Y-%m-%dT%H:%M:%fZ', w.created_at / 86400000.0 + 2440587.5) AS created_at

@@ -11,6 +11,8 @@ ALTER TABLE main.resthook_subscription ADD COLUMN verify_secret TEXT;
 ALTER TABLE main.resthook_subscription ADD COLUMN verify_event INTEGER;
 DROP VIEW main.resthook_subscriptions;
 DROP VIEW main.resthook_events;
+DROP VIEW main.resthook_watches;
+DROP VIEW main.resthook_settings;
 UPDATE main.resthook_meta SET value = 2 WHERE name = 'schema';
 
 -- name: journal_upgrade_2

@@ -47,14 +47,20 @@ SELECT w.id,
 SELECT id, table_name, operation, event, options, captured, virtual, table_sql, primary_key
   FROM main.resthook_watch WHERE id = ?1
 
--- The same with the options of the current version of the same watch.
+-- The same with the options of the current version of the same watch. What replaced a version was made in the statement
+-- that retired it, whatever its table was called by then; after resthook_unwatch the same table's is taken.
 -- name: watch_mended
+WITH RECURSIVE heir(id) AS (
+  SELECT ?1 UNION
+  SELECT c.id FROM heir JOIN main.resthook_watch AS w ON w.id = heir.id
+    JOIN main.resthook_watch AS c ON c.id > w.id AND c.operation = w.operation AND c.event = w.event
+         AND c.created_at = w.retired_at)
 SELECT w.id, w.table_name, w.operation, w.event, c.options, w.captured, w.virtual, w.table_sql, w.primary_key
   FROM main.resthook_watch AS w
-  JOIN main.resthook_watch AS c ON c.table_name = w.table_name COLLATE NOCASE AND c.operation = w.operation
-       AND c.event = w.event AND c.retired_at IS NULL
+  JOIN main.resthook_watch AS c ON c.operation = w.operation AND c.event = w.event AND c.retired_at IS NULL
+       AND (c.id IN (SELECT id FROM heir) OR c.table_name = w.table_name COLLATE NOCASE)
  WHERE w.id = ?1 AND c.id <> w.id
- ORDER BY c.id DESC LIMIT 1
+ ORDER BY c.id IN (SELECT id FROM heir) DESC, c.id DESC LIMIT 1
 
 -- name: watch_events
 SELECT id, event FROM main.resthook_watch WHERE retired_at IS NULL ORDER BY id
@@ -71,12 +77,36 @@ UPDATE main.resthook_watch
          ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0))
  WHERE id = ?1
 
+-- resthook_interest as its triggers keep it, where somebody emptied or restored tables past them. Nothing is written
+-- where it is right.
+-- name: interest_restore
+DELETE FROM main.resthook_interest WHERE watch NOT IN (
+  SELECT id FROM main.resthook_watch AS w
+    WHERE retired_at IS NULL
+      AND (record = 'always'
+           OR EXISTS (SELECT 1 FROM main.resthook_subscription AS s WHERE s.to_id IS NULL AND s.event = w.event)
+           OR EXISTS (SELECT 1 FROM main.resthook_subscription AS s
+                       WHERE s.to_id IS NULL AND substr(s.event, -1) = '*'
+                         AND (s.event = '*' OR substr(w.event, 1, length(s.event) - 1)
+                                               = substr(s.event, 1, length(s.event) - 1)))));
+INSERT INTO main.resthook_interest(watch)
+  SELECT id FROM main.resthook_watch AS w
+    WHERE retired_at IS NULL
+      AND (record = 'always'
+           OR EXISTS (SELECT 1 FROM main.resthook_subscription AS s WHERE s.to_id IS NULL AND s.event = w.event)
+           OR EXISTS (SELECT 1 FROM main.resthook_subscription AS s
+                       WHERE s.to_id IS NULL AND substr(s.event, -1) = '*'
+                         AND (s.event = '*' OR substr(w.event, 1, length(s.event) - 1)
+                                               = substr(s.event, 1, length(s.event) - 1))))
+      AND id NOT IN (SELECT watch FROM main.resthook_interest);
+
 -- name: watch_event
 SELECT payload, watch, event, * FROM main.resthook_outbox WHERE id = ?1 AND only IS NOT 'forgotten'
 
 -- The parts of a version, out of its JSON.
 -- name: watch_values
-SELECT json_extract(value, '$.row'), json_extract(value, '$.column'), json_extract(value, '$.rowid')
+SELECT json_extract(value, '$.row'), json_extract(value, '$.column'), json_extract(value, '$.rowid'),
+       json_extract(value, '$.kept')
   FROM json_each(?1)
 
 -- name: watch_keys
@@ -90,6 +120,40 @@ SELECT key, value, type FROM json_each(?1, '$.fields') WHERE json_type(?1, '$.fi
 
 -- name: watch_clauses
 SELECT json_extract(?1, '$.when'), json_extract(?1, '$.key')
+
+-- Which captured values are of a column that was dropped under the version's trigger, so that it may have captured NULL
+-- in its place: of the current version those that the table has no column for, unless RENAME changed the name in the
+-- trigger; of one that was replaced those that the version after it does not capture. And whether that one is another watch
+-- than a repair would have made.
+-- name: watch_gone
+WITH heir(captured, options) AS (
+  SELECT c.captured, c.options
+    FROM main.resthook_watch AS w JOIN main.resthook_watch AS c
+      ON c.id > w.id AND c.operation = w.operation AND c.event = w.event AND c.created_at = w.retired_at
+   WHERE w.id = ?1 ORDER BY c.id LIMIT 1)
+SELECT j.key, 0
+  FROM main.resthook_watch AS w JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id,
+       json_each(w.captured) AS j
+ WHERE w.id = ?1 AND w.retired_at IS NULL
+   AND instr(m.sql, '."' || replace(json_extract(j.value, '$.column'), '"', '""') || '")v' || j.key) > 0
+   AND lower(json_extract(j.value, '$.column')) NOT IN (
+         SELECT lower(c.name) FROM pragma_table_xinfo((SELECT t.tbl_name FROM main.sqlite_master AS t
+                                                        WHERE t.type = 'trigger' AND t.name = 'resthook_watch_' || ?1), 'main') AS c)
+UNION ALL
+SELECT j.key, w.options <> (SELECT options FROM heir)
+  FROM main.resthook_watch AS w, json_each(w.captured) AS j
+ WHERE w.id = ?1 AND w.retired_at IS NOT NULL AND EXISTS (SELECT 1 FROM heir)
+   AND lower(json_extract(j.value, '$.column')) NOT IN (
+         SELECT lower(ifnull(json_extract(k.value, '$.column'), '')) FROM json_each((SELECT captured FROM heir)) AS k)
+
+-- Options with other names in them; what is not there stays away.
+-- name: watch_followed
+SELECT json_replace(?1, '$.changed', json(?2), '$.fields', json(?3), '$.when', ?4, '$.key', ?5)
+
+-- Are two lists of column names the same columns?
+-- name: watch_same_names
+SELECT NOT EXISTS (SELECT lower(value) FROM json_each(?1) EXCEPT SELECT lower(value) FROM json_each(?2))
+   AND NOT EXISTS (SELECT lower(value) FROM json_each(?2) EXCEPT SELECT lower(value) FROM json_each(?1))
 
 -- The schema as names alone (blueprint.c).
 -- A virtual table that shows another one's content (FTS, content=) is left out: what its module reads when it runs no

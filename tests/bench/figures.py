@@ -5,6 +5,7 @@ round, since the machine is never the same for long; so a ratio is one of two me
 """
 
 import statistics
+import subprocess
 import time
 
 from stand import ANYWHERE, RECEIVER, SERIES, peak_mib, processor_ns
@@ -24,6 +25,7 @@ class Sizes:
         self.full_writes = 100 if quick else 1_500
         self.prepares = 2_000 if quick else 20_000
         self.own_commits = 100 if quick else 750
+        self.busy_commits = 100 if quick else 1_000
         self.own_drain = 5_000 if quick else 100_000
         self.loaded_backlog = 20_000 if quick else 400_000
         self.small, self.large = (3_000, 50_000) if quick else (10_000, 10_000_000)
@@ -271,6 +273,47 @@ def writer(stand, sizes):
     return found
 
 
+ROLLBACK_ROWS = 32  # of a look of the dispatcher's (dispatcher/fanout.c)
+MODES = ("delete", "truncate", "persist")
+
+
+def busy0(stand, sizes):
+    """With a rollback journal every reader can make a commit fail that doesn't wait: failures in 1,000 commits of a
+    writer at busy_timeout 0, while deliveries drain, and while a plain reader polls the same table instead, for as many
+    rows a second, as many at a time, as the dispatcher delivered."""
+    own = "INSERT INTO own(a) VALUES (?1)"
+    found = {}
+    for mode in MODES:
+        ours, readers = (found.setdefault(f"busy0_rollback_{mode}{end}", []) for end in ("", "_reader"))
+        stand.watched("busy.db", stand.url(), rows=sizes.own_drain)
+        stand.sql("busy.db", f"PRAGMA journal_mode={mode}")
+        for _ in range(sizes.rounds):
+            stand.copy("busy.db", "run.db")
+            stand.sql("run.db", f"PRAGMA journal_mode={mode}")
+            stand.take()
+            dispatcher = stand.dispatcher(stand.path("run.db"), core=ANYWHERE, ready=True)
+            stand.wait_for(1)
+            _, busy = pace(stand, "run.db", sizes.busy_commits, 500, "FULL", sql=own, busy_timeout=0)
+            taken = stand.take()
+            if taken.count >= sizes.own_drain and sizes.rounds > 1:
+                raise RuntimeError("the drain was over before the writer was")
+            dispatcher.kill()
+            stand.finish(dispatcher, (-9,))
+            ours.append(busy / sizes.busy_commits * 1000)
+            stand.copy("busy.db", "run.db")
+            stand.sql("run.db", f"PRAGMA journal_mode={mode}")
+            per_second = int(taken.count / (taken.last - taken.first) * 1e9)
+            reader = stand.start([stand.build / "bench/poll_reader", stand.path("run.db"), per_second, ROLLBACK_ROWS],
+                                 stdout=subprocess.PIPE)
+            reader.stdout.readline()
+            _, busy = pace(stand, "run.db", sizes.busy_commits, 500, "FULL", sql=own, busy_timeout=0)
+            reader.kill()
+            stand.finish(reader, (-9,))
+            readers.append(busy / sizes.busy_commits * 1000)
+        found[f"busy0_rollback_{mode}_ratio"] = [sum(ours) / sum(readers)] if sum(readers) else []
+    return {name: values for name, values in found.items() if values}
+
+
 # ---- how it grows ----
 
 def cost(stand, name, arrived):
@@ -398,6 +441,7 @@ FIGURES = {
     "prepare_ratio": (prepare, "", AT_MOST, 5),
     "writer_p99_ratio": (writer, "", AT_MOST, 1.5),
     "writer_busy": (writer, "commits", AT_MOST, 0),
+    **{f"busy0_rollback_{mode}": (busy0, "of 1,000 commits", None, None) for mode in MODES},
     "backlog_growth": (large, "", AT_MOST, 1.15),
     "start_10m_s": (large, "s", AT_MOST, 1),
     "look_10m_ms": (large, "ms", AT_MOST, 1),

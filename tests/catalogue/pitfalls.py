@@ -3,7 +3,8 @@
 A row is a name, what it says to people, the schema, the watches, the SQL that a writer with nothing loaded runs, and
 the events. Unless a row says otherwise the table is item(id INTEGER PRIMARY KEY, name) and insert, update and delete
 are watched as i, u and d. An event is [letter, payload]. Where a setting of the writer's connection decides, `events`
-is a function of the settings. What the writer itself sees is compared with the same SQL on a database without hooks.
+is a function of the settings. What the writer itself sees is compared with the same SQL on a database without hooks;
+`refused` is the one error that only hooks cause.
 """
 
 KINDS = {"i": "insert", "u": "update", "d": "delete"}
@@ -59,6 +60,11 @@ PITFALLS = [
         INSERT INTO item VALUES (1, 'b') ON CONFLICT(id) DO UPDATE SET name = excluded.name;
         INSERT INTO item VALUES (1, 'c') ON CONFLICT DO NOTHING;
     """, [i(1, "a"), u(1, "b")]),
+    row("upsert with the old row", "UPSERT: OLD is the row that was there", """
+        INSERT INTO item VALUES (1, 'a'), (2, 'b');
+        INSERT INTO item VALUES (2, 'c'), (1, 'd') ON CONFLICT(id) DO UPDATE SET name = excluded.name || name;
+    """, [["u", {"id": 2, "was": "b", "is": "cb"}], ["u", {"id": 1, "was": "a", "is": "da"}]],
+        watches=[("item", "update", "u", {"fields": {"id": "OLD.id", "was": "OLD.name", "is": "NEW.name"}})]),
     row("replace", "REPLACE of an existing key: an insert; the implied delete is an event with recursive_triggers only", """
         INSERT INTO item VALUES (1, 'a'); REPLACE INTO item VALUES (1, 'b'); SELECT * FROM item;
     """, lambda s: [i(1, "a"), d(1, "a"), i(1, "b")] if s["recursive_triggers"] else [i(1, "a"), i(1, "b")]),
@@ -193,6 +199,26 @@ PITFALLS = [
     """, [["i", {"id": 1, "name": None}]], since=3035000),
     row("rename column", "ALTER TABLE RENAME COLUMN: the migration passes, writes go on", """
         ALTER TABLE item RENAME COLUMN name TO title; INSERT INTO item VALUES (1, 'a');
+    """, [i(1, "a")]),
+    row("rename what is compared", "RENAME COLUMN of a column that `changed` and `update of` name: they follow", """
+        INSERT INTO item VALUES (1, 'a'); ALTER TABLE item RENAME COLUMN name TO title;
+        UPDATE item SET id = 2; UPDATE item SET title = 'a'; UPDATE item SET title = 'b';
+    """, [u(2, "b")], watches=[("item", "update of name", "u", {"changed": ["name"]})]),
+    row("drop what is compared", "DROP COLUMN of a column that `changed` and `update of` name: it never changes", """
+        INSERT INTO item VALUES (1, 'a', 1); ALTER TABLE item DROP COLUMN name;
+        UPDATE item SET id = 2; UPDATE item SET more = 1; UPDATE item SET more = 2;
+    """, [["u", {"id": 2, "name": None, "more": 2}]], schema="CREATE TABLE item(id INTEGER PRIMARY KEY, name, more);",
+        watches=[("item", "update of name, more", "u", {"changed": ["name", "more"]})], since=3035000),
+    row("rename and drop", "RENAME COLUMN, then DROP of the same one without `resthook_repair()` in between: SQLite refuses"
+        " the DROP, `error in trigger … after drop column`, and nothing else", """
+        ALTER TABLE item RENAME COLUMN name TO title; ALTER TABLE item DROP COLUMN title;
+        INSERT INTO item(id) VALUES (1);
+    """, [i(1, None)], watches=WATCHES[:1], since=3035000,
+        refused="error in trigger resthook_watch_1"),
+    row("rebuild", "a table made anew under its name: the migration passes, its writes are events after the repair", """
+        INSERT INTO item VALUES (1, 'a'); BEGIN; CREATE TABLE n(id INTEGER PRIMARY KEY, name NOT NULL);
+        INSERT INTO n SELECT * FROM item; DROP TABLE item; ALTER TABLE n RENAME TO item; COMMIT;
+        INSERT INTO item VALUES (2, 'b');
     """, [i(1, "a")]),
     row("rename table", "ALTER TABLE RENAME: the hooks go along", """
         ALTER TABLE item RENAME TO thing; INSERT INTO thing VALUES (1, 'a');

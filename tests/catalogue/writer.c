@@ -5,7 +5,7 @@
 ** total_changes() say (the last only where asked for: triggers do count there).
 **
 **   writer DATABASE [trusted_schema=0|1] [defensive=0|1] [recursive_triggers=0|1]
-**          [foreign_keys=0|1] [length=N] [attached=1]
+**          [foreign_keys=0|1] [length=N] [load_extension=0|1] [attached=1]
 **
 ** attached=1: DATABASE is attached as "app" beside an empty main database, and the SQL names app.
 ** Built against any SQLite, the oldest supported one too: see matrix.
@@ -34,6 +34,9 @@ static int setting(const char *option) {
     }
     if (strncmp(option, "length=", 7) == 0) {
         return sqlite3_limit(db, SQLITE_LIMIT_LENGTH, value) >= 0;
+    }
+    if (strncmp(option, "load_extension=", 15) == 0) { /* the C function and the SQL one */
+        return sqlite3_enable_load_extension(db, value) == SQLITE_OK;
     }
     if (strncmp(option, "recursive_triggers=", 19) != 0 &&
         strncmp(option, "foreign_keys=", 13) != 0) {

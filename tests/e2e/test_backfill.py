@@ -72,6 +72,18 @@ def test_where_and_the_watch_choose(db, receiver, dispatcher):
     assert names(receiver) == ["B", "D", "LAST"]
 
 
+def test_a_row_too_large_to_capture_is_asked_as_the_trigger_asks_it(db, receiver, dispatcher):
+    db.shell("CREATE TABLE file(id INTEGER PRIMARY KEY, state, body);"
+             "INSERT INTO file VALUES (1, 'draft', zeroblob(2000000)), (2, 'done', zeroblob(2000000)), (3, 'done', 'x');")
+    db.ext("SELECT resthook_watch('file', 'insert', 'file.create', '{\"when\":\"NEW.state = ''done''\"}')")
+    sub, _ = db.subscribe("file.create", receiver.url("/"))
+    assert db.one("SELECT resthook_backfill(?, 'file')", sub) == 3
+    db.shell("INSERT INTO file VALUES (4, 'draft', zeroblob(2000000)), (5, 'done', zeroblob(2000000));")
+    dispatcher(db)
+    receiver.wait_for(3)
+    assert sorted(r.json()["id"] for r in receiver.received("/")) == [2, 3, 5]
+
+
 def test_it_is_spread_out_and_live_events_pass_it(db, receiver, dispatcher, eventually):
     insert(db, *"abcdefghij")
     sub, _ = db.subscribe("item.create", receiver.url("/"))

@@ -76,7 +76,9 @@ def test_a_database_without_the_schema(tmp_path):
 
 def test_a_newer_schema(db):
     db.shell("UPDATE resthook_meta SET value = 99 WHERE name = 'schema';")
-    refused(NEWER, db.path, says=["app.db", "99"])
+    line = refused(NEWER, db.path, says=["app.db", "99"])
+    checked = resthookd("check", db.path)
+    assert (checked.returncode, checked.stderr.strip()) == (NEWER, line)
 
 
 # What can't be written, read or had.
@@ -89,6 +91,14 @@ def test_a_file_that_may_not_be_written(db, nobody):
 def test_a_file_that_may_not_be_read(db, nobody):
     db.path.chmod(0o600)
     refused(IO, db.path, command=nobody, says=["app.db"])
+
+
+def test_a_folder_that_may_not_be_entered(db, nobody, tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    db.path.rename(folder / "app.db")
+    line = refused(IO, folder / "app.db", command=nobody, says=["app.db", "Permission denied"])
+    assert "name an existing" not in line, "it may well be there"
 
 
 def test_a_folder_that_may_not_be_written(db, nobody):
@@ -131,6 +141,17 @@ def test_a_second_dispatcher_by_another_name(db, dispatcher, tmp_path):
 def test_a_database_with_two_names(db, tmp_path):
     (tmp_path / "second.db").hardlink_to(db.path)
     refused(OWNED, db.path, says=["app.db", "hard link"])
+
+
+def test_a_second_name_while_it_runs(db, receiver, dispatcher, tmp_path):
+    """Nobody sends by it, and the first one goes on."""
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    (tmp_path / "second.db").hardlink_to(db.path)
+    refused(OWNED, tmp_path / "second.db", says=["second.db", "hard link"])
+    db.shell("INSERT INTO item(name) VALUES ('Ada');")
+    receiver.wait_for(1)
+    assert running.stop() == 0
 
 
 @pytest.fixture
@@ -427,3 +448,32 @@ def test_a_second_sigterm_stops_now(db, receiver, dispatcher):
     first, second = receiver.wait_for(2)
     assert (first.id, first.body) == (second.id, second.body)
     assert again.stop() == 0
+
+
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_check_leaves_no_file_behind(db, receiver, dispatcher, tmp_path, journal, moved):
+    db.shell(f"PRAGMA journal_mode={journal}")
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    assert running.stop() == 0
+    db.shell("SELECT count(*) FROM item")  # what the dispatcher left of app.db's WAL goes with the application
+    path = db.path
+    if moved:
+        path = tmp_path / "other.db"
+        for suffix in ("", "-resthook"):
+            (tmp_path / f"app.db{suffix}").rename(f"{path}{suffix}")
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir() if entry.is_file()}
+    assert len(before) == 2
+    assert resthookd("check", "--allow", "127.0.0.0/8", path).returncode == (OWNED if moved else 0)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir() if entry.is_file()} == before
+
+
+def test_a_check_leaves_what_a_killed_dispatcher_left(db, receiver, dispatcher):
+    db.subscribe("*", receiver.url("/"))
+    dispatcher(db).kill()
+    wal = db.side.with_name(db.side.name + "-wal")
+    before = wal.read_bytes()
+    assert before != b""
+    assert resthookd("check", "--allow", "127.0.0.0/8", db.path).returncode == 0
+    assert wal.read_bytes() == before

@@ -402,3 +402,15 @@ def test_a_changed_secret_signs_the_next_request(db, receiver, dispatcher):
     for secret in (old, new):
         verify.verify(secret, request.headers, request.body)
     assert len(request.headers["webhook-signature"].split(" ")) == 2
+
+
+def test_the_status_shows_the_journal_mode_of_now(db, receiver, dispatcher, eventually):
+    db.shell("PRAGMA journal_mode=DELETE")
+    db.subscribe("*", receiver.url("/"))
+    dispatcher(db)
+    mode = "SELECT value FROM resthook_status WHERE name = 'journal_mode'"
+    eventually(lambda: db.one(mode) == "rollback")
+    eventually(lambda: db.shell("PRAGMA journal_mode=WAL") == "wal")  # not while somebody reads
+    insert(db, 1)
+    receiver.wait_for(1)
+    eventually(lambda: db.one(mode) == "wal", timeout=20)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sqlite3
 from pathlib import Path
 
 from conftest import Database
@@ -41,6 +42,36 @@ def test_one_that_can_not_be_opened_harms_no_other(tmp_path, receiver, dispatche
     receiver.wait_for(2)
     assert running.stop() == 0
     assert running.text().count("text.db") == 1, "said once"
+
+
+def test_damaged_locked_and_unwritable_ones_are_reported_and_harm_no_other(tmp_path, receiver, dispatcher):
+    directory = tmp_path / "tenants"
+    directory.mkdir()
+    names = ["good", "damaged", "locked", "unwritable"]
+    good, damaged, locked, unwritable = (made(directory / f"{name}.db", receiver) for name in names)
+    for db in (damaged, locked):
+        db.shell("PRAGMA journal_mode=DELETE;")
+    data = bytearray(damaged.path.read_bytes())
+    data[100:4096] = b"\xff" * 3996
+    damaged.path.write_bytes(data)
+    unwritable.side.mkdir()
+    os.mkfifo(directory / "pipe.db")
+    holder = sqlite3.connect(locked.path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    running = dispatcher(directory, directory / "pipe.db", "--dir")
+    insert(good, 1)
+    receiver.wait_for(1)
+    for line in ("damaged.db: .*malformed", "locked.db: .*locked", "unwritable.db-resthook: .*not a file",
+                 "pipe.db: .*not a file"):
+        running.wait_log("not delivered for.*" + line)
+    holder.execute("COMMIT")
+    running.wait_log("ready .*locked.db")
+    insert(locked, 2)
+    insert(good, 3)
+    receiver.wait_for(3)
+    assert ids(receiver) == [1, 2, 3]
+    assert damaged.path.read_bytes() == data
+    assert running.stop() == 0
 
 
 def test_one_that_is_named_twice_is_opened_once(tmp_path, receiver, dispatcher):

@@ -4,9 +4,12 @@ import concurrent.futures
 import os
 import shutil
 import sqlite3
+import subprocess
 import threading
 
-from conftest import Database, resthookd
+import pytest
+
+from conftest import RESTHOOKD, Database, resthookd
 
 
 def insert(db, first, last):
@@ -56,9 +59,14 @@ def test_a_copy_is_held_and_adopted(db, receiver, tmp_path):
     assert len(tokens) == 2
 
 
-def test_a_copy_without_its_side_file(db, receiver, tmp_path):
+@pytest.mark.parametrize("way", ["cp", ".backup", "VACUUM INTO"])
+def test_a_copy_without_its_side_file(db, receiver, tmp_path, way):
     prepared(db, receiver)
-    copy = copied(db, tmp_path / "copy.db", with_side=False)
+    copy = Database(tmp_path / "copy.db")
+    if way == "cp":
+        copied(db, copy.path, with_side=False)
+    else:
+        db.shell(f"{way} '{copy.path}'" + ";" * (way == "VACUUM INTO"))
     status, log = run_once(copy)
     assert status == 69 and "side file is missing" in log
     assert run_once(copy, "--adopt=skip")[0] == 0
@@ -152,6 +160,23 @@ def test_yesterdays_file_is_held(db, receiver, tmp_path):
     assert run_once(db)[0] == 69
     assert run_once(db, "--adopt")[0] == 0
     assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 16, 17], "a new event under an old id is a new event"
+    assert run_once(db)[0] == 0
+
+
+def test_what_yesterdays_file_has_can_be_cancelled(db, receiver, tmp_path):
+    prepared(db, receiver)
+    insert(db, 6, 7)
+    copied(db, tmp_path / "yesterday.db", with_side=False)  # 6 and 7 are pending in it
+    insert(db, 8, 8)
+    assert run_once(db)[0] == 0
+    db.shell("PRAGMA wal_checkpoint(TRUNCATE);")
+    shutil.copy(tmp_path / "yesterday.db", db.path)
+    insert(db, 18, 18)
+    assert run_once(db)[0] == 69
+    assert run_once(db, "--adopt=skip")[0] == 0
+    insert(db, 19, 19)
+    assert run_once(db)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 19]
 
 
 def test_an_emptied_outbox_is_noticed_while_it_runs(db, receiver, dispatcher):
@@ -240,9 +265,78 @@ def test_a_symlink_is_the_same_database(db, receiver, tmp_path):
     assert not os.path.exists(str(link) + "-resthook")
 
 
-def test_vacuum_changes_nothing(db, receiver):
+@pytest.mark.parametrize("sql", ["VACUUM", "DELETE FROM sqlite_sequence"])
+@pytest.mark.parametrize("runs", [True, False], ids=["dispatcher runs", "nobody dispatches"])
+def test_it_changes_nothing(db, receiver, dispatcher, sql, runs):
+    """The outbox keeps its greatest row, and so its ids, whoever empties SQLite's own count of them."""
     prepared(db, receiver)
-    db.shell("VACUUM;")
+    running = dispatcher(db) if runs else None
+    db.shell(f"{sql};")
+    insert(db, 6, 6)
+    if runs:
+        receiver.wait_for(6)
+        assert running.stop() == 0 and "held" not in running.text()
+    else:
+        assert run_once(db)[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6]
+    assert db.shell("SELECT max(id) FROM resthook_outbox") == "6"
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """mounted(source): the command that runs resthookd where the file or folder has a second path, and that path."""
+    unshare = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--mount"]
+    if subprocess.run([*unshare, "mount", "--bind", tmp_path, tmp_path], capture_output=True).returncode != 0:
+        pytest.skip("mount --bind is not permitted here, not even in a name space of its own")
+
+    def command(source):
+        there = tmp_path / "mounted"
+        there.mkdir() if source.is_dir() else there.touch()
+        return [*unshare, "sh", "-c", 'mount --bind "$1" "$2" && shift 2 && exec "$@"', "sh", source, there, RESTHOOKD], there
+
+    return command
+
+
+def test_another_mount_path_of_both_files(db, receiver, dispatcher, mounted, tmp_path):
+    """As in another container: the same files under another path. That path is no other database's, and no second
+    dispatcher's; but it could be a copy's, so it is held until somebody says that it isn't."""
+    (tmp_path / "data").mkdir()
+    data = Database(tmp_path / "data" / "app.db")
+    shutil.move(db.path, data.path)
+    command, there = mounted(tmp_path / "data")
+
+    def once(*options):
+        done = resthookd("--allow", "127.0.0.0/8", "--once", *options, there / "app.db", command=command)
+        return done.returncode, done.stderr
+
+    prepared(data, receiver)
+    running = dispatcher(data)
+    status, log = once()
+    assert status == 69 and "another resthookd delivers" in log, "the lock is the file's, not the path's"
+    assert running.stop() == 0
+    insert(data, 6, 6)
+    status, log = once()
+    assert status == 69 and "it was moved or copied here with its side file" in log
+    assert ids(receiver) == [1, 2, 3, 4, 5]
+    assert once("--adopt")[0] == 0
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6], "it goes on where it was"
+    insert(data, 7, 7)
+    assert once()[0] == 0
+    status, log = run_once(data)
+    assert status == 69 and "it was moved or copied here with its side file" in log, "the first path is now the other one"
+    assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_another_mount_path_of_the_database_alone(db, receiver, dispatcher, mounted):
+    """Its side file and its WAL have no second path."""
+    prepared(db, receiver)
+    command, there = mounted(db.path)
+    running = dispatcher(db)
+    done = resthookd("--once", there, command=command)
+    assert done.returncode == 69 and "another resthookd delivers" in done.stderr
+    assert running.stop() == 0
+    done = resthookd("--once", there, command=command)
+    assert done.returncode == 69 and "its side file is missing" in done.stderr
     insert(db, 6, 6)
     assert run_once(db)[0] == 0
     assert ids(receiver) == [1, 2, 3, 4, 5, 6]

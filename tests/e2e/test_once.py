@@ -80,3 +80,21 @@ def test_a_full_disk_at_the_side_file_ends_it(db, receiver, tmp_path):
     assert done.returncode == 74, done.stderr
     assert once(db).returncode == 0
     assert states(db) == {"delivered": 3}
+
+
+def test_what_is_old_goes_with_it_too(db, receiver):
+    db.subscribe("*", receiver.url("/"))
+    for name in ("keep_events", "keep_deliveries"):
+        db.ext("SELECT resthook_set(?, 0)", name)
+    insert(db, 2000)
+    assert once(db).returncode == 0
+    assert len(receiver.received()) == 2000
+    for _ in range(20):  # each takes some of them
+        if db.one("SELECT count(*) FROM resthook_outbox") <= 65 and states(db) == {}:
+            break
+        assert once(db).returncode == 0
+    assert db.one("SELECT count(*) FROM resthook_outbox") <= 65, "the newest and the anchors"
+    assert states(db) == {}
+    insert(db, 1)
+    assert once(db).returncode == 0
+    assert len(receiver.received()) == 2001

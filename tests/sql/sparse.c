@@ -1,15 +1,16 @@
 /*
 ** sparse.c: a host whose SQLite was built without something (SQLITE_OMIT_PROGRESS_CALLBACK, as
 ** better-sqlite3's is, SQLITE_OMIT_AUTHORIZATION): what it hands to an extension has nothing in that
-** place.
+** place. Or one whose SQLite is of another version, as a number: 3030001 says that it is 3.30.1.
 **
-**     sparse EXTENSION progress_handler|set_authorizer SQL
+**     sparse EXTENSION progress_handler|set_authorizer|VERSION SQL
 **
 ** runs the SQL on a database in memory, and prints each value.
 ** SPDX-License-Identifier: MIT
 */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifndef SQLITE_CORE
@@ -22,14 +23,20 @@ typedef int entry_point(sqlite3 *db, char **error, const sqlite3_api_routines *a
 static sqlite3_api_routines sparse;
 static const char *without;
 
+static int version(void) {
+    return (int)strtol(without, NULL, 10);
+}
+
 static int take(sqlite3 *db, char **error, const sqlite3_api_routines *api) {
     (void)db;
     (void)error;
     sparse = *api;
     if (strcmp(without, "progress_handler") == 0) {
         sparse.progress_handler = NULL;
-    } else {
+    } else if (strcmp(without, "set_authorizer") == 0) {
         sparse.set_authorizer = NULL;
+    } else {
+        sparse.libversion_number = version;
     }
     return SQLITE_OK;
 }

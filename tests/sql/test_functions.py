@@ -853,34 +853,41 @@ def test_it_builds_into_an_application(tmp_path):
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", said)
 
 
-def test_in_an_sqlite_without_progress_callbacks(tmp_path):
-    """better-sqlite3 has one: there is no limit of steps then, and all else works."""
-    program = tmp_path / "sparse"
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory):
+    """sparse(WITHOUT, SQL): status, standard output, standard error."""
+    program = tmp_path_factory.mktemp("sparse") / "sparse"
     subprocess.run(["cc", "-Wall", "-Werror", "-o", program, ROOT / "tests/sql/sparse.c", "-lsqlite3"], check=True)
-    done = subprocess.run([program, BUILD / "resthook.so", "progress_handler", """
+
+    def run(*arguments):
+        done = subprocess.run([program, BUILD / "resthook.so", *arguments], capture_output=True, text=True)
+        return done.returncode, done.stdout.split(), done.stderr
+
+    return run
+
+
+def test_in_an_sqlite_without_progress_callbacks(sparse):
+    """better-sqlite3 has one: there is no limit of steps then, and all else works."""
+    assert sparse("progress_handler", """
         CREATE TABLE item(id INTEGER PRIMARY KEY, price, twice AS (price * 2));
         SELECT resthook_init();
         SELECT resthook_watch('item', 'insert', 'i', '{"record":"always","fields":{"t":"NEW.twice"}}');
         INSERT INTO item(price) VALUES (2.5);
         SELECT resthook_payload(id) FROM resthook_events;
-    """], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, ["2", "resthook_watch_1", '{"t":5.0}'], "")
+    """) == (0, ["2", "resthook_watch_1", '{"t":5.0}'], "")
 
 
-def test_in_an_sqlite_without_an_authorizer(tmp_path):
+def test_in_an_sqlite_without_an_authorizer(sparse):
     """What needs one is refused with a reason; all else works."""
-    program = tmp_path / "sparse"
-    subprocess.run(["cc", "-Wall", "-Werror", "-o", program, ROOT / "tests/sql/sparse.c", "-lsqlite3"], check=True)
 
     def run(sql):
-        done = subprocess.run([program, BUILD / "resthook.so", "set_authorizer", """
+        return sparse("set_authorizer", """
             CREATE TABLE item(id INTEGER PRIMARY KEY);
             SELECT resthook_init();
             SELECT length(resthook_subscribe('item.*', 'https://example.org/'));
             SELECT resthook_emit('item.x', '{}');
             SELECT resthook_repair();
-        """ + sql], capture_output=True, text=True)
-        return done.returncode, done.stdout.split(), done.stderr
+        """ + sql)
 
     assert run("") == (0, ["2", "28", "1", "0"], "")
     assert run("SELECT resthook_watch('item', 'insert', 'item.create')") == (1, ["2", "28", "1", "0"], (
@@ -893,3 +900,10 @@ def test_in_an_sqlite_without_an_authorizer(tmp_path):
         INSERT INTO resthook_outbox(watch, v0) VALUES (7, 1);
         SELECT resthook_payload(2);
     """)[2] == "resthook_payload: this SQLite was built without sqlite3_set_authorizer(), which expressions are checked by\n"
+
+
+def test_an_older_sqlite_is_refused_when_it_loads(sparse):
+    """make matrix loads the extension into real ones."""
+    refused = f"resthook needs SQLite 3.31 or newer, this is {sqlite3.sqlite_version}\n"
+    assert sparse("3030001", "SELECT resthook_version()") == (1, [], refused)
+    assert sparse("3031000", "SELECT 1") == (0, ["1"], "")

@@ -185,6 +185,14 @@ def test_changes_last_insert_rowid_and_returning(db):
     assert len(db.texts()) == 7
 
 
+def test_total_changes_counts_the_captured_row(db):
+    """SQLite counts what triggers write there, and nowhere else."""
+    fresh(db, "CREATE TABLE t(id INTEGER PRIMARY KEY)")
+    before = db.writer.total_changes
+    assert db.write("INSERT INTO t VALUES (1), (2)").rowcount == 2
+    assert db.writer.total_changes - before == 4
+
+
 def test_conflict_clauses(db):
     db.write("CREATE TABLE t(id INTEGER PRIMARY KEY, u UNIQUE, a)")
     for operation in ("insert", "update", "delete"):
@@ -545,11 +553,12 @@ def test_drop_column(db):
     db.write("UPDATE t SET b = 5 WHERE id = 2")
     db.write("UPDATE t SET b = 5 WHERE id = 2")
     assert db.payloads() == [{"id": 1, "a": 2, "b": 3}, {"id": 2, "a": None, "b": 4}, {"id": 2, "a": None, "b": 5}]
-    # The second names a column that is gone: it stays as it is, and still works.
-    assert db.ask("SELECT resthook_repair()") == 1
+    # The second names a column that is gone, and compares what is left.
+    assert db.ask("SELECT resthook_repair()") == 2
     db.write("INSERT INTO t VALUES (3, 6)")
     db.write("UPDATE t SET b = 7 WHERE id = 3")
-    assert db.payloads() == [{"id": 3, "b": 6}, {"id": 3, "a": None, "b": 7}]
+    db.write("UPDATE t SET b = 7 WHERE id = 3")
+    assert db.payloads() == [{"id": 3, "b": 6}, {"id": 3, "b": 7}]
     assert db.ask("SELECT resthook_repair()") == 0
 
 
@@ -567,13 +576,28 @@ def test_rename_column(db):
     db.write("ALTER TABLE t RENAME COLUMN a TO z")
     db.write("INSERT INTO t VALUES (1, 2, 3)")
     assert sorted(db.texts()) == ['{"id":1,"a":2,"b":3}', '{"x":2}']
-    # The second's expression names what is gone: its working trigger stays.
-    assert db.ask("SELECT resthook_repair()") == 1
+    # The second's expression follows.
+    assert db.ask("SELECT resthook_repair()") == 2
     db.write("INSERT INTO t VALUES (2, 3, 4)")
     assert sorted(db.texts()) == ['{"id":2,"z":3,"b":4}', '{"x":3}']
     db.write("ALTER TABLE t DROP COLUMN b")
     db.write("INSERT INTO t VALUES (3, 4)")
     assert sorted(db.texts()) == ['{"id":3,"z":4,"b":null}', '{"x":4}']
+
+
+@pytest.mark.parametrize("repairs", [True, False])
+def test_a_column_that_was_renamed_is_dropped(db, repairs):
+    """The one migration that needs the repair in between, as README says."""
+    fresh(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)")
+    db.write("ALTER TABLE t RENAME COLUMN a TO z")
+    if repairs:
+        assert db.ask("SELECT resthook_repair()") == 1
+        db.write("ALTER TABLE t DROP COLUMN z")
+    else:
+        with pytest.raises(sqlite3.OperationalError, match="error in trigger resthook_watch_1 after drop column"):
+            db.write("ALTER TABLE t DROP COLUMN z")
+    db.write("INSERT INTO t(id, b) VALUES (1, 2)")
+    assert db.texts() == [f'{{"id":1,"{"z" if repairs else "a"}":null,"b":2}}']
 
 
 def test_rename_table(db):
@@ -807,6 +831,47 @@ def test_a_key_that_is_called_as_the_mark_is(db):
     db.write("INSERT INTO v VALUES (11, zeroblob(3000))")
     assert db.texts() == ['{"truncated":7,"_truncated":true}', '{"truncated":8,"_truncated":9,"__truncated":true}',
                           '{"Truncated":11,"truncated":true}']
+@pytest.mark.parametrize("when, values, sent", [
+    ("NEW.status = 'x'", {"status": "x"}, True),
+    ("NEW.status = 'x'", {"status": "y"}, False),
+    ("NEW.status = 'x'", {}, False),  # NULL is not true
+    ("NEW.status = 'x'", {"status": "y" * 1000}, False),
+    ("NEW.status = 'x'", {"status": "y" * 1001}, True),  # not captured: it can't be asked
+    ("NEW.status = 'x' OR NEW.more", {"status": "y" * 500, "more": b"n" * 501}, True),
+    ("NEW.status = 'x' OR NEW.more", {"status": "y" * 500, "more": b"n" * 500}, False),
+    ("new.[STATUS] IS NOT 1", {"status": 1}, False),
+    ("status = 2", {"status": 1}, False),
+    ("NEW.id > 7", {}, False),
+    ("NEW.id = 7", {}, True),
+    ("NEW.v = 2", {"status": 1}, True),  # computed of what is not there
+    ("(SELECT count(*) FROM (SELECT * FROM NEW WHERE status = 2)) > 0", {"status": 1}, True),
+    ("(SELECT count(*) FROM NEW WHERE status = 2) > 0", {"status": 1}, False),
+    ("NEW.status * 2 = 3", {"status": 1}, False),
+    ("EXISTS (SELECT 1 FROM m WHERE id = NEW.more)", {"more": 1}, True),
+    ("EXISTS (SELECT 1 FROM m WHERE id = NEW.more)", {"more": 2}, False),
+])
+def test_when_of_a_row_larger_than_capture_max(db, when, values, sent):
+    """It is asked, if what it reads is small; otherwise the row is sent."""
+    db.write("CREATE TABLE m(id)")
+    db.write("INSERT INTO m VALUES (1)")
+    db.write("CREATE TABLE t(id INTEGER PRIMARY KEY, big, status, more, v AS (status))")
+    db.watch("t", "insert", when=when, fields={"s": "json(NEW.big)"})
+    db.write("INSERT INTO t(id, big, status, more) VALUES (7, zeroblob(2000000), ?, ?)", values.get("status"),
+             values.get("more"))
+    assert db.payloads() == [{"id": 7, "truncated": True} if sent else None]
+    assert db.ask("SELECT resthook_repair()") == 0
+
+
+def test_when_of_an_update_larger_than_capture_max(db):
+    db.write("CREATE TABLE t(id TEXT PRIMARY KEY, big, status)")
+    db.watch("t", "update of status", changed=["status"], when="NEW.status = 'done' AND OLD.status IS NOT 'done'")
+    db.write("INSERT INTO t VALUES ('k', zeroblob(2000000), NULL)")
+    for status in ("begun", "done", "done", "ended"):
+        db.write("UPDATE t SET status = ?", status)
+    assert db.payloads() == [None, {"id": "k", "truncated": True}, None]
+    db.write("ALTER TABLE t DROP COLUMN status")
+    db.write("ALTER TABLE t ADD COLUMN other")
+    assert db.ask("SELECT resthook_repair()") == 1
 
 
 def test_a_row_that_no_outbox_could_hold(db):

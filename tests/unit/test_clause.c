@@ -160,11 +160,55 @@ static void refuses_expressions(void **state) {
     }
 }
 
+static void finds_names(void **state) {
+    static const struct {
+        const char *text, *name;
+        bool found;
+    } vectors[] = {
+        {"NEW.status = 1", "Status", true},
+        {"NEW.status = 1", "stat", false},
+        {"NEW.status = 1", "statuses", false},
+        {"NEW.[a]]b]", "a]]b", false}, /* a bracket is not doubled */
+        {"NEW.\"a\"\"b\"", "a\"b", true},
+        {"NEW.\"\"", "", true},
+        {"NEW.a", "", false},
+        {"'status'", "status", true},
+        {"1 -- status", "status", false},
+        {"/* status */ 1", "status", false},
+        {"'it is status'", "status", false},
+        {"\xc3\xa9 + 1", "\xc3\xa9", true},
+        {"a+b", "b", true},
+        {"a.*", "*", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        assert_int_equal(clause_names(vectors[i].text, vectors[i].name), vectors[i].found);
+    }
+}
+
+static void finds_stars(void **state) {
+    static const char *const all[] = {"(SELECT * FROM NEW)", "(SELECT 1, * FROM NEW)",
+                                      "(SELECT NEW.* FROM NEW)", "(SELECT DISTINCT/**/*FROM NEW)",
+                                      "(select all\n* from new)"};
+    static const char *const products[] = {"2 * 3", "count(*)", "a.b * c",
+                                           "(a)*b", "'*'",      "1 -- SELECT *"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        assert_true(clause_takes_all(all[i]));
+    }
+    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++) {
+        assert_false(clause_takes_all(products[i]));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_operations),  cmocka_unit_test(refuses_operations),
         cmocka_unit_test(reads_names),       cmocka_unit_test(refuses_names),
         cmocka_unit_test(takes_expressions), cmocka_unit_test(refuses_expressions),
+        cmocka_unit_test(finds_names),       cmocka_unit_test(finds_stars),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,7 +193,7 @@ static void names_what_changed(void **state) {
 
 static void renders_truncated_rows(void **state) {
     sqlite3 *db = open_with(
-        "update", "{\"record\":\"always\",\"old\":true,\"key\":\"NEW.a\",\"when\":\"0\"}");
+        "update", "{\"record\":\"always\",\"old\":true,\"key\":\"NEW.a\",\"when\":\"NEW.b = 0\"}");
     struct expander *expander = expander_of(db, 1);
 
     (void)state;
@@ -204,9 +204,16 @@ static void renders_truncated_rows(void **state) {
                   "\"old_record\":null}",
                   NULL);
     expander_free(expander);
+    run(db, "SELECT resthook_watch('t', 'update', 't.event',"
+            " '{\"record\":\"always\",\"when\":\"NEW.a IS NOT OLD.a\"}'); UPDATE t SET a = 'l'");
+    expander = expander_of(db, 2);
+    assert_newest(db, expander, NULL, NULL, NULL);
+    run(db, "UPDATE t SET a = 'm'");
+    assert_newest(db, expander, "{\"id\":7,\"truncated\":true}", NULL, NULL);
+    expander_free(expander);
     run(db,
         "SELECT resthook_watch('t', 'delete', 't.gone', '{\"record\":\"always\"}'); DELETE FROM t");
-    expander = expander_of(db, 2);
+    expander = expander_of(db, 3);
     assert_newest(db, expander, "{\"id\":7,\"truncated\":true}",
                   "{\"type\":\"DELETE\",\"table\":\"t\",\"schema\":\"main\",\"record\":null,\"old_"
                   "record\":{\"id\":7,"

@@ -514,6 +514,32 @@ static void a_clock_set_back_lets_nobody_rest_longer(void **state) {
     assert_int_equal(fill(T0 - 500000 + 1000), 1);
 }
 
+/* Everything here lasts as long as before when the clock is set back. */
+static void waits_no_longer_when_the_clock_is_set_back(void **state) {
+    const int64_t back = T0 - 600000;
+
+    (void)state;
+    begin(2, 2);
+    open_line("http://a:80");
+    open_line("http://b:80");
+    endpoints_turn(set, T0);
+    assert_int_equal(serve(T0), 0);
+    place_finish(&places[0], false, T0 + 1000);
+    assert_int_equal(serve(T0), 1); /* and hangs */
+    line_done(&lines[1]);
+    endpoints_turn(set, back);
+    assert_true(line_is_throttled(&lines[0], back));
+    assert_int_equal(endpoints_due(set), back + 1000);
+    assert_int_equal(serve(back + 999), -1);
+    assert_int_equal(serve(back + 1000), 0);
+    assert_false(line_is_throttled(&lines[0], back + 1000));
+    assert_int_equal(lines[1].slow, 1);
+    /* What is told from now on is of the new time. */
+    place_finish(&places[2], false, back + 5000);
+    assert_int_equal(serve(back + 4999), -1);
+    assert_int_equal(serve(back + 5000), 0);
+}
+
 static void serves_who_has_something_to_send(void **state) {
     (void)state;
     begin(100, 100);
@@ -710,6 +736,7 @@ int main(void) {
         TEST(tries_again_when_the_one_that_tried_is_dropped),
         TEST(one_line_alone_shuts_nobody_out),
         TEST(a_clock_set_back_lets_nobody_rest_longer),
+        TEST(waits_no_longer_when_the_clock_is_set_back),
         TEST(serves_who_has_something_to_send),
         TEST(obeys_at_random),
     };

@@ -47,7 +47,14 @@ static const char prepared[] =
     "SELECT resthook_subscribe('pair', 'https://example.org/', '{\"signing\":\"v1a\"}');"
     "SELECT resthook_subscribe('asked', 'https://example.org/', '{\"verify\":\"x-hook-secret\"}');"
     "SELECT resthook_emit('live', '{}');"
-    "INSERT INTO item(name) VALUES ('x');";
+    "INSERT INTO item(name) VALUES ('x');"
+    "CREATE TABLE moved(id INTEGER PRIMARY KEY, a, b);"
+    "SELECT resthook_watch('moved', 'update of a', 'moved.update', '{\"fields\":{\"x\":\"NEW.a\"},"
+    "\"when\":\"NEW.a > 0\",\"key\":\"OLD.a\",\"changed\":[\"a\"]}');"
+    "SELECT resthook_watch('moved', 'insert', 'moved.insert',"
+    " '{\"record\":\"always\",\"when\":\"NEW.b\"}');"
+    "ALTER TABLE moved RENAME COLUMN a TO z; ALTER TABLE moved DROP COLUMN b;"
+    "INSERT INTO moved VALUES (1, 2);";
 
 #define LIVE "(SELECT id FROM resthook_subscription WHERE event = 'live')"
 #define PAIR "(SELECT id FROM resthook_subscription WHERE event = 'pair')"
@@ -86,12 +93,14 @@ static const char *const statements[] = {
     "SELECT resthook_ping(" LIVE ")",
     "SELECT resthook_replay(" LIVE " || '-1')",
     "SELECT resthook_replay('sub_x-1')",
+    "SELECT resthook_payload(2)",
     "SELECT resthook_payload(3)",
     "SELECT resthook_watch('item', 'update of name', 'item.update',"
     " '{\"fields\":{\"n\":\"NEW.twice\"},\"when\":\"NEW.id > 0\",\"key\":\"OLD.name\","
     "\"changed\":[\"name\"],\"old\":true}')",
     "SELECT resthook_watch('nothing', 'insert', 'item.create')",
     "SELECT resthook_unwatch('item')",
+    "SELECT resthook_unwatch('moved', 'update of z')",
     "SELECT resthook_repair() FROM (SELECT 1)",
     "SELECT resthook_set('timeout', '1m')",
     "SELECT resthook_set('nothing', '1m')",

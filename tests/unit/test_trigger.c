@@ -94,6 +94,42 @@ static void writes_an_update(void **state) {
         "INSERT INTO resthook_outbox(watch,v0,v2)SELECT 2,NEW.\"rowid\",1 WHERE changes()=0;END");
 }
 
+/* What `when` reads is captured of a row too large too, and the mark says whether it is there. */
+static void writes_what_is_kept(void **state) {
+    const struct trigger_value values[] = {{.key = true, .small = true, .column = "id"},
+                                           {.kept = true, .column = "a"},
+                                           {.column = "b"},
+                                           {.old = true, .kept = true, .column = "a"}};
+    const char *const names[] = {"a"};
+    const struct trigger trigger = {
+        .id = 3,
+        .operation = OPERATION_UPDATE,
+        .table = "t",
+        .changed = names,
+        .never = true,
+        .values = values,
+        .width = 4,
+        .capture_max = 2000,
+    };
+
+    (void)state;
+    assert_text(
+        &trigger,
+        "CREATE TRIGGER main.\"resthook_watch_3\" AFTER UPDATE ON \"t\" "
+        "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=3) AND 0 BEGIN "
+        "INSERT INTO resthook_outbox(watch,v0,v1,v2,v3)SELECT 3,* FROM(SELECT(SELECT NEW.\"id\")v0,"
+        "(SELECT NEW.\"a\")v1,(SELECT NEW.\"b\")v2,(SELECT OLD.\"a\")v3 "
+        "FROM(SELECT NULL \"a\",NULL \"b\")new,(SELECT NULL \"a\")old LIMIT 1)"
+        "WHERE ((ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))"
+        "+(ifnull(length(CAST(v2 AS BLOB)),0)+ifnull(length(CAST(v3 AS BLOB)),0)))<=2000;"
+        "INSERT INTO resthook_outbox(watch,v0,v1,v3,v4)SELECT 3,NEW.\"id\",CASE m WHEN 0 THEN k0 "
+        "END,"
+        "CASE m WHEN 0 THEN k1 END,1+m FROM(SELECT *,(ifnull(length(CAST(k0 AS BLOB)),0)"
+        "+ifnull(length(CAST(k1 AS BLOB)),0))>1000 m FROM(SELECT(SELECT NEW.\"a\")k0,"
+        "(SELECT OLD.\"a\")k1 FROM(SELECT NULL \"a\")new,(SELECT NULL \"a\")old LIMIT 1)LIMIT 1)"
+        "WHERE changes()=0;END");
+}
+
 static void compares_with_what_is_stored(void **state) {
     (void)state;
     assert_true(trigger_is("CREATE TRIGGER main.\"a\" x", "CREATE TRIGGER \"a\" x"));
@@ -108,6 +144,7 @@ int main(void) {
         cmocka_unit_test(writes_an_insert),
         cmocka_unit_test(writes_a_delete),
         cmocka_unit_test(writes_an_update),
+        cmocka_unit_test(writes_what_is_kept),
         cmocka_unit_test(compares_with_what_is_stored),
     };
 

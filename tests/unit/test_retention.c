@@ -1,0 +1,230 @@
+/*
+** test_retention.c: what may go, goes, and gives way.
+** SPDX-License-Identifier: MIT
+*/
+#include "outbox_world.h"
+
+static int64_t events(void) {
+    return value_of(app, "SELECT count(*) FROM resthook_outbox");
+}
+
+/* The same, and somebody writes to a table that nobody watches before each. */
+static void busy_turns(int64_t ms) {
+    for (int64_t end = now + ms; now < end;) {
+        sql("INSERT INTO own VALUES (1)");
+        now += 50;
+        turn();
+    }
+}
+
+static void emit(int count, int64_t at) {
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO resthook_outbox(event, payload, created_at) SELECT 'a.a', '1', %lld FROM n",
+        count, (long long)at);
+}
+
+/* So many events, read and recorded, and in a second old enough (keep_events). */
+static void age(int count) {
+    emit(count, now);
+    turns(59 * SECOND);
+    assert_int_equal(side("SELECT value FROM meta WHERE name = 'cursor'"), count);
+    assert_int_equal(events(), count);
+}
+
+static int begin(void **state) {
+    (void)state;
+    if (begin_world() != 0) {
+        return -1;
+    }
+    sql("CREATE TABLE own(a)");
+    sql("SELECT resthook_set('keep_events', 60)");
+    return 0;
+}
+
+/* ---- app.db ---- */
+
+static void deletes_what_is_old(void **state) {
+    (void)state;
+    age(3000);
+    now += HOUR;
+    emit(10, now);
+    turns(20 * SECOND);
+    assert_in_range(events(), 10, 10 + 64); /* and the anchors */
+}
+
+static void gives_way_to_who_writes_anything(void **state) {
+    (void)state;
+    age(3000);
+    busy_turns(9 * SECOND);
+    assert_int_equal(events(), 3000);
+    turns(SECOND);
+    assert_true(events() < 3000); /* it is quiet now */
+}
+
+static void has_its_turn_where_it_is_never_quiet(void **state) {
+    int64_t left;
+
+    (void)state;
+    age(3000);
+    for (left = 3000; events() == left && now > 0;) {
+        busy_turns(50);
+    }
+    left = events();
+    assert_in_range(left, 2500, 2999); /* one step */
+    busy_turns(9 * SECOND);
+    assert_int_equal(events(), left); /* and no other one so soon */
+    busy_turns(2 * SECOND);
+    assert_true(events() < left);
+}
+
+/* The step before was ours, but not the only one since the last look. */
+static void tells_its_own_commits_from_those_of_others(void **state) {
+    int64_t left;
+
+    (void)state;
+    age(3000);
+    while (events() == 3000) {
+        turns(50);
+    }
+    left = events();
+    busy_turns(2 * SECOND);
+    assert_int_equal(events(), left);
+    turns(3 * SECOND);
+    assert_in_range(events(), 1, 64);
+}
+
+static void waits_for_no_time_that_was_set_back(void **state) {
+    (void)state;
+    turns(3 * SECOND); /* a round is over, and the next one is in a minute */
+    emit(100, now - 10 * HOUR);
+    turns(7 * SECOND);
+    assert_int_equal(events(), 100);
+    now -= 5 * HOUR;
+    turns(3 * SECOND);
+    assert_in_range(events(), 1, 64);
+}
+
+static void hurries_when_it_is_told_to(void **state) {
+    int steps = 0;
+
+    (void)state;
+    age(3000);
+    now += SECOND;
+    while (retention_hurry(outbox->retention, now)) {
+        assert_true(++steps < 1000);
+    }
+    assert_in_range(events(), 1, 64);
+    assert_true(retention_is_done(outbox->retention));
+}
+
+/* ---- the side file ---- */
+
+static void subscribe(const char *status) {
+    sql("SELECT resthook_subscribe('a.a', 'https://example.com/', '{\"status\": \"%s\"}')", status);
+    turn();
+}
+
+/* All events that there are, as rows of the side file. */
+static void record(int64_t count) {
+    for (int i = 0; i < 1000 && side("SELECT count(*) FROM delivery") < count; i++) {
+        turn();
+    }
+    assert_int_equal(side("SELECT count(*) FROM delivery"), count);
+}
+
+static void ends_the_oldest_of_too_many(void **state) {
+    (void)state;
+    sql("SELECT resthook_set('keep_pending_rows', 1000)");
+    subscribe("inactive");
+    emit(5000, now);
+    record(5000);
+    turns(10 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1000);
+    assert_int_equal(side("SELECT min(event) FROM delivery WHERE state = 0"), 4001);
+    turns(120 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1000);
+}
+
+static void ends_what_is_too_old(void **state) {
+    (void)state;
+    sql("SELECT resthook_set('keep_pending', 3600)");
+    subscribe("inactive");
+    emit(3000, now);
+    emit(500, now + HOUR / 2); /* a clock that was wrong */
+    record(3500);
+    turns(3 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 3500);
+    now += HOUR;
+    turns(120 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 500);
+    sql("SELECT resthook_set('keep_dead', 0)");
+    turns(120 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 500);
+}
+
+static void forgets_old_attempts_of_all(void **state) {
+    (void)state;
+    assert_int_equal(
+        sqlite3_exec(
+            journal_db(outbox->journal)->handle,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)"
+            " INSERT INTO attempt(sub, event, attempt, started_at)"
+            "  SELECT i / 100, i / 3, i % 3, iif(i % 10 = 0, 9223372036854775807, 5) FROM n",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    turns(20 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM attempt"), 900);
+}
+
+static int64_t work; /* of SQLite on the side file, in thousands of steps of its machine */
+
+static int count_work(void *data) {
+    (void)data;
+    work++;
+    return 0;
+}
+
+/* However much is kept, a turn does not do much. */
+static void takes_small_steps(void **state) {
+    struct db *db;
+    int64_t most = 0;
+
+    (void)state;
+    subscribe("inactive");
+    emit(1, now);
+    record(1);
+    db = journal_db(outbox->journal);
+    db_exec(db, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+                " INSERT INTO delivery(sub, event, state, name, created_at, next_at)"
+                "  SELECT sub, i, 0, name, created_at, next_at FROM delivery, n WHERE event = 1");
+    assert_int_equal(db->rc, SQLITE_OK);
+    sqlite3_progress_handler(db->handle, 1000, count_work, NULL);
+    for (int64_t until = now + 70 * SECOND; now < until;) {
+        now += 50;
+        work = 0;
+        turn();
+        most = work > most ? work : most;
+    }
+    sqlite3_progress_handler(db->handle, 0, NULL, NULL);
+    assert_in_range(most, 1, 200); /* 2,000 rows; all of them take 2,000 at least */
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 100000);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(deletes_what_is_old),
+        TEST(gives_way_to_who_writes_anything),
+        TEST(has_its_turn_where_it_is_never_quiet),
+        TEST(tells_its_own_commits_from_those_of_others),
+        TEST(waits_for_no_time_that_was_set_back),
+        TEST(hurries_when_it_is_told_to),
+        TEST(ends_the_oldest_of_too_many),
+        TEST(ends_what_is_too_old),
+        TEST(forgets_old_attempts_of_all),
+        TEST(takes_small_steps),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
