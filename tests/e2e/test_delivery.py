@@ -409,8 +409,8 @@ def test_the_status_shows_the_journal_mode_of_now(db, receiver, dispatcher, even
     db.subscribe("*", receiver.url("/"))
     dispatcher(db)
     mode = "SELECT value FROM resthook_status WHERE name = 'journal_mode'"
-    eventually(lambda: db.one(mode) == "rollback")
+    eventually(lambda: db.ext(mode) == [("rollback",)])
     eventually(lambda: db.shell("PRAGMA journal_mode=WAL") == "wal")  # not while somebody reads
     insert(db, 1)
     receiver.wait_for(1)
-    eventually(lambda: db.one(mode) == "wal", timeout=20)
+    eventually(lambda: db.ext(mode) == [("wal",)], timeout=20)
