@@ -142,6 +142,7 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3_int64 now;
 
     call_begin(&call, context, "resthook_watch", SCHEMA_CURRENT);
+    now = call_now(&call);
     request.table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
     read_operation(&call, argv, &request.operation, &of);
     request.of = of.data;
@@ -166,7 +167,6 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
         int rc = version_plan(call.db, copy, &request, &plan, &error);
         version_fail(&call, rc, error);
     }
-    now = call_now(&call);
     if (call.rc == SQLITE_OK) {
         replace(&call, &plan, now);
     }
