@@ -159,6 +159,7 @@ void pair_job(struct outbox *outbox, struct pair *pair) {
         .target = &pair->target->target,
         .event = event->name,
         .id = event->webhook_id,
+        .sequence = event->id,
         .content_type = "application/json",
         .extra = format == FORMAT_CLOUDEVENTS ? event->ce_headers : NULL,
         .headers = event->headers,
