@@ -104,6 +104,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
     TAILQ_FOREACH(pair, &outbox->done, done) {
         journal_put(outbox->journal, &pair->outcome);
     }
+    order_release(outbox, now);
     write_state(outbox, beat, now);
     if (!commit(outbox, now, durable, news)) {
         return;
@@ -115,6 +116,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
         if (pair->outcome.next_at < sub->next_due && subscription_sends(sub, pair->event->id)) {
             agenda_set(&outbox->agenda, sub, pair->outcome.next_at);
         }
+        order_released(outbox, sub, now);
         TAILQ_REMOVE(&outbox->done, pair, done);
         TAILQ_REMOVE(&sub->busy, pair, links);
         sub->busy_count--;
@@ -169,8 +171,9 @@ void record_spill(struct outbox *outbox, int64_t now) {
 }
 
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
-    bool group_is_due = outbox->done_count > 0 && (outbox->done_count >= GROUP ||
-                                                   now - outbox->done_since >= GROUP_AGE || idle);
+    bool group_is_due = outbox->done_count > 0 &&
+                        (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE ||
+                         idle || outbox->order_waits);
 
     if (now >= outbox->commit_at && (group_is_due || now >= next_beat(outbox))) {
         record_flush(outbox, now);
@@ -181,7 +184,7 @@ int64_t record_due(const struct outbox *outbox) {
     int64_t due = next_beat(outbox);
 
     if (outbox->done_count > 0 && outbox->done_since + GROUP_AGE < due) {
-        due = outbox->done_since + GROUP_AGE;
+        due = outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE);
     }
     return outbox->stalled && outbox->commit_at > due ? outbox->commit_at : due;
 }

@@ -35,6 +35,7 @@ enum subscription_column {
     COL_REVISION,
     COL_UPDATED_AT,
     COL_FILTER,
+    COL_ORDERED,
 };
 
 struct sub_target { /* struct target and what it points to */

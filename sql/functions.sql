@@ -70,7 +70,8 @@ UPDATE main.resthook_subscription
        retry_schedule = CASE WHEN ?14 THEN ?15 ELSE retry_schedule END,
        description = CASE WHEN ?16 THEN ?17 ELSE description END,
        retry_statuses = CASE WHEN ?18 THEN ?19 ELSE retry_statuses END,
-       filter = CASE WHEN ?20 THEN ?21 ELSE filter END
+       filter = CASE WHEN ?20 THEN ?21 ELSE filter END,
+       ordered = CASE WHEN ?22 THEN ?23 ELSE ordered END
  WHERE id = ?1;
 
 -- name: subscription_touch
