@@ -168,6 +168,15 @@ def verifying(kind):
     return lines
 
 
+def test_resequencing():
+    (lines,) = re.findall(r"^```python\n(newest = .*\n(?:.*\n)*?)```$", README, re.MULTILINE)
+    names = {}
+    exec(lines, names)
+    came = [(7, 3), (7, 5), (7, 4), (8, 4), (7, 5), (8, 6), (7, 9)]
+    news = [names["is_news"]({"webhook-sequence": str(sequence)}, {"id": id}) for id, sequence in came]
+    assert news == [True, True, False, True, False, True, True]
+
+
 def requests_to_verify():
     """(secret, headers, body, whether it is good)"""
     secret, body, now = "whsec_" + "QUFB" * 8, b'{"id":1,"name":"Gr\xc3\xbc\xc3\x9fe"}', str(int(time.time()))

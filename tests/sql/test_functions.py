@@ -184,6 +184,14 @@ COLUMNS = ("secret", "status", "headers", "format", "max_in_flight", "timeout", 
            "retry_statuses")
 
 
+@pytest.mark.parametrize("given, kept", [(True, "skip"), ("skip", "skip"), ("stop", "stop"), (False, None), (None, None)])
+def test_how_a_subscription_is_ordered(db, given, kept):
+    sub = subscribe(db, ordered="stop")
+    one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"ordered": given}))
+    assert stored(db, sub, "ordered") == (kept,)
+    assert one(db, "SELECT ordered FROM resthook_subscriptions") == kept
+
+
 def test_every_option_is_kept(db):
     assert stored(db, subscribe(db, **OPTIONS), *COLUMNS) == STORED
 
