@@ -99,7 +99,7 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
         bool is_last = pair->cancelled != NULL || outcome->effect == EFFECT_GONE ||
                        pair->sub->status == SUB_ENDED;
 
-        pair->reason = is_last ? NULL : order_stops(pair->sub, outcome->reason);
+        pair->reason = is_last ? NULL : order_stops(pair, outcome->reason);
         row.state = pair->reason != NULL ? STATE_HELD : STATE_DEAD;
         row.finished_at = pair->reason != NULL ? 0 : now;
         if (pair->reason == NULL) {

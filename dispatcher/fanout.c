@@ -116,7 +116,7 @@ static bool is_expired(const struct outbox *outbox, const struct outbox_row *row
 /* What can never be sent. */
 static void mark_unsendable(struct outbox *outbox, struct pair *pair, const char *why,
                             int64_t now) {
-    char *stopped = order_stops(pair->sub, why);
+    char *stopped = order_stops(pair, why);
 
     pair_mark(outbox, pair, stopped != NULL ? STATE_HELD : STATE_DEAD, NEVER,
               stopped != NULL ? stopped : why, now);

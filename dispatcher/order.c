@@ -43,6 +43,11 @@ void order_open(struct outbox *outbox) {
     outbox->order_drop = db_prepare(side, sql_order_drop);
 }
 
+/* After a crash events are read again: what is not read yet may be of any key. */
+static bool is_read(const struct outbox *outbox, int64_t event) {
+    return event <= outbox->window.read_to || !outbox->unread;
+}
+
 /* ---- a pair takes its place ---- */
 
 /* Is a row of this key, or of an unknown one, unfinished that is of an earlier event? */
@@ -90,21 +95,20 @@ bool order_enter_row(struct outbox *outbox, struct pair *pair, const char *key) 
         db_reset(outbox->order_key);
     }
     pair->unknown = kept == NULL || strcmp(kept, ORDER_UNKNOWN) == 0;
-    waits = order_enter(outbox, pair, pair->unknown ? key : kept);
+    waits =
+        order_enter(outbox, pair, pair->unknown ? key : kept) || !is_read(outbox, pair->event->id);
     free(kept);
     return waits;
 }
 
-char *order_stops(const struct sub *sub, const char *reason) {
-    return sub->ordered == ORDERED_STOP ? xprintf(STOPPED "%s", reason) : NULL;
+char *order_stops(const struct pair *pair, const char *reason) {
+    bool stops = pair->sub->ordered == ORDERED_STOP && pair->key != NULL &&
+                 strcmp(pair->key->text, ORDER_UNKNOWN) != 0; /* that was sent without an order */
+
+    return stops ? xprintf(STOPPED "%s", reason) : NULL;
 }
 
 /* ---- what waits is released ---- */
-
-/* After a crash events are read again: what is not read yet may be of any key. */
-static bool is_read(const struct outbox *outbox, int64_t event) {
-    return event <= outbox->window.read_to || !outbox->unread;
-}
 
 /* The first unfinished row of a key gets a time, if it is its turn. */
 static void release(struct outbox *outbox, struct sub *sub, const char *text, int64_t now) {

@@ -135,7 +135,7 @@ bool order_enter(struct outbox *outbox, struct pair *pair, const char *key);
 /* The same of one that came from a row, which keeps the key it has, if that is known. */
 bool order_enter_row(struct outbox *outbox, struct pair *pair, const char *key);
 /* The reason with which a dead delivery stops its key, the caller frees it; NULL: it doesn't. */
-char *order_stops(const struct sub *sub, const char *reason);
+char *order_stops(const struct pair *pair, const char *reason);
 void order_release(struct outbox *outbox, int64_t now); /* in a commit, after what is finished */
 void order_released(struct outbox *outbox, struct sub *sub, int64_t now); /* … and after it */
 void order_review(struct outbox *outbox, struct sub *sub); /* rows of it ended by other ways */

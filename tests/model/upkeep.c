@@ -274,8 +274,8 @@ static bool replay(struct side *work, int sub, int event) {
     struct delivery *row = side_find(work, sub, event);
     enum status status = app.committed.sub[sub].status;
 
-    if (row == NULL || !is_final(row) || pair_of(sub, event) != NULL || status == UNUSED ||
-        status == ENDED || !app_has(&app.committed, event, row->created)) {
+    if (row == NULL || !(is_final(row) || row->state == STOPPED) || pair_of(sub, event) != NULL ||
+        status == UNUSED || status == ENDED || !app_has(&app.committed, event, row->created)) {
         return false;
     }
     row->state = PENDING;
