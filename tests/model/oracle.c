@@ -432,7 +432,8 @@ static bool is_closed(struct request_truth *request) {
     enum status status = app.committed.sub[request->sub].status;
 
     request->closed |= truth->pair[request->sub].sent > request->sent_before || status == UNUSED ||
-                       status == ENDED;
+                       status == ENDED ||
+                       truth->pair[request->sub].filtered; /* read again after a power loss */
     return request->closed;
 }
 
@@ -449,7 +450,6 @@ void oracle_removed(const struct event *event) {
         struct request_truth *request = &oracle.request[i];
 
         if (request->used && !is_closed(request) && request->truth == event->truth &&
-            !truth->pair[request->sub].filtered && /* when it was read again, after a power loss */
             has_request(&app.committed, request->created)) {
             broken("event %d leaves the outbox, and a request names it", event->id);
         }

@@ -281,7 +281,8 @@ static void sort_rows(int sub) {
     if (ordered != STOPS) {
         oracle_stops_no_more(sub);
     }
-    if (ordered != NOT_ORDERED) {
+    /* At a start, too: what freed a row may have been in the memory that is gone. */
+    if (ordered != NOT_ORDERED && (me.sorted || rule(RULE_KEY_START))) {
         me.release[sub] = UINT_MAX;
     }
     side_publish(&work, false);
