@@ -95,7 +95,7 @@ static void lets_an_event_have_headers_of_its_own(void **state) {
     expect_line(world.server.requests[0], "traceparent: 00-1-2-01");
     expect_line(world.server.requests[0], "X-Empty: no");
     expect_line(world.server.requests[0], "authorization:");
-    assert_int_equal(lines_of(world.server.requests[0]), 9 + 5);
+    assert_int_equal(lines_of(world.server.requests[0]), 10 + 5);
 }
 
 #define BODY_MOST ((size_t)1500000)
