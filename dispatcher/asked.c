@@ -71,6 +71,7 @@ static int call_back_all(struct outbox *outbox, struct sub *sub, int64_t event, 
                 pair->forgotten = erase;
                 if (erase && pair->place == PAIR_DONE) {
                     pair->outcome.response_length = pair->outcome.headers_length = 0;
+                    pair->outcome.key = NULL;
                 }
                 call_back(outbox, pair, reason, now);
             }
@@ -118,6 +119,7 @@ static bool cancel(struct outbox *outbox, struct sub *sub, int64_t event, int64_
     int in_memory = call_back_all(outbox, sub, event, false, "cancelled", now);
     bool row = cancel_row(outbox, sub, event, now);
 
+    order_review(outbox, sub);
     return in_memory > 0 || row || cancel_unread(outbox, sub, event, now);
 }
 
@@ -137,6 +139,7 @@ static void forget(struct outbox *outbox, int64_t event, int64_t now) {
 
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         call_back_all(outbox, sub, event, true, "forgotten", now);
+        order_review(outbox, sub);
     }
     db_int(side, outbox->forget_open, 1, event);
     db_int(side, outbox->forget_open, 2, now);

@@ -40,12 +40,18 @@ struct delivery pair_row(const struct pair *pair, enum delivery_state state, int
         .next_at = next_at,
         .reason = reason,
         .finished_at = state >= STATE_DELIVERED ? now : 0,
+        .key = pair->key != NULL && !pair->forgotten ? pair->key->text : NULL,
     };
 }
 
 void pair_done(struct outbox *outbox, struct pair *pair, int64_t now) {
     pair->place = PAIR_DONE;
     pair_settled(pair);
+    if (pair->key != NULL) {
+        key_close(pair->key);
+        outbox->order_waits = outbox->order_waits || pair->outcome.state >= STATE_DELIVERED ||
+                              pair->outcome.next_at != NEVER;
+    }
     TAILQ_INSERT_TAIL(&outbox->done, pair, done);
     if (pair->outcome.state == STATE_DEAD) {
         notice_dead(outbox, pair, now);
@@ -93,8 +99,16 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
     row.class = outcome->class;
     row.steps = outcome->steps;
     if (outcome->state == VERDICT_DEAD) {
-        row.state = STATE_DEAD;
-        row.reason = pair->reason = xstrdup(outcome->reason);
+        bool is_last = pair->cancelled != NULL || outcome->effect == EFFECT_GONE ||
+                       pair->sub->status == SUB_ENDED;
+
+        pair->reason = is_last ? NULL : order_stops(pair, outcome->reason);
+        row.state = pair->reason != NULL ? STATE_HELD : STATE_DEAD;
+        row.finished_at = pair->reason != NULL ? 0 : now;
+        if (pair->reason == NULL) {
+            pair->reason = xstrdup(outcome->reason);
+        }
+        row.reason = pair->reason;
     } else if (outcome->state == VERDICT_RETRY &&
                (pair->sub->status == SUB_ENDED || pair->cancelled != NULL)) {
         row.state = STATE_CANCELLED;
@@ -162,6 +176,7 @@ void pair_job(struct outbox *outbox, struct pair *pair) {
         .target = &pair->target->target,
         .event = event->name,
         .id = event->webhook_id,
+        .sequence = event->id,
         .content_type = "application/json",
         .extra = format == FORMAT_CLOUDEVENTS ? event->ce_headers : NULL,
         .headers = event->headers,

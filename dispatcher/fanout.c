@@ -124,20 +124,34 @@ static bool is_expired(const struct outbox *outbox, const struct outbox_row *row
     return row->created_at > 0 && now - since > outbox->subs.settings.keep_pending;
 }
 
+/* What can never be sent. */
+static void mark_unsendable(struct outbox *outbox, struct pair *pair, const char *why,
+                            int64_t now) {
+    char *stopped = order_stops(pair, why);
+
+    pair_mark(outbox, pair, stopped != NULL ? STATE_HELD : STATE_DEAD, NEVER,
+              stopped != NULL ? stopped : why, now);
+    free(stopped);
+}
+
 /* Where a new pair goes. */
 static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row,
                        enum reading reading, const char *why, int64_t now) {
     struct sub *sub = pair->sub;
     int64_t next_at = row->deliver_at > now ? row->deliver_at : now;
+    bool waits = order_enter(outbox, pair,
+                             reading == READ_HELD ? ORDER_UNKNOWN : reader_key(outbox->reader));
 
     if (sub->status == SUB_ENDED) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, sub->ended, now);
     } else if (reading == READ_DEAD) {
-        pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
+        mark_unsendable(outbox, pair, why, now);
     } else if (is_expired(outbox, row, 0, now)) { /* nobody has delivered for so long */
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
         held_mark(outbox, pair, NULL, why, now);
+    } else if (waits) {
+        pair_mark(outbox, pair, STATE_PENDING, NEVER, NULL, now);
     } else if (!subscription_sends(sub, row->id) || row->deliver_at > now) {
         pair_mark(outbox, pair, STATE_PENDING, next_at, sub->kept, now);
     } else {
@@ -262,6 +276,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     struct pair *pair = pair_new(&outbox->window, event, sub);
     enum reading reading = READ_BODY;
     const char *why = NULL;
+    bool waits;
 
     pair->again = true;
     pair->attempts = due->attempts;
@@ -281,12 +296,14 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         pair_free(&outbox->window, pair);
         return false;
     }
+    waits = order_enter_row(outbox, pair,
+                            reading == READ_HELD ? ORDER_UNKNOWN : reader_key(outbox->reader));
     if (!there) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
     } else if (forgotten) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "forgotten", now);
     } else if (reading == READ_DEAD) {
-        pair_mark(outbox, pair, STATE_DEAD, NEVER, why, now);
+        mark_unsendable(outbox, pair, why, now);
     } else if (due->base == 0 &&
                is_expired(outbox, &row, due->attempts == 0 ? due->next_at : 0, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
@@ -294,6 +311,12 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         held_mark(outbox, pair, due, why, now);
     } else if (reading == READ_FILTERED) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "filtered", now);
+    } else if (waits) {
+        pair_mark(outbox, pair, due->state == STATE_RETRYING ? STATE_RETRYING : STATE_PENDING,
+                  NEVER, NULL, now);
+    } else if (sub->ordered != ORDERED_NOT && due->attempts == 0 && row.deliver_at > now) {
+        pair_mark(outbox, pair, STATE_PENDING, row.deliver_at, NULL,
+                  now); /* what was before it is done */
     } else {
         TAILQ_INSERT_TAIL(&sub->again, pair, links);
         sub->again_count++;

@@ -152,6 +152,7 @@ void journal_put(struct journal *journal, const struct delivery *d) {
         bind_time(db, put, 6, d->next_at);
         db_text(db, put, 7, d->reason);
         bind_time(db, put, 8, d->finished_at);
+        db_text(db, put, 9, d->key);
     } else {
         db_int(db, put, 6, d->attempts);
         bind_time(db, put, 7, d->next_at);
@@ -178,6 +179,7 @@ void journal_put(struct journal *journal, const struct delivery *d) {
         if (d->headers_length > 0) {
             db_bytes(db, put, 20, d->headers, d->headers_length);
         }
+        db_text(db, put, 21, d->key);
     }
     db_run(db, put);
 }

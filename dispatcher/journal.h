@@ -46,6 +46,7 @@ struct delivery {
     const char *headers;
     size_t headers_length;
     int64_t finished_at; /* 0: not final; HELD: since when it is held for this reason */
+    const char *key;     /* what it is ordered by; NULL: nothing */
     bool repeats;        /* the row may hold an attempt that has to be kept */
 };
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cell.h"
 #include "event.h"
 #include "expand.h"
 #include "filters.h"
@@ -52,6 +53,7 @@ struct reader {
     bool truncated;          /* that row was too large to capture */
     struct filters *filters; /* NULL: no subscription had one so far */
     char why[256];
+    struct buffer key; /* of the row read last */
 };
 
 /* The application may change it while we run. */
@@ -127,6 +129,7 @@ void reader_close(struct reader *reader) {
     filters_free(reader->filters);
     reader_checkpoint(reader);
     db_close(&reader->db);
+    buffer_free(&reader->key);
     free(reader);
 }
 
@@ -294,6 +297,7 @@ static enum reading emitted_body(struct reader *reader, struct buffer *body, str
     const char *payload = (const char *)sqlite3_column_text(row, ROW_PAYLOAD);
     size_t length = (size_t)sqlite3_column_bytes(row, ROW_PAYLOAD);
 
+    cell_render_key((struct cell){row, ROW_KEY}, &reader->key);
     if (payload == NULL || type == SQLITE_BLOB || json_check(payload, length, NULL) != NULL) {
         *why = "payload is not JSON";
         return READ_DEAD;
@@ -313,6 +317,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
 
     reader->shown = NULL;
     reader->truncated = false;
+    buffer_clear(&reader->key);
     if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
         enum reading reading = emitted_body(reader, body, change, with_change, why);
 
@@ -340,6 +345,9 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     reader->shown = watch;
     reader->truncated = expansion.truncated;
     buffer_append(body, expansion.payload.data, expansion.payload.length);
+    if (expansion.has_key) {
+        buffer_append(&reader->key, expansion.key.data, expansion.key.length);
+    }
     if (with_change) {
         buffer_append(change, expansion.change.data, expansion.change.length);
     }
@@ -369,4 +377,8 @@ enum reading reader_judge(struct reader *reader, const char *filter, const char 
         *why = reader->why;
         return READ_HELD;
     }
+}
+
+const char *reader_key(const struct reader *reader) {
+    return reader->key.length > 0 ? reader->key.data : "";
 }

@@ -118,6 +118,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
         journal_put(outbox->journal, &pair->outcome);
         failing_write(outbox, pair->sub);
     }
+    order_release(outbox, now);
     notice_write(outbox);
     write_state(outbox, beat, now);
     if (!commit(outbox, now, durable, news)) {
@@ -135,6 +136,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
             agenda_set(&outbox->agenda, sub, due);
         }
         sub->failing_written = sub->failing_since;
+        order_released(outbox, sub, now);
         TAILQ_REMOVE(&outbox->done, pair, done);
         TAILQ_REMOVE(&sub->busy, pair, links);
         sub->busy_count--;
@@ -189,8 +191,9 @@ void record_spill(struct outbox *outbox, int64_t now) {
 }
 
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
-    bool group_is_due = outbox->done_count > 0 && (outbox->done_count >= GROUP ||
-                                                   now - outbox->done_since >= GROUP_AGE || idle);
+    bool group_is_due = outbox->done_count > 0 &&
+                        (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE ||
+                         idle || outbox->order_waits);
 
     if (now >= outbox->commit_at && (group_is_due || now >= next_beat(outbox))) {
         record_flush(outbox, now);
@@ -201,7 +204,7 @@ int64_t record_due(const struct outbox *outbox) {
     int64_t due = next_beat(outbox);
 
     if (outbox->done_count > 0 && outbox->done_since + GROUP_AGE < due) {
-        due = outbox->done_since + GROUP_AGE;
+        due = outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE);
     }
     return outbox->stalled && outbox->commit_at > due ? outbox->commit_at : due;
 }

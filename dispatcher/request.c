@@ -35,7 +35,7 @@ static void add(struct request *request, const char *text) {
 
 /* Each of our own, with room for what stands after its name. The last only where it is asked for. */
 static const char *const names[] = {
-    "content-type: ",      "x-event-type: ",      "webhook-id: ",
+    "content-type: ",      "x-event-type: ",      "webhook-id: ",   "webhook-sequence: ",
     "webhook-timestamp: ", "webhook-signature: ", "x-hook-secret: "};
 #define NAMES (sizeof names / sizeof *names)
 
@@ -104,15 +104,17 @@ static void reserve(struct request *request, size_t count, size_t bytes) {
 
 const struct curl_slist *request_headers(struct request *request, const struct job *job,
                                          int64_t now) {
+    char sequence[STAMP_MAX];
     char stamp[STAMP_MAX];
     char signature[SIGN_TEXT_MAX];
-    const char *const values[NAMES] = {job->content_type, job->event,    job->id, stamp,
+    const char *const values[NAMES] = {job->content_type, job->event,    job->id, sequence, stamp,
                                        signature,         job->challenge};
     size_t own = job->challenge != NULL ? NAMES : NAMES - 1;
     size_t count = UNWANTED + own;
     size_t bytes = 0;
     char *at;
 
+    snprintf(sequence, sizeof sequence, "%lld", (long long)job->sequence);
     snprintf(stamp, sizeof stamp, "%lld", (long long)(now / 1000));
     sign_request(job->target->ring, now, job->id, job->body, job->body_length, signature);
     for (size_t i = 0; i < own; i++) {

@@ -66,6 +66,9 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
             line_doubt(&sub->line); /* it failed before the restart too */
         }
     }
+    if (sub->status != SUB_ENDED) {
+        order_changed(outbox, sub, now);
+    }
     if (sub->status == sub->was) {
         return;
     }
@@ -217,6 +220,7 @@ void roster_open(struct outbox *outbox) {
     effect_open(outbox);
     failing_open(outbox);
     notice_open(outbox);
+    order_open(outbox);
     asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = outbox->loaded_revision = -1;

@@ -118,6 +118,9 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
         due = earliest(due, outbox->repair_at);
     }
     due = earliest(due, retention_due(outbox->retention));
+    if (!outbox->stalled && order_pending(outbox)) {
+        due = earliest(due, now);
+    }
     return due;
 }
 
@@ -140,6 +143,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     look(outbox, now);
     repair_turn(outbox, now);
     held_turn(outbox, now);
+    order_turn(outbox, now);
     due_load(outbox, now);
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
@@ -152,6 +156,11 @@ static struct pair *next_pair(struct sub *sub) {
     bool retries_turn =
         ++sub->turn % 4 == 0; /* first attempts go before old retries, but don't starve them */
 
+    if (sub->ordered != ORDERED_NOT && !TAILQ_EMPTY(&sub->again) && !TAILQ_EMPTY(&sub->fresh)) {
+        struct pair *again = TAILQ_FIRST(&sub->again), *fresh = TAILQ_FIRST(&sub->fresh);
+
+        return again->event->id < fresh->event->id ? again : fresh;
+    }
     if (!TAILQ_EMPTY(&sub->again) && (retries_turn || TAILQ_EMPTY(&sub->fresh))) {
         return TAILQ_FIRST(&sub->again);
     }
@@ -250,7 +259,8 @@ static bool drained(const struct source *source, int64_t now) {
     }
     return outbox->held != NULL ||
            (sent && outbox->done_count == 0 && outbox->ended == 0 && outbox->stranger == NEVER &&
-            !repair_pending(outbox) && !held_waits(outbox) && due_next(outbox) > now);
+            !repair_pending(outbox) && !held_waits(outbox) && !order_pending(outbox) &&
+            due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

@@ -46,6 +46,7 @@ struct job {
     const struct target *target;
     const char *event;        /* x-event-type */
     const char *id;           /* webhook-id */
+    int64_t sequence;         /* webhook-sequence: grows with the order of the events */
     const char *content_type; /* of the body */
     const char *const
         *extra; /* further "name: value" headers of this event (cloudevents), NULL: none */

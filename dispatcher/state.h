@@ -1,7 +1,7 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), fanout.c (reads events, makes pairs), due.c (rows whose time has
-** come), record.c (outcomes in groups), roster.c (subscriptions as they change), asked.c (requests),
+** come), order.c (whose turn it is within a key), record.c (outcomes in groups), roster.c (subscriptions as they change), asked.c (requests),
 ** held.c (what can't be computed), failing.c (targets that have failed for long), effect.c (what the
 ** dispatcher changes in them), notice.c (what it says of them in events of its own), retention.c with
 ** sweep_app.c and sweep_side.c
@@ -20,6 +20,7 @@
 #include "window.h"
 
 #define NAME_BUCKETS 256
+#define ORDER_UNKNOWN "\001" /* the key of an event whose key is not known */
 
 /* An event's name, and who wants it. */
 struct event_name {
@@ -93,6 +94,12 @@ struct outbox {
     int64_t reported;      /* a mark of the watches last said to have no trigger */
     sqlite3_stmt *gap_add, *gap_trim;
 
+    bool order_waits;   /* somebody's turn comes with the next commit */
+    bool order_reviews; /* a subscription wants order.c to look at all its keys, or is not sorted */
+    int64_t order_commits;
+    sqlite3_stmt *order_key, *order_earlier, *order_first, *order_set, *order_next_key, *order_any,
+        *order_adopt_any, *order_adopt, *order_unstop, *order_drop;
+
     TAILQ_HEAD(, pair) done; /* finished, to be written */
     int done_count;
     int64_t done_since; /* when the first of them came */
@@ -124,6 +131,22 @@ void source_open(struct outbox *outbox);
 /* due.c */
 void due_load(struct outbox *outbox, int64_t now);
 int64_t due_next(const struct outbox *outbox); /* the earliest of the rows that wait; NEVER */
+
+/* order.c */
+void order_open(struct outbox *outbox);
+/* A pair that was just made takes its place in the order of its key, "" for none. true: others are
+** before it, it becomes a row without a time. */
+bool order_enter(struct outbox *outbox, struct pair *pair, const char *key);
+/* The same of one that came from a row, which keeps the key it has, if that is known. */
+bool order_enter_row(struct outbox *outbox, struct pair *pair, const char *key);
+/* The reason with which a dead delivery stops its key, the caller frees it; NULL: it doesn't. */
+char *order_stops(const struct pair *pair, const char *reason);
+void order_release(struct outbox *outbox, int64_t now); /* in a commit, after what is finished */
+void order_released(struct outbox *outbox, struct sub *sub, int64_t now); /* … and after it */
+void order_review(struct outbox *outbox, struct sub *sub); /* rows of it ended by other ways */
+void order_turn(struct outbox *outbox, int64_t now);
+bool order_pending(const struct outbox *outbox); /* it has something to review now */
+void order_changed(struct outbox *outbox, struct sub *sub, int64_t now); /* after a load */
 
 /* record.c */
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */

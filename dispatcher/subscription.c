@@ -70,6 +70,8 @@ void subscription_drop(struct subscriptions *subs, struct sub *sub) {
     free(sub->filter);
     free(sub->endpoint);
     free(sub->kept);
+    keys_free(sub->keys);
+    free(sub->reviewed);
     free(sub);
 }
 
@@ -153,6 +155,7 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     sub->to_id = NEVER;
     sub->revision = -1;
     sub->ended = "unsubscribed";
+    sub->sorted = true;
     sub->recorded_to = NEVER;
     sub->next_due = NEVER;
     TAILQ_INIT(&sub->fresh);
@@ -169,6 +172,13 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     TAILQ_INSERT_TAIL(&subs->list, sub, links);
     subs->count++;
     return sub;
+}
+
+static bool read_ordered(sqlite3_stmt *row, enum ordered *ordered) {
+    const char *text = (const char *)sqlite3_column_text(row, COL_ORDERED);
+
+    *ordered = text == NULL ? ORDERED_NOT : strcmp(text, "stop") == 0 ? ORDERED_STOP : ORDERED_SKIP;
+    return *ordered != ORDERED_SKIP || strcmp(text, "skip") == 0;
 }
 
 /* For the extension, which can't work it out: of which change of the row it is, too. */
@@ -221,6 +231,9 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     if (sub->filter != NULL &&
         strlen(sub->filter) != (size_t)sqlite3_column_bytes(row, COL_FILTER)) {
         wrong = "its filter has a NUL character";
+    }
+    if (!read_ordered(row, &sub->ordered)) {
+        wrong = "ordered is neither skip nor stop";
     }
     sub_target_release(sub->target);
     sub->target = target;

@@ -14,6 +14,7 @@
 
 #include "format.h"
 #include "journal.h"
+#include "keys.h"
 #include "line.h"
 #include "target.h"
 
@@ -28,6 +29,12 @@ enum sub_status {
     SUB_FAILING, /* what comes is kept as rows, and now and then one is sent to see whether it recovers */
     SUB_KEEPS, /* inactive: what comes is kept as rows */
     SUB_ENDED, /* what is unfinished is cancelled */
+};
+
+enum ordered {               /* what a dead delivery does to its key */
+               ORDERED_NOT,  /* there is no order */
+               ORDERED_SKIP, /* the next goes */
+               ORDERED_STOP, /* it stops the key */
 };
 
 struct sub {
@@ -64,6 +71,10 @@ struct sub {
     int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */
     size_t heap;              /* place in the outbox's heap of due subscriptions, 0: not in it */
+    enum ordered ordered, was_ordered;
+    struct keys *keys;             /* of its pairs in memory, when it is ordered; NULL: none yet */
+    bool sorted, review, released; /* order.c's */
+    char *reviewed;                /* the key it looked at last; NULL: no review is under way */
     TAILQ_ENTRY(sub) links;
     struct sub *next_by_id, *next_by_number;
 };

@@ -32,7 +32,7 @@ struct position {
 struct side_sweep {
     struct outbox *outbox;
     struct position at;
-    sqlite3_stmt *walk, *expire, *forget, *first, *walk_attempts, *forget_attempt;
+    sqlite3_stmt *walk, *expire, *forget, *first, *earliest, *wake, *walk_attempts, *forget_attempt;
 };
 
 struct row {
@@ -49,6 +49,8 @@ struct side_sweep *side_sweep_new(struct outbox *outbox) {
     sweep->expire = db_prepare(side, sql_delivery_expire);
     sweep->forget = db_prepare(side, sql_delivery_forget);
     sweep->first = db_prepare(side, sql_delivery_first);
+    sweep->earliest = db_prepare(side, sql_delivery_earliest);
+    sweep->wake = db_prepare(side, sql_order_wake);
     sweep->walk_attempts = db_prepare(side, sql_attempt_walk);
     sweep->forget_attempt = db_prepare(side, sql_attempt_forget);
     return sweep;
@@ -67,6 +69,11 @@ static void end(struct side_sweep *sweep, int64_t sub, int64_t event, const char
     db_text(side, sweep->expire, 3, reason);
     db_int(side, sweep->expire, 4, now);
     db_run(side, sweep->expire);
+    struct sub *ended = subscription_numbered(&sweep->outbox->subs, sub);
+
+    if (ended != NULL) {
+        order_review(sweep->outbox, ended); /* it may have been the first of its key */
+    }
 }
 
 /* ---- what is too much ---- */
@@ -119,10 +126,13 @@ static void end_first(struct side_sweep *sweep, int64_t now) {
     int count = 0;
 
     if (count_holds(sweep)) {
-        db_int(side, sweep->first, 1, sweep->at.sub);
-        db_int(side, sweep->first, 2, sweep->at.over < BATCH ? sweep->at.over : BATCH);
-        while (db_row(side, sweep->first)) {
-            events[count++] = sqlite3_column_int64(sweep->first, 0);
+        bool ordered = keeper(sweep)->ordered != ORDERED_NOT;
+        sqlite3_stmt *first = ordered ? sweep->earliest : sweep->first;
+
+        db_int(side, first, 1, sweep->at.sub);
+        db_int(side, first, 2, sweep->at.over < BATCH ? sweep->at.over : BATCH);
+        while (db_row(side, first)) {
+            events[count++] = sqlite3_column_int64(first, 0);
         }
     }
     for (int i = 0; i < count; i++) {
@@ -157,9 +167,26 @@ static bool is_forgotten(const struct side_sweep *sweep, const struct row *row, 
     return row->event <= sweep->outbox->cursor && row->finished_at < now - keep;
 }
 
+/* It waits for its key, and is too old, unless it was meant for later: app.db says so when it is
+** claimed, or the next round, of a subscription that doesn't send. */
+static void wake(struct side_sweep *sweep, const struct row *row, int64_t now) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    struct sub *sub = subscription_numbered(&sweep->outbox->subs, row->sub);
+
+    if (sub != NULL && sub->ordered != ORDERED_NOT && row->state < STATE_HELD && row->base == 0 &&
+        row->next_at == NEVER &&
+        row->created_at < now - sweep->outbox->subs.settings.keep_pending) {
+        db_int(side, sweep->wake, 1, row->sub);
+        db_int(side, sweep->wake, 2, row->event);
+        db_run(side, sweep->wake);
+        sub_due(sweep->outbox, sub, now);
+    }
+}
+
 static void sweep_row(struct side_sweep *sweep, const struct row *row, int64_t now) {
     struct db *side = journal_db(sweep->outbox->journal);
 
+    wake(sweep, row, now);
     if (row->state >= STATE_DELIVERED) {
         if (is_forgotten(sweep, row, now)) {
             db_int(side, sweep->forget, 1, row->sub);

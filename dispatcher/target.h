@@ -36,6 +36,7 @@ enum subscription_column {
     COL_UPDATED_AT,
     COL_FILTER,
     COL_RATE,
+    COL_ORDERED,
 };
 
 struct sub_target { /* struct target and what it points to */

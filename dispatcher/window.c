@@ -113,6 +113,9 @@ void pair_free(struct window *window, struct pair *pair) {
     TAILQ_REMOVE(&event->pairs, pair, siblings);
     window->pairs_count--;
     sub_target_release(pair->target);
+    if (pair->key != NULL) {
+        key_leave(pair->key, pair->place == PAIR_DONE);
+    }
     free(pair->error);
     free(pair->response);
     free(pair->headers);

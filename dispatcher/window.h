@@ -42,6 +42,8 @@ struct pair {
     struct sub *sub;
     struct sub_target *target; /* while busy */
     enum pair_place place;
+    struct key *key;       /* what it is ordered by; NULL: nothing */
+    bool unknown;          /* it came from a row whose key was not known */
     bool again;            /* it came from a row */
     bool spilling;         /* is being written to make way */
     bool forgotten;        /* nothing of the answer is kept */

@@ -13,8 +13,9 @@
 #define DOCUMENT_MAX (1 << 20)
 #define HEADERS_MOST 50
 
-static const char *const type_names[] = {"a text",        "a whole number", "a number",
-                                         "true or false", "an object",      "an array"};
+static const char *const type_names[] = {"a text",        "a whole number",        "a number",
+                                         "true or false", "true, false or a text", "an object",
+                                         "an array"};
 
 /* "a, b, c" of the keys known; sqlite3_malloc'ed. */
 static char *known_keys(const struct option_rule *rules, int count) {
@@ -43,6 +44,8 @@ static bool fits(const char *json_type, enum option_type type) {
         return strcmp(json_type, "integer") == 0 || strcmp(json_type, "real") == 0;
     case OPTION_BOOLEAN:
         return strcmp(json_type, "true") == 0 || strcmp(json_type, "false") == 0;
+    case OPTION_SWITCH:
+        return fits(json_type, OPTION_BOOLEAN) || fits(json_type, OPTION_TEXT);
     case OPTION_OBJECT:
         return strcmp(json_type, "object") == 0;
     default:
@@ -89,6 +92,7 @@ static void take_value(struct call *call, sqlite3_stmt *row, const struct option
         fail_type(call, rule, sqlite3_column_value(row, 2));
         return;
     }
+    option->literal = fits(json_type, OPTION_BOOLEAN);
     option->integer = sqlite3_column_int64(row, 2);
     option->number = sqlite3_column_double(row, 2);
     option->text = mended(row, 2);

@@ -15,6 +15,7 @@ enum option_type {
     OPTION_INTEGER,
     OPTION_NUMBER,
     OPTION_BOOLEAN,
+    OPTION_SWITCH, /* true, false, or a text that says more */
     OPTION_OBJECT,
     OPTION_ARRAY
 };
@@ -29,6 +30,7 @@ struct option {
     bool given;
     bool null;
     char *text;            /* text, or JSON of an object or array; sqlite3_malloc'ed */
+    bool literal;          /* OPTION_SWITCH: it is true or false, not a text */
     sqlite3_int64 integer; /* OPTION_INTEGER; OPTION_BOOLEAN as 0 or 1 */
     double number;         /* OPTION_NUMBER */
 };

@@ -29,6 +29,7 @@ enum {
     OPT_RETRY_SCHEDULE,
     OPT_RETRY_STATUSES,
     OPT_VERIFY,
+    OPT_ORDERED,
     OPT_DESCRIPTION,
     OPT_RATE,
     OPT_COUNT
@@ -46,6 +47,7 @@ static const struct option_rule rules[OPT_COUNT] = {
     [OPT_RETRY_SCHEDULE] = {"retry_schedule", OPTION_TEXT},
     [OPT_RETRY_STATUSES] = {"retry_statuses", OPTION_TEXT},
     [OPT_VERIFY] = {"verify", OPTION_TEXT},
+    [OPT_ORDERED] = {"ordered", OPTION_SWITCH},
     [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
     [OPT_RATE] = {"rate", OPTION_NUMBER},
 };
@@ -137,6 +139,12 @@ static void check_options(struct call *call, const struct option *options) {
                       shown_text(o->text), wrong);
         }
     }
+    o = &options[OPT_ORDERED];
+    if (o->text != NULL && !o->literal && strcmp(o->text, "skip") != 0 &&
+        strcmp(o->text, "stop") != 0) {
+        call_fail(call, "option ordered is %z, expected true, false, 'skip' or 'stop'",
+                  shown_text(o->text));
+    }
     o = &options[OPT_DESCRIPTION];
     if (o->text != NULL && strlen(o->text) > DESCRIPTION_MOST) {
         call_fail(call, "option description is %d bytes long, expected at most %d",
@@ -168,16 +176,25 @@ static void check_filter(struct call *call, const char *event, const char *filte
 
 /* ---- writing ---- */
 
+/* As it is kept: skip, stop; NULL: not ordered. */
+static const char *ordered_text(const struct option *o) {
+    if (o->literal) {
+        return o->integer != 0 ? "skip" : NULL;
+    }
+    return o->text;
+}
+
 /* Writes what was given; null is the default. again: a handshake too that it had already. */
 static void write_options(struct call *call, const char *id, const struct option *options,
                           bool again) {
     const struct option *o = options;
 
 #define GIVEN(at) (sqlite3_int64) o[at].given, o[at].text
-    call_exec(call, sql_subscription_options, "tititititititititititit", id, GIVEN(OPT_SECRET),
+    call_exec(call, sql_subscription_options, "titititititititititititit", id, GIVEN(OPT_SECRET),
               GIVEN(OPT_STATUS), GIVEN(OPT_HEADERS), GIVEN(OPT_FORMAT), GIVEN(OPT_MAX_IN_FLIGHT),
               GIVEN(OPT_TIMEOUT), GIVEN(OPT_RETRY_SCHEDULE), GIVEN(OPT_DESCRIPTION),
-              GIVEN(OPT_RETRY_STATUSES), GIVEN(OPT_FILTER), GIVEN(OPT_RATE));
+              GIVEN(OPT_RETRY_STATUSES), GIVEN(OPT_FILTER), (sqlite3_int64)o[OPT_ORDERED].given,
+              ordered_text(&o[OPT_ORDERED]), GIVEN(OPT_RATE));
 #undef GIVEN
     signing_write(call, id, &options[OPT_SIGNING]);
     verify_write(call, id, &options[OPT_VERIFY], again);

@@ -26,21 +26,22 @@ INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = 
 -- name: delivery_put
 INSERT INTO delivery(sub, event, state, name, created_at, attempts, next_at, reason,
                      started_at, duration, status, error, response, finished_at,
-                     class, dns, connect, tls, first_byte, headers)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                     class, dns, connect, tls, first_byte, headers, key)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
     ON CONFLICT(sub, event) DO UPDATE SET
        state = excluded.state, attempts = excluded.attempts, next_at = excluded.next_at, reason = excluded.reason,
        started_at = excluded.started_at, duration = excluded.duration, status = excluded.status,
        error = excluded.error, response = excluded.response, finished_at = excluded.finished_at,
        class = excluded.class, dns = excluded.dns, connect = excluded.connect, tls = excluded.tls,
-       first_byte = excluded.first_byte, headers = excluded.headers
+       first_byte = excluded.first_byte, headers = excluded.headers, key = excluded.key
 
 -- A state without an attempt: held, cancelled, expired, due again. What the last attempt brought stays.
 -- name: delivery_mark
-INSERT INTO delivery(sub, event, state, name, created_at, next_at, reason, finished_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO delivery(sub, event, state, name, created_at, next_at, reason, finished_at, key)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT(sub, event) DO UPDATE SET
-       state = excluded.state, next_at = excluded.next_at, reason = excluded.reason, finished_at = excluded.finished_at
+       state = excluded.state, next_at = excluded.next_at, reason = excluded.reason, finished_at = excluded.finished_at,
+       key = excluded.key
 
 -- name: attempt_keep
 INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status, error, response,
@@ -70,11 +71,12 @@ SELECT 1 FROM delivery WHERE sub = ?1 AND event = ?2
 -- name: delivery_newest
 SELECT event, state FROM delivery WHERE sub = ?1 ORDER BY event DESC LIMIT 1
 
--- A final delivery is to be sent again: the schedule begins anew, the count of attempts goes on.
+-- A final delivery, or one that stopped its key, is to be sent again: the schedule begins anew, the count of attempts
+-- goes on.
 -- name: delivery_replay
 UPDATE delivery SET state = 0, base = attempts, next_at = ?3, reason = CASE attempts WHEN 0 THEN 'replayed' END,
        finished_at = NULL
- WHERE sub = ?1 AND event = ?2 AND state >= 3
+ WHERE sub = ?1 AND event = ?2 AND (state >= 3 OR (state = 2 AND next_at IS NULL))
 
 -- name: delivery_open_any
 SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state < 3 LIMIT 1
@@ -126,14 +128,71 @@ DELETE FROM delivery WHERE sub = ?1 AND event = ?2
 -- name: delivery_first
 SELECT event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 ORDER BY next_at, event LIMIT ?2
 
+-- … and of an ordered one, in which most have no time.
+-- name: delivery_earliest
+SELECT event FROM delivery INDEXED BY delivery_open WHERE sub = ?1 AND state < 3 ORDER BY event LIMIT ?2
+
 -- Held deliveries are tried again, something they depend on may have changed: all unfinished ones are looked at, some
 -- at a time, those behind (?1, ?2, ?3).
 -- name: delivery_open_walk
 SELECT event, state, sub FROM delivery INDEXED BY delivery_open
  WHERE state < 3 AND (event, state, sub) > (?1, ?2, ?3) ORDER BY event, state, sub LIMIT ?4
 
+-- … not those that stopped their key, which have no time.
 -- name: delivery_unhold
-UPDATE delivery SET next_at = ?3 WHERE sub = ?1 AND event = ?2 AND state = 2
+UPDATE delivery SET next_at = ?3 WHERE sub = ?1 AND event = ?2 AND state = 2 AND next_at IS NOT NULL
+
+-- Order within a key (dispatcher/order.c). A key that is not known is the text char(1), which order.c calls UNKNOWN.
+-- Is an earlier event of the key unfinished?
+-- name: order_earlier
+SELECT 1 FROM delivery INDEXED BY delivery_key
+ WHERE sub = ?1 AND key = ?2 AND event < ?3 AND state < 3 AND key IS NOT NULL LIMIT 1
+
+-- name: order_key
+SELECT key FROM delivery WHERE sub = ?1 AND event = ?2
+
+-- The first unfinished of a key, and does it wait for others? One that stopped the key does not.
+-- name: order_first
+SELECT event, next_at IS NULL AND state <> 2 FROM delivery INDEXED BY delivery_key
+ WHERE sub = ?1 AND key = ?2 AND state < 3 AND key IS NOT NULL ORDER BY event LIMIT 1
+
+-- Its turn has come. The time is the event's, so that its age counts from there, and the oldest go first.
+-- name: order_set
+UPDATE delivery SET next_at = CASE WHEN created_at BETWEEN 1 AND ?3 THEN created_at ELSE ?3 END
+ WHERE sub = ?1 AND event = ?2
+
+-- name: order_next_key
+SELECT key FROM delivery INDEXED BY delivery_key
+ WHERE sub = ?1 AND key > ?2 AND state < 3 AND key IS NOT NULL ORDER BY key LIMIT 1
+
+-- name: order_any
+SELECT 1 FROM delivery INDEXED BY delivery_key WHERE sub = ?1 AND state < 3 AND key IS NOT NULL LIMIT 1
+
+-- name: order_adopt_any
+SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND key IS NULL LIMIT 1
+
+-- `ordered` was switched on: what is unfinished has a key that is not known.
+-- name: order_adopt
+UPDATE delivery SET key = char(1)
+ WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
+                         WHERE sub = ?1 AND state < 3 AND key IS NULL)
+
+-- A dead delivery no longer stops its key.
+-- name: order_unstop
+UPDATE delivery SET state = 4, finished_at = ?2, reason = substr(reason, length('stopped: ') + 1)
+ WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
+                         WHERE sub = ?1 AND next_at IS NULL AND state < 3 AND state = 2)
+
+-- `ordered` was switched off: nothing waits any more.
+-- name: order_drop
+UPDATE delivery SET key = NULL,
+       next_at = coalesce(next_at, CASE WHEN created_at BETWEEN 1 AND ?2 THEN created_at ELSE ?2 END)
+ WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_key
+                         WHERE sub = ?1 AND state < 3 AND key IS NOT NULL)
+
+-- What waits for its key and is too old is looked at: it may have been meant for later.
+-- name: order_wake
+UPDATE delivery SET next_at = created_at WHERE sub = ?1 AND event = ?2 AND state < 2 AND next_at IS NULL
 
 -- name: anchor_add
 INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)

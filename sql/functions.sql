@@ -71,7 +71,8 @@ UPDATE main.resthook_subscription
        description = CASE WHEN ?16 THEN ?17 ELSE description END,
        retry_statuses = CASE WHEN ?18 THEN ?19 ELSE retry_statuses END,
        filter = CASE WHEN ?20 THEN ?21 ELSE filter END,
-       rate = CASE WHEN ?22 THEN CAST(?23 AS REAL) ELSE rate END
+       ordered = CASE WHEN ?22 THEN ?23 ELSE ordered END,
+       rate = CASE WHEN ?24 THEN CAST(?25 AS REAL) ELSE rate END
  WHERE id = ?1;
 
 -- name: subscription_touch

@@ -18,7 +18,8 @@ SELECT name, coalesce(value, standard) FROM main.resthook_setting
 -- Live subscriptions, and ended ones that may still have something to settle: they end above the cursor (?1).
 -- name: app_subscriptions
 SELECT id, event, target, status, secret, old_secret, old_secret_until, verify_secret, verify_event, headers, format,
-       max_in_flight, timeout, retry_schedule, retry_statuses, from_id, to_id, revision, updated_at, filter, rate
+       max_in_flight, timeout, retry_schedule, retry_statuses, from_id, to_id, revision, updated_at, filter, rate,
+       ordered
   FROM main.resthook_subscription WHERE to_id IS NULL OR to_id > ?1
 
 -- name: app_subscription_end

@@ -267,7 +267,7 @@ CREATE VIEW IF NOT EXISTS main.resthook_subscriptions AS
          strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 86400000.0 + 2440587.5) AS created_at,
          strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 86400000.0 + 2440587.5) AS updated_at,
          format, filter, max_in_flight, timeout / 1000.0 AS timeout, retry_schedule, retry_statuses, rate, description,
-         from_id, to_id
+         from_id, to_id, ordered
     FROM resthook_subscription;
 
 -- payload is the text of an emitted event; a captured event's is rendered by resthook_payload(id).

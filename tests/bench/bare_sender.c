@@ -26,6 +26,7 @@ static const char *const headers[] = {
     "content-type: application/json",
     "x-event-type: item.create",
     "webhook-id: 7c0e5b7c0e5b7c0e5b7c0e5b7c0e5b7c_123456_1790000000000",
+    "webhook-sequence: 123456",
     "webhook-timestamp: 1790000000",
     "webhook-signature: v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="};
 

@@ -17,7 +17,7 @@ def test_a_row_of_the_plain_shell_arrives_signed(db, receiver, dispatcher):
     assert request.body == b'{"id":1,"name":"Ada"}'
     assert sorted(request.headers.names()) == sorted([
         "host", "content-length", "content-type", "user-agent", "x-event-type",
-        "webhook-id", "webhook-timestamp", "webhook-signature"])
+        "webhook-id", "webhook-sequence", "webhook-timestamp", "webhook-signature"])
     assert request.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["user-agent"] == "resthookd/" + db.one("SELECT resthook_version()")
@@ -29,6 +29,7 @@ def test_a_row_of_the_plain_shell_arrives_signed(db, receiver, dispatcher):
     ((token, event, created),) = db.ext(
         "SELECT m.value, o.id, o.created_at FROM resthook_meta AS m, resthook_outbox AS o WHERE m.name = 'token'")
     assert request.id == f"{token}_{event}_{created}"
+    assert request.headers["webhook-sequence"] == str(event)
 
 
 def test_what_was_committed_before_the_start_arrives_and_what_was_rolled_back_does_not(db, receiver, dispatcher):

@@ -27,6 +27,7 @@ struct pair_truth {
     bool filtered, ever_filtered, replayed;
     bool forgotten; /* its history went after its event: unknown, should a backup bring the event
                        back */
+    bool stopped;   /* it was dead where that stops its key */
     int sent;       /* how often */
     int touched;    /* when it was sent or answered, in the oracle's own count */
 };
@@ -259,8 +260,19 @@ static void check_order(const struct pair *pair, const struct truth *truth) {
         const struct event *event = &app.committed.outbox[i];
         const struct pair_truth *before = &oracle.truth[event->truth].pair[pair->sub];
 
-        if (event->id < truth->id && event->key == truth->key && before->wanted && !before->done &&
-            !before->ever_filtered) {
+        if (event->id == truth->id || event->key != truth->key || !before->wanted) {
+            continue;
+        }
+        if (before->in_flight) {
+            broken("s%d-%d is sent beside s%d-%d, which has the same key", pair->sub, pair->event,
+                   pair->sub, event->id);
+        }
+        if (event->id < truth->id && before->stopped &&
+            app.committed.sub[pair->sub].ordered == STOPS) {
+            broken("s%d-%d is sent past s%d-%d, which stopped its key", pair->sub, pair->event,
+                   pair->sub, event->id);
+        }
+        if (event->id < truth->id && !before->done && !before->ever_filtered) {
             broken("s%d-%d is sent before s%d-%d, which has the same key and is not final",
                    pair->sub, pair->event, pair->sub, event->id);
         }
@@ -306,9 +318,10 @@ void oracle_send(const struct pair *pair, int shape) {
     if (mine->done && !mine->excused) {
         broken("s%d-%d is sent again without cause", pair->sub, pair->event);
     }
-    if (sub->ordered && truth->key != 0 && !mine->replayed) {
+    if (sub->ordered != NOT_ORDERED) {
         check_order(pair, truth);
     }
+    mine->stopped = false;
     oracle.sends++;
     oracle.repeats += mine->done && !mine->replayed;
     mine->in_flight = true;
@@ -320,11 +333,19 @@ void oracle_verdict(const struct pair *pair, bool final) {
     struct pair_truth *mine = &oracle.truth[pair->truth].pair[pair->sub];
 
     mine->in_flight = false;
+    mine->stopped = me.sub[pair->sub].ordered == STOPS && pair->key != KEY_UNKNOWN &&
+                    (pair->verdict == FAILURE || pair->verdict == FAILURE_STOPS);
     if (final) { /* a repeat that fails is tried again */
         mine->done = true;
         mine->excused = false;
     }
     mine->touched = ++oracle.moment;
+}
+
+void oracle_stops_no_more(int sub) {
+    for (int i = 0; i < TRUTHS; i++) {
+        oracle.truth[i].pair[sub].stopped = false;
+    }
 }
 
 /* A truth by what the side file has of it; NULL when no copy of app.db knows the event any more. */
@@ -352,6 +373,14 @@ void oracle_ended(int sub, int event, int created) {
             request->closed |=
                 request->consumed && request->sub == sub && &oracle.truth[request->truth] == truth;
         }
+    }
+}
+
+void oracle_decided(int sub, int event, int created) {
+    struct truth *truth = truth_of(event, created);
+
+    if (truth != NULL) {
+        truth->pair[sub].stopped = false;
     }
 }
 
@@ -403,7 +432,8 @@ static bool is_closed(struct request_truth *request) {
     enum status status = app.committed.sub[request->sub].status;
 
     request->closed |= truth->pair[request->sub].sent > request->sent_before || status == UNUSED ||
-                       status == ENDED;
+                       status == ENDED ||
+                       truth->pair[request->sub].filtered; /* read again after a power loss */
     return request->closed;
 }
 
@@ -664,6 +694,19 @@ static bool is_sending(int sub) {
     return false;
 }
 
+/* Does it wait for one that stopped its key, or for somebody's decision itself? */
+static bool is_behind_stopped(int sub, const struct event *event) {
+    for (int i = 0; i < side.committed.rows && event != NULL; i++) {
+        const struct delivery *row = &side.committed.row[i];
+
+        if (row->sub == sub && row->state == STOPPED && row->event <= event->id &&
+            row->key == event->key && app.committed.sub[sub].ordered == STOPS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The application is quiet, every target but one answers, and there was time for everything. */
 void oracle_check_drained(int hung) {
     for (int i = 0; i < app.committed.events; i++) {
@@ -674,6 +717,7 @@ void oracle_check_drained(int hung) {
             const struct subscription *sub = &app.committed.sub[j];
 
             if (pair->wanted && !pair->done && !pair->filtered && !is_sending(j) &&
+                !is_behind_stopped(j, event) &&
                 ((sub->status == ACTIVE && sub->endpoint != hung) ||
                  (sub->status == ENDED && event->id <= me.read))) {
                 broken("s%d-%d is never delivered%s", j, event->id,
@@ -686,7 +730,8 @@ void oracle_check_drained(int hung) {
         const struct subscription *sub = &app.committed.sub[request->sub];
 
         if (request->used && !request->lost && !is_closed(request) && sub->status == ACTIVE &&
-            sub->endpoint != hung && !app.writing) {
+            sub->endpoint != hung && !app.writing &&
+            !is_behind_stopped(request->sub, app_event(&app.committed, request->event))) {
             broken("the request to replay s%d-%d is never carried out", request->sub,
                    request->event);
         }

@@ -28,7 +28,9 @@ void oracle_filtered(int sub, int truth, bool out);
 void oracle_send(const struct pair *pair, int shape);
 void oracle_verdict(const struct pair *pair, bool final);
 void oracle_ended(int sub, int event,
-                  int created); /* cancelled, expired: final without being sent */
+                  int created);     /* cancelled, expired: final without being sent */
+void oracle_stops_no_more(int sub); /* `ordered` was switched */
+void oracle_decided(int sub, int event, int created); /* it ends for another reason */
 void oracle_spill(void);
 void oracle_recorded(void); /* after each group commit */
 void oracle_side_synced(void);

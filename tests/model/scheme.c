@@ -93,7 +93,7 @@ static struct pair *new_pair(const struct event *event, int sub, enum pair_state
         .truth = event->truth,
         .deliver_at = event->deliver_at,
         .sub = (int8_t)sub,
-        .key = event->key,
+        .key = me.sub[sub].ordered != NOT_ORDERED ? event->key : KEY_NONE,
         .state = state,
     };
     return pair;
@@ -171,15 +171,19 @@ bool dispatcher_wants_work(int sub) {
 
 /* ---- ordering keys ---- */
 
+static bool same_key(int key, int other) {
+    return other == key || (other == KEY_UNKNOWN && rule(RULE_KEY_UNKNOWN));
+}
+
 /* Is anything of this key, of an event before this one, not final and recorded? */
 static bool is_blocked(const struct side *state, int sub, int key, int event) {
-    if (!rule(RULE_KEY_WAITS) || key == 0 || !me.sub[sub].ordered) {
+    if (!rule(RULE_KEY_WAITS) || me.sub[sub].ordered == NOT_ORDERED) {
         return false;
     }
     for (int i = 0; i < me.pairs; i++) {
         const struct pair *pair = &me.pair[i];
 
-        if (pair->sub == sub && pair->key == key && pair->event < event &&
+        if (pair->sub == sub && same_key(key, pair->key) && pair->event < event &&
             pair->state != RECORDED) {
             return true;
         }
@@ -187,32 +191,48 @@ static bool is_blocked(const struct side *state, int sub, int key, int event) {
     for (int i = 0; i < state->rows; i++) {
         const struct delivery *row = &state->row[i];
 
-        if (row->sub == sub && row->key == key && row->event < event && !is_final(row)) {
+        if (row->sub == sub && same_key(key, row->key) && row->event < event && !is_final(row)) {
             return true;
         }
     }
     return false;
 }
 
-/* Something of this key became final: its earliest row without a time gets one, if nothing is
-** before it. A replay of an old event may have become final while a later one of the key is still
-** at work; and a process that has just started knows what is before a row only when it has read up
-** to it. Returns whether to look again. */
+static bool is_at_work(int sub, int key) {
+    if (!rule(RULE_KEY_WAITS) || me.sub[sub].ordered == NOT_ORDERED) {
+        return false;
+    }
+    for (int i = 0; i < me.pairs; i++) {
+        const struct pair *pair = &me.pair[i];
+
+        if (pair->sub == sub && same_key(key, pair->key) && pair->state != RECORDED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first unfinished row of this key gets a time, unless it has one, stopped the key, or waits
+** for what is in memory or for one whose key is not known. A process that has just started knows
+** what is before a row only when it has read up to it. Returns whether to look again. */
 static bool release(struct side *state, int sub, int key) {
     struct delivery *first = NULL;
 
     for (int i = 0; i < state->rows; i++) {
         struct delivery *row = &state->row[i];
 
-        if (row->sub == sub && row->key == key && !is_final(row) && row->next_at == NO_TIME &&
+        if (row->sub == sub && row->key == key && !is_final(row) &&
             (first == NULL || row->event < first->event)) {
             first = row;
         }
     }
-    if (first != NULL && rule(RULE_KEY_READ) && first->event > me.read) {
+    if (first == NULL || first->state == STOPPED || first->next_at != NO_TIME) {
+        return false;
+    }
+    if (rule(RULE_KEY_READ) && first->event > me.read) {
         return true;
     }
-    if (first != NULL && (!rule(RULE_KEY_EARLIEST) || !is_blocked(state, sub, key, first->event))) {
+    if (!is_blocked(state, sub, key, first->event) && !is_at_work(sub, key)) {
         first->next_at = rule(RULE_KEY_TIME) ? later(now, first->deliver_at) : now;
         say("  s%d-%d is released", sub, first->event);
     }
@@ -221,8 +241,51 @@ static bool release(struct side *state, int sub, int key) {
 
 static void release_later(int sub, int key, bool delivered) {
     if (rule(RULE_KEY_RELEASED) && (delivered || rule(RULE_KEY_DEAD))) {
-        me.release[sub] |= 1U << key;
+        me.release[sub] |= key >= 0 ? 1U << key : key == KEY_UNKNOWN ? UINT_MAX : 0;
     }
+}
+
+static void end_row(struct delivery *row, enum delivery_state state);
+
+/* `ordered` may have been switched: what is unfinished is brought to what it is now. */
+static void sort_rows(int sub) {
+    static struct side work;
+    enum ordered ordered = me.sub[sub].ordered;
+
+    work = side.committed;
+    for (int i = 0; i < work.rows; i++) {
+        struct delivery *row = &work.row[i];
+
+        if (row->sub != sub || is_final(row)) {
+            continue;
+        }
+        if (ordered != STOPS && row->state == STOPPED) {
+            end_row(row, DEAD);
+        } else if (ordered == NOT_ORDERED) {
+            row->key = KEY_NONE;
+            row->next_at = row->next_at == NO_TIME ? later(now, row->deliver_at) : row->next_at;
+        } else if (row->key == KEY_NONE) {
+            row->key = KEY_UNKNOWN;
+        }
+    }
+    for (int i = 0; i < me.pairs; i++) {
+        struct pair *pair = &me.pair[i];
+
+        if (pair->sub == sub && ordered == NOT_ORDERED) {
+            pair->key = KEY_NONE;
+        } else if (pair->sub == sub && pair->key == KEY_NONE) {
+            pair->key = KEY_UNKNOWN;
+            pair->state = pair->state == WAITING ? PARKED : pair->state;
+        }
+    }
+    if (ordered != STOPS) {
+        oracle_stops_no_more(sub);
+    }
+    /* At a start, too: what freed a row may have been in the memory that is gone. */
+    if (ordered != NOT_ORDERED && (me.sorted || rule(RULE_KEY_START))) {
+        me.release[sub] = UINT_MAX;
+    }
+    side_publish(&work, false);
 }
 
 /* ---- reading ---- */
@@ -249,7 +312,15 @@ bool dispatcher_look(void) {
         oracle_held();
         return false;
     }
-    memcpy(me.sub, app.committed.sub, sizeof me.sub);
+    for (int i = 0; i < SUBS; i++) {
+        bool same = me.sorted && me.sub[i].ordered == app.committed.sub[i].ordered;
+
+        me.sub[i] = app.committed.sub[i];
+        if (!same && (me.sub[i].status == ACTIVE || me.sub[i].status == PAUSED)) {
+            sort_rows(i);
+        }
+    }
+    me.sorted = true;
     return true;
 }
 
@@ -279,7 +350,7 @@ static void admit(const struct event *event) {
             continue;
         }
         if (!sends(i) || event->deliver_at > now ||
-            is_blocked(&side.committed, i, event->key, event->id)) {
+            is_blocked(&side.committed, i, event->key, event->id) || is_at_work(i, event->key)) {
             new_pair(event, i, PARKED);
         } else {
             new_pair(event, i, WAITING);
@@ -397,9 +468,19 @@ static bool claim(int sub) {
 
     if (row != NULL && (pair == NULL || chance(50))) {
         event = event_of(sub, row->event, row->created);
+        bool others = is_at_work(sub, event->key);
         pair = new_pair(event, sub, WAITING);
         pair->has_row = true;
         pair->attempts = row->attempts;
+        pair->strayed = row->key == KEY_UNKNOWN;
+        if (me.sub[sub].ordered != NOT_ORDERED && rule(RULE_KEY_READ) && event->id > me.read) {
+            others = true;
+        }
+        if (rule(RULE_KEY_ASKED) &&
+            (is_blocked(&side.committed, sub, event->key, event->id) || others)) {
+            pair->state = PARKED;
+            return true;
+        }
     } else if (pair != NULL) {
         event = event_of(sub, pair->event, pair->created);
     } else {
@@ -447,12 +528,15 @@ void dispatcher_answer(int which) {
             } else if (target == GONE) {
                 pair->verdict = FAILURE_GONE;
                 oracle_gone(pair->sub, pair->updated);
+            } else if (last && me.sub[pair->sub].ordered == STOPS && pair->key != KEY_UNKNOWN &&
+                       rule(RULE_KEY_STOPS)) {
+                pair->verdict = FAILURE_STOPS;
             } else {
                 pair->verdict = last ? FAILURE : RETRY;
             }
             say("s%d-%d: %s", pair->sub, pair->event,
                 (const char *[]){"delivered", "failed, to be retried", "failed for good",
-                                 "410 gone"}[pair->verdict]);
+                                 "410 gone", "failed for good, stops its key"}[pair->verdict]);
             oracle_verdict(pair, pair->verdict != RETRY);
         }
         finished += pair->state == FINISHED;
@@ -490,7 +574,16 @@ static void record_outcome(struct side *work, const struct pair *pair) {
     if (pair->verdict == RETRY && me.sub[pair->sub].status != ENDED) {
         row.state = RETRYING;
         row.next_at = pair->next_at;
+        release_later(row.sub, row.key, true);
+    } else if (pair->verdict == FAILURE_STOPS && me.sub[pair->sub].ordered == STOPS &&
+               me.sub[pair->sub].status != ENDED) {
+        row.state = STOPPED;
+        row.next_at = NO_TIME;
+        release_later(row.sub, row.key, true);
     } else {
+        if (pair->verdict != FAILURE) {
+            oracle_decided(row.sub, row.event, row.created);
+        }
         end_row(&row, pair->verdict == SUCCESS ? DELIVERED
                       : pair->verdict == RETRY ? CANCELLED
                                                : DEAD);
@@ -519,9 +612,12 @@ static bool record_unfinished(struct side *work, struct pair *pair) {
         end_row(&row, CANCELLED);
     } else {
         row.state = PENDING;
-        row.next_at = is_blocked(work, pair->sub, pair->key, pair->event)
-                          ? NO_TIME
-                          : later(now, pair->deliver_at);
+        row.next_at =
+            pair->key >= 0 && (is_blocked(work, pair->sub, pair->key, pair->event) ||
+                               (pair->has_row && rule(RULE_KEY_READ) && pair->event > me.read))
+                ? NO_TIME
+                : later(now, pair->deliver_at);
+        release_later(row.sub, row.key, true);
     }
     put(work, &row);
     pair->has_row = true;
@@ -542,6 +638,9 @@ static void drop_recorded(void) {
 /* Outcomes first: they may free what is behind them. Then, in order of id, what makes way. */
 static void record_pairs(struct side *work) {
     for (int i = 0; i < me.pairs; i++) {
+        if (me.pair[i].strayed && me.pair[i].state != IN_FLIGHT) {
+            me.release[me.pair[i].sub] = UINT_MAX; /* everything later may have waited for it */
+        }
         if (me.pair[i].state == FINISHED) {
             record_outcome(work, &me.pair[i]);
             me.pair[i].state = RECORDED;
@@ -565,6 +664,7 @@ static void end_rows(struct side *work) {
 
         if (!is_final(row) && pair_of(row->sub, row->event) == NULL) {
             if (me.sub[row->sub].status == ENDED && rule(RULE_CANCEL)) {
+                oracle_decided(row->sub, row->event, row->created);
                 end_row(row, CANCELLED);
             } else {
                 kept[row->sub] += me.sub[row->sub].status == PAUSED;
@@ -586,6 +686,7 @@ static void end_rows(struct side *work) {
             if (oldest == NULL) {
                 break;
             }
+            oracle_decided(oldest->sub, oldest->event, oldest->created);
             end_row(oldest, DEAD);
         }
     }
@@ -639,7 +740,7 @@ void dispatcher_commit(bool durable) {
     record_pairs(&work);
     end_rows(&work);
     for (int i = 0; i < SUBS; i++) {
-        for (int key = 1; key <= KEYS; key++) {
+        for (int key = 0; key <= KEYS; key++) {
             if ((me.release[i] >> key & 1) != 0 && !release(&work, i, key)) {
                 me.release[i] &= ~(1U << key);
             }

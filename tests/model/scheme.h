@@ -21,10 +21,13 @@ enum {
     SECOND = 64,  /* ticks: the side file is synced at least this often */
     ROWS = 400,   /* rows the model has place for */
     PAIRS = 128,
-    NO_TIME = INT_MAX /* next_at of a row that waits for its key */
+    NO_TIME = INT_MAX, /* next_at of a row that waits for its key */
+    KEY_NONE = -2,     /* of a row of a subscription that was not ordered */
+    KEY_UNKNOWN = -1   /* … when it was ordered later: all that comes after it waits */
 };
 
-enum delivery_state { PENDING, RETRYING, DELIVERED, DEAD, CANCELLED }; /* final from DELIVERED on */
+/* Final from DELIVERED on. STOPPED: dead, and its key waits until somebody decides. */
+enum delivery_state { PENDING, RETRYING, STOPPED, DELIVERED, DEAD, CANCELLED };
 
 struct delivery { /* a row of app.db-resthook; (sub, event) is unique */
     int event, created;
@@ -63,7 +66,7 @@ struct side_file {
 /* A pair in the dispatcher's memory. PARKED: becomes a row at the next commit. RECORDED: about to
 ** leave. */
 enum pair_state { WAITING, PARKED, IN_FLIGHT, FINISHED, RECORDED };
-enum verdict { SUCCESS, RETRY, FAILURE, FAILURE_GONE };
+enum verdict { SUCCESS, RETRY, FAILURE, FAILURE_GONE, FAILURE_STOPS };
 
 struct pair {
     int event, created, truth, deliver_at;
@@ -71,6 +74,7 @@ struct pair {
     int next_at;
     int endpoint; /* it was sent to */
     int8_t sub, key, attempts;
+    bool strayed; /* its row's key is KEY_UNKNOWN */
     bool has_row; /* there is a committed row for it: it does not hold the cursor */
     enum pair_state state;
     enum verdict verdict;
@@ -83,7 +87,8 @@ struct dispatcher {
     struct subscription sub[SUBS]; /* as the last look at app.db found them */
     struct pair pair[PAIRS];
     int pairs;
-    unsigned release[SUBS]; /* bit set of keys whose predecessor may have become final */
+    unsigned release[SUBS]; /* bit set of keys whose first row may have to get a time */
+    bool sorted;            /* what `ordered` was switched to while nobody looked is obeyed */
     int spill;              /* events up to this one make way for the cursor at the next commit */
     bool half;              /* only without RULE_TOGETHER */
     int doomed[OUTBOX], dooms;  /* only without RULE_RETAIN_INSIDE */

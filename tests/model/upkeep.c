@@ -24,9 +24,6 @@ static void begin(void) {
         me.last = side.committed.anchor[0];
     }
     memcpy(me.sub, app.committed.sub, sizeof me.sub);
-    for (int i = 0; i < SUBS && rule(RULE_KEY_START); i++) {
-        me.release[i] = UINT_MAX; /* what freed a row may have been in the memory that is gone */
-    }
 }
 
 /* The newest event that app.db still has as we know it. A recorded delivery names its event as an
@@ -274,8 +271,8 @@ static bool replay(struct side *work, int sub, int event) {
     struct delivery *row = side_find(work, sub, event);
     enum status status = app.committed.sub[sub].status;
 
-    if (row == NULL || !is_final(row) || pair_of(sub, event) != NULL || status == UNUSED ||
-        status == ENDED || !app_has(&app.committed, event, row->created)) {
+    if (row == NULL || !(is_final(row) || row->state == STOPPED) || pair_of(sub, event) != NULL ||
+        status == UNUSED || status == ENDED || !app_has(&app.committed, event, row->created)) {
         return false;
     }
     row->state = PENDING;

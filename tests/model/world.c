@@ -203,14 +203,18 @@ static void subscribe(void) {
                 .status = ACTIVE,
                 .endpoint = (int)pick(ENDPOINTS),
                 .types = 1 + pick((1U << TYPES) - 1),
-                .ordered = chance(50),
+                .ordered = chance(50)   ? NOT_ORDERED
+                           : chance(50) ? SKIPS
+                                        : STOPS,
                 .from_id = rule(RULE_FROM_AT_CALL) ? app_newest(&app.working) : -1,
                 .to_id = LIVE,
                 .revision = 1,
                 .updated = stamp(),
             };
             say("the application subscribes s%d (endpoint %d, types %#x%s) from %d", i,
-                sub->endpoint, sub->types, sub->ordered ? ", ordered" : "", sub->from_id);
+                sub->endpoint, sub->types,
+                (const char *[]){"", ", ordered", ", ordered and stopping"}[sub->ordered],
+                sub->from_id);
             return;
         }
     }
@@ -231,7 +235,9 @@ static void change_subscription(void) {
         }
         return;
     }
-    if (chance(20)) {
+    if (chance(25)) {
+        sub->ordered = (enum ordered)pick(3);
+    } else if (chance(20)) {
         sub->endpoint = (int)pick(ENDPOINTS);
     } else if (sub->status == ACTIVE) {
         sub->status = PAUSED;
@@ -240,8 +246,9 @@ static void change_subscription(void) {
     }
     sub->revision++;
     sub->updated = stamp();
-    say("the application changes s%d: %s, endpoint %d", i,
-        sub->status == PAUSED ? "paused" : "active", sub->endpoint);
+    say("the application changes s%d: %s, endpoint %d%s", i,
+        sub->status == PAUSED ? "paused" : "active", sub->endpoint,
+        (const char *[]){"", ", ordered", ", ordered and stopping"}[sub->ordered]);
 }
 
 static void change_watch(void) {
@@ -269,8 +276,8 @@ static void request_replay(void) {
     const struct delivery *row = &side.committed.row[pick((unsigned)side.committed.rows)];
     enum status status = state->sub[row->sub].status;
 
-    if (is_final(row) && app_has(state, row->event, row->created) && status != UNUSED &&
-        status != ENDED) {
+    if ((is_final(row) || row->state == STOPPED) && app_has(state, row->event, row->created) &&
+        status != UNUSED && status != ENDED) {
         int last = state->requests == 0 ? 0 : state->request[state->requests - 1].id;
         struct request request = {
             .id = larger(last, state->request_sequence) + 1,

@@ -19,7 +19,7 @@ enum {
     SUBS = 8,    /* places for subscriptions; a place is used again when nothing refers to it */
     ENDPOINTS = 4,
     TYPES = 3, /* event names. 0 comes from a watch, 2 has a condition that reads another table */
-    KEYS = 2,  /* ordering keys 1 and 2; 0: none */
+    KEYS = 2,  /* ordering keys 1 and 2; 0: none, an order of its own */
     REQUESTS = 6,
     VERSIONS = 6,
     NOBODY = -1,   /* event.only: all that match */
@@ -37,11 +37,13 @@ struct event { /* a row of resthook_outbox */
 
 enum status { UNUSED, ACTIVE, PAUSED, ENDED };
 
+enum ordered { NOT_ORDERED, SKIPS, STOPS }; /* what a dead delivery does to its key */
+
 struct subscription {
     enum status status;
     int endpoint;
     unsigned types; /* bit set of event names */
-    bool ordered;
+    enum ordered ordered;
     int from_id, to_id;
     int revision, updated; /* a counter, and the moment of the last change (updated_at) */
 };

@@ -121,10 +121,6 @@ def test_exit_statuses():
 
 def test_options_that_are_not_there_are_refused(connection):
     missing = section("What is not there yet")
-    for key in ("ordered",):
-        assert f"`{key}`" in missing
-        with pytest.raises(sqlite3.Error, match=key):
-            connection.execute("SELECT resthook_subscribe('a.b', 'https://example.com/', ?)", (f'{{"{key}": null}}',))
     for option in re.findall(r"`(--[a-z]+)`", missing):
         done = subprocess.run([BUILD / "resthookd", option, "x", "y"], stderr=subprocess.PIPE, text=True, timeout=10)
         assert done.returncode == 64 and option in done.stderr
@@ -166,6 +162,15 @@ def verifying(kind):
     """The lines of README that verify a request, in a language."""
     (lines,) = re.findall(rf"^```{kind}\n((?:(?!```).*\n)*?.*verify\(.*\n(?:.*\n)*?)```$", README, re.MULTILINE)
     return lines
+
+
+def test_resequencing():
+    (lines,) = re.findall(r"^```python\n(newest = .*\n(?:.*\n)*?)```$", README, re.MULTILINE)
+    names = {}
+    exec(lines, names)
+    came = [(7, 3), (7, 5), (7, 4), (8, 4), (7, 5), (8, 6), (7, 9)]
+    news = [names["is_news"]({"webhook-sequence": str(sequence)}, {"id": id}) for id, sequence in came]
+    assert news == [True, True, False, True, False, True, True]
 
 
 def requests_to_verify():

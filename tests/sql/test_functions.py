@@ -184,6 +184,14 @@ COLUMNS = ("secret", "status", "headers", "format", "max_in_flight", "timeout", 
            "retry_statuses")
 
 
+@pytest.mark.parametrize("given, kept", [(True, "skip"), ("skip", "skip"), ("stop", "stop"), (False, None), (None, None)])
+def test_how_a_subscription_is_ordered(db, given, kept):
+    sub = subscribe(db, ordered="stop")
+    one(db, "SELECT resthook_update(?, ?)", sub, json.dumps({"ordered": given}))
+    assert stored(db, sub, "ordered") == (kept,)
+    assert one(db, "SELECT ordered FROM resthook_subscriptions") == kept
+
+
 def test_every_option_is_kept(db):
     assert stored(db, subscribe(db, **OPTIONS), *COLUMNS) == STORED
 
@@ -590,7 +598,11 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://a.b/', '{')", "options are not JSON: .* at byte 1"),
     ("resthook_subscribe('a.b', 'https://a.b/', '[1]')", "not an object"),
     ("resthook_subscribe('a.b', 'https://a.b/', ?)", "options are .* bytes long", '{"description":"' + BIG + '"}'),
-    ("resthook_subscribe('a.b', 'https://a.b/', '{\"ordered\":true}')", "there is no option 'ordered'; known are secret"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"order\":true}')", "there is no option 'order'; known are secret"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"ordered\":1}')", "option ordered is 1, expected true, false or a text"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"ordered\":\"yes\"}')",
+     "option ordered is 'yes', expected true, false, 'skip' or 'stop'"),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"ordered\":\"1\"}')", "option ordered is '1', expected"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"timeout\":1,\"timeout\":2}')", "given twice"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"timeout\":\"1\"}')", "option timeout is '1', expected a number"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"timeout\":0}')", "option timeout is 0, expected seconds from 0.1"),

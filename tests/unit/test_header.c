@@ -70,6 +70,7 @@ static void refuses_what_is_ours_in_any_case(void **state) {
         "proxy-connection",
         "proxy-authorization",
         "webhook-id",
+        "webhook-sequence",
         "webhook-signature",
         "webhook-timestamp",
         "ce-id",

@@ -41,6 +41,7 @@ static void sends_what_is_specified(void **state) {
     world.target.headers = headers;
     world.job.extra = extra;
     world.job.content_type = "application/cloudevents+json";
+    world.job.sequence = 9007199254740993;
     snprintf(world.url, sizeof world.url, "http://127.0.0.1:%d/a/../b%%20c?d=e&f=%%2F",
              world.server.port);
     snprintf(host, sizeof host, "Host: 127.0.0.1:%d", world.server.port);
@@ -54,6 +55,7 @@ static void sends_what_is_specified(void **state) {
         expect_line(request, "content-type: application/cloudevents+json");
         expect_line(request, "x-event-type: enrollment.create");
         expect_line(request, "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek");
+        expect_line(request, "webhook-sequence: 9007199254740993");
         expect_line(request, "webhook-timestamp: 1614265330");
         expect_line(request, "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
         expect_line(request, "Authorization: Bearer abc");
@@ -64,7 +66,7 @@ static void sends_what_is_specified(void **state) {
         expect_line(request, "ce-id: 7");
         expect_line(request, "ce-source: /a%20b");
         expect_line(request, "Content-Length: 20");
-        assert_int_equal(lines_of(request), 16); /* and nothing else */
+        assert_int_equal(lines_of(request), 17); /* and nothing else */
         assert_string_equal(strstr(request, "\r\n\r\n") + 4, "{\"test\": 2432232314}");
     }
     /* the next one has less */
@@ -74,7 +76,7 @@ static void sends_what_is_specified(void **state) {
     expect_status(post(), 200);
     request = world.server.requests[3];
     expect_line(request, "content-type: application/json");
-    assert_int_equal(lines_of(request), 9);
+    assert_int_equal(lines_of(request), 10);
 }
 
 /* One of the event's own stands instead of the subscription's of the same name, whatever its case. */
@@ -93,7 +95,7 @@ static void lets_an_event_have_headers_of_its_own(void **state) {
     expect_line(world.server.requests[0], "traceparent: 00-1-2-01");
     expect_line(world.server.requests[0], "X-Empty: no");
     expect_line(world.server.requests[0], "authorization:");
-    assert_int_equal(lines_of(world.server.requests[0]), 9 + 5);
+    assert_int_equal(lines_of(world.server.requests[0]), 10 + 5);
 }
 
 #define BODY_MOST ((size_t)1500000)

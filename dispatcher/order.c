@@ -1,0 +1,380 @@
+/*
+** order.c: strict order within a key, of subscriptions that ask for it (option `ordered`).
+**
+** The rule: before a pair is sent, nothing earlier of its key is unfinished, in memory or as a row.
+** Where something is, the pair becomes a row without a time and the cursor passes; so a target that
+** hangs, or a retry of ten hours, holds its own key and nobody else. What keeps it going:
+**
+**   the first unfinished row of a key has a time, or is stopped, or waits for a pair in memory,
+**   or for an earlier event whose key is not known.
+**
+** Each commit that finishes something restores that for the keys it touched (order_release). What
+** ends rows by other ways (a cancellation, retention, a switch of `ordered`, a crash before) asks
+** for a review: every key that has unfinished rows is looked at, some in each turn.
+**
+** An event without a key shares one order with the others that have none. An event whose key can't
+** be known yet (its expressions fail; it was unfinished when `ordered` was switched on) stands under
+** UNKNOWN, and everything later waits for it.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+#include "sql.h"
+#include "state.h"
+
+#define STOPPED "stopped: "
+#define REVIEWED_AT_ONCE 500 /* keys in a turn */
+
+void order_open(struct outbox *outbox) {
+    struct db *side = journal_db(outbox->journal);
+
+    outbox->order_key = db_prepare(side, sql_order_key);
+    outbox->order_earlier = db_prepare(side, sql_order_earlier);
+    outbox->order_first = db_prepare(side, sql_order_first);
+    outbox->order_set = db_prepare(side, sql_order_set);
+    outbox->order_next_key = db_prepare(side, sql_order_next_key);
+    outbox->order_any = db_prepare(side, sql_order_any);
+    outbox->order_adopt_any = db_prepare(side, sql_order_adopt_any);
+    outbox->order_adopt = db_prepare(side, sql_order_adopt);
+    outbox->order_unstop = db_prepare(side, sql_order_unstop);
+    outbox->order_drop = db_prepare(side, sql_order_drop);
+}
+
+/* After a crash events are read again: what is not read yet may be of any key. */
+static bool is_read(const struct outbox *outbox, int64_t event) {
+    return event <= outbox->window.read_to || !outbox->unread;
+}
+
+/* ---- a pair takes its place ---- */
+
+/* Is a row of this key, or of an unknown one, unfinished that is of an earlier event? */
+static bool has_earlier(struct outbox *outbox, const struct sub *sub, const char *key,
+                        int64_t event) {
+    struct db *side = journal_db(outbox->journal);
+
+    db_int(side, outbox->order_earlier, 1, sub->n);
+    db_text(side, outbox->order_earlier, 2, key);
+    db_int(side, outbox->order_earlier, 3, event);
+    return db_value(side, outbox->order_earlier, 0) != 0;
+}
+
+bool order_enter(struct outbox *outbox, struct pair *pair, const char *key) {
+    struct sub *sub = pair->sub;
+    struct db *side = journal_db(outbox->journal);
+    bool waits;
+
+    if (sub->ordered == ORDERED_NOT || pair->event->id == sub->probe) {
+        return false; /* what a pending subscription waits for goes before all that it keeps */
+    }
+    db_clear(side);
+    waits = keys_find(sub->keys, key) != NULL || keys_find(sub->keys, ORDER_UNKNOWN) != NULL ||
+            has_earlier(outbox, sub, key, pair->event->id) ||
+            has_earlier(outbox, sub, ORDER_UNKNOWN, pair->event->id) ||
+            side->rc != SQLITE_OK; /* not known: the next commit finds out */
+    db_clear(side);
+    pair->key = key_enter(&sub->keys, key);
+    return waits;
+}
+
+bool order_enter_row(struct outbox *outbox, struct pair *pair, const char *key) {
+    struct db *side = journal_db(outbox->journal);
+    char *kept = NULL;
+    bool waits;
+
+    if (pair->sub->ordered == ORDERED_NOT) {
+        return false;
+    }
+    db_clear(side);
+    db_int(side, outbox->order_key, 1, pair->sub->n);
+    db_int(side, outbox->order_key, 2, pair->event->id);
+    if (db_row(side, outbox->order_key)) {
+        kept = db_copy(outbox->order_key, 0);
+        db_reset(outbox->order_key);
+    }
+    pair->unknown = kept == NULL || strcmp(kept, ORDER_UNKNOWN) == 0;
+    waits =
+        order_enter(outbox, pair, pair->unknown ? key : kept) || !is_read(outbox, pair->event->id);
+    free(kept);
+    return waits;
+}
+
+char *order_stops(const struct pair *pair, const char *reason) {
+    bool stops = pair->sub->ordered == ORDERED_STOP && pair->key != NULL &&
+                 strcmp(pair->key->text, ORDER_UNKNOWN) != 0; /* that was sent without an order */
+
+    return stops ? xprintf(STOPPED "%s", reason) : NULL;
+}
+
+/* ---- what waits is released ---- */
+
+/* The first unfinished row of a key gets a time, if it is its turn. */
+static void release(struct outbox *outbox, struct sub *sub, const char *text, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+    const struct key *key = keys_find(sub->keys, text);
+    const struct key *unknown = keys_find(sub->keys, ORDER_UNKNOWN);
+    int64_t event = 0;
+
+    db_int(side, outbox->order_first, 1, sub->n);
+    db_text(side, outbox->order_first, 2, text);
+    if (db_row(side, outbox->order_first)) {
+        bool waits = sqlite3_column_int(outbox->order_first, 1) != 0;
+
+        event = waits ? sqlite3_column_int64(outbox->order_first, 0) : 0;
+        db_reset(outbox->order_first);
+    }
+    if (event == 0 || (key != NULL && key->open > 0) || (unknown != NULL && unknown->open > 0)) {
+        return;
+    }
+    if (!is_read(outbox, event)) {
+        order_review(outbox, sub);
+    } else if (!has_earlier(outbox, sub, ORDER_UNKNOWN, event)) {
+        db_int(side, outbox->order_set, 1, sub->n);
+        db_int(side, outbox->order_set, 2, event);
+        db_int(side, outbox->order_set, 3, now);
+        db_run(side, outbox->order_set);
+        sub->released = true;
+    }
+}
+
+void order_release(struct outbox *outbox, int64_t now) {
+    struct pair *pair;
+
+    outbox->order_commits++;
+    TAILQ_FOREACH(pair, &outbox->done, done) {
+        struct key *key = pair->key;
+
+        if (pair->unknown || (key != NULL && strcmp(key->text, ORDER_UNKNOWN) == 0)) {
+            order_review(outbox, pair->sub); /* everything later may have waited for it */
+        }
+        if (key != NULL && key->visited != outbox->order_commits) {
+            key->visited = outbox->order_commits;
+            release(outbox, pair->sub, key->text, now);
+        }
+    }
+    outbox->order_waits = false;
+}
+
+void order_released(struct outbox *outbox, struct sub *sub, int64_t now) {
+    if (sub->released) {
+        sub->released = false;
+        sub_due(outbox, sub, now);
+    }
+}
+
+/* ---- reviews ---- */
+
+void order_review(struct outbox *outbox, struct sub *sub) {
+    if (sub->ordered != ORDERED_NOT) {
+        sub->review = true;
+        outbox->order_reviews = true;
+    }
+}
+
+static bool can_review(const struct outbox *outbox, const struct sub *sub) {
+    return sub->reviewed != NULL || (sub->review && is_read(outbox, sub->recorded_to));
+}
+
+bool order_pending(const struct outbox *outbox) {
+    const struct sub *sub;
+
+    if (outbox->order_reviews) {
+        TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+            if (sub->status != SUB_ENDED && can_review(outbox, sub)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The next key after the one looked at last; NULL: there is none. */
+static char *next_key(struct outbox *outbox, const struct sub *sub) {
+    struct db *side = journal_db(outbox->journal);
+    char *text = NULL;
+
+    db_int(side, outbox->order_next_key, 1, sub->n);
+    db_text(side, outbox->order_next_key, 2, sub->reviewed);
+    if (db_row(side, outbox->order_next_key)) {
+        text = db_copy(outbox->order_next_key, 0);
+        db_reset(outbox->order_next_key);
+    }
+    return text;
+}
+
+static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
+    bool begins = sub->reviewed == NULL;
+
+    journal_begin(outbox->journal, false);
+    if (begins) {
+        sub->review = false; /* what asks for one from here on gets another */
+        sub->reviewed = xstrdup("");
+        release(outbox, sub, "", now);
+    }
+    for (int i = 0; i < REVIEWED_AT_ONCE && sub->reviewed != NULL; i++) {
+        char *key = next_key(outbox, sub);
+
+        free(sub->reviewed);
+        sub->reviewed = key;
+        if (key != NULL) {
+            release(outbox, sub, key, now);
+        }
+    }
+    if (!journal_commit(outbox->journal)) { /* from the beginning, later */
+        free(sub->reviewed);
+        sub->reviewed = NULL;
+        sub->review = true;
+        return;
+    }
+    order_released(outbox, sub, now);
+}
+
+static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now);
+
+void order_turn(struct outbox *outbox, int64_t now) {
+    struct sub *sub;
+    bool more = false;
+
+    if (!outbox->order_reviews || outbox->stalled) {
+        return;
+    }
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sub->status == SUB_ENDED) {
+            continue;
+        }
+        sub->sorted = sub->sorted || sort_rows(outbox, sub, now);
+        if (sub->sorted && can_review(outbox, sub)) {
+            review_some(outbox, sub, now);
+        }
+        more = more || !sub->sorted || sub->review || sub->reviewed != NULL;
+    }
+    outbox->order_reviews = more;
+}
+
+/* ---- `ordered` is switched, or the subscription is new to this process ---- */
+
+static bool has_any(struct outbox *outbox, sqlite3_stmt *any, const struct sub *sub) {
+    struct db *side = journal_db(outbox->journal);
+
+    db_clear(side);
+    db_int(side, any, 1, sub->n);
+    return db_value(side, any, 0) != 0;
+}
+
+static void run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub,
+                int64_t now) {
+    struct db *side = journal_db(outbox->journal);
+
+    db_int(side, statement, 1, sub->n);
+    if (sqlite3_bind_parameter_count(statement) > 1) {
+        db_int(side, statement, 2, now);
+    }
+    db_run(side, statement);
+}
+
+/* Brings the rows of a subscription to what it is now. false: later. */
+static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
+    bool keyed = has_any(outbox, outbox->order_any, sub);
+    bool adopts = sub->ordered != ORDERED_NOT && has_any(outbox, outbox->order_adopt_any, sub);
+
+    if (!keyed && !adopts) {
+        return true;
+    }
+    journal_begin(outbox->journal, false);
+    if (sub->ordered != ORDERED_STOP) {
+        run(outbox, outbox->order_unstop, sub, now);
+    }
+    if (sub->ordered == ORDERED_NOT) {
+        run(outbox, outbox->order_drop, sub, now);
+    } else {
+        run(outbox, outbox->order_adopt, sub, now);
+    }
+    if (!journal_commit(outbox->journal)) {
+        return false;
+    }
+    sub_due(outbox, sub, now);
+    return true;
+}
+
+/* A finished pair that is not yet recorded: what it is to be recorded as. */
+static void sort_done(struct sub *sub, struct pair *pair, int64_t now) {
+    struct delivery *row = &pair->outcome;
+    bool without_time = row->state < STATE_DELIVERED && row->next_at == NEVER;
+
+    row->key = pair->key != NULL ? pair->key->text : NULL;
+    if (without_time && row->state == STATE_HELD && sub->ordered != ORDERED_STOP) {
+        row->state = STATE_DEAD;
+        row->finished_at = now;
+        row->reason += strlen(STOPPED);
+    } else if (without_time && row->state != STATE_HELD && sub->ordered == ORDERED_NOT) {
+        row->next_at = now;
+    }
+}
+
+/* What waits in memory and has no key becomes rows again, which get theirs when they are read. */
+static void take_back(struct outbox *outbox, struct sub *sub, int64_t now) {
+    struct pair *pair;
+
+    while ((pair = TAILQ_FIRST(&sub->fresh)) != NULL) {
+        TAILQ_REMOVE(&sub->fresh, pair, links);
+        pair->key = key_enter(&sub->keys, ORDER_UNKNOWN);
+        pair_mark(outbox, pair, STATE_PENDING, now, NULL, now);
+    }
+    while ((pair = TAILQ_FIRST(&sub->again)) != NULL) {
+        TAILQ_REMOVE(&sub->again, pair, links);
+        pair_free(&outbox->window, pair);
+    }
+    sub->again_count = 0;
+    sub->due_waits = false;
+    sub_due(outbox, sub, now);
+    sub_announce(sub);
+}
+
+static void drop_keys(struct pairs *pairs) {
+    struct pair *pair;
+
+    TAILQ_FOREACH(pair, pairs, links) {
+        if (pair->key != NULL) {
+            key_leave(pair->key, pair->place == PAIR_DONE);
+            pair->key = NULL;
+        }
+    }
+}
+
+void order_changed(struct outbox *outbox, struct sub *sub, int64_t now) {
+    bool is_new = sub->was == SUB_NEW;
+    struct pair *pair;
+
+    if (!is_new && sub->ordered == sub->was_ordered) {
+        return;
+    }
+    if (sub->ordered == ORDERED_NOT) {
+        drop_keys(&sub->fresh);
+        drop_keys(&sub->again);
+        drop_keys(&sub->busy);
+    } else if (sub->was_ordered == ORDERED_NOT) {
+        take_back(outbox, sub, now);
+    }
+    TAILQ_FOREACH(pair, &sub->busy, links) {
+        if (pair->key == NULL && sub->ordered != ORDERED_NOT) {
+            pair->key = key_enter(&sub->keys, ORDER_UNKNOWN);
+            if (pair->place == PAIR_DONE) {
+                key_close(pair->key);
+            }
+        }
+        if (pair->place == PAIR_DONE) {
+            sort_done(sub, pair, now);
+        }
+    }
+    sub->was_ordered = sub->ordered;
+    if (is_new && sub->recorded_to == 0) {
+        return; /* there are no rows of it */
+    }
+    sub->sorted = sort_rows(outbox, sub, now);
+    if (!sub->sorted) {
+        outbox->order_reviews = true;
+    }
+    order_review(outbox, sub);
+}
