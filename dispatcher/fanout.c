@@ -12,80 +12,7 @@
 #include "event.h"
 #include "log.h"
 #include "memory.h"
-#include "repair.h"
-#include "sql.h"
 #include "state.h"
-#include "stopwatch.h"
-
-/* Rows read in one snapshot. With a rollback journal a reader can make a commit wait: there less,
-** under a ms. */
-#define ROWS_WAL 256
-#define ROWS_ROLLBACK 32
-#define PATIENCE 500 /* ms at a start, for another program's lock */
-#define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
-
-#define GONE                                                                                       \
-    "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
-    "the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it"
-
-static struct event_name *name_of(struct outbox *outbox, const char *text) {
-    unsigned hash = 2166136261U; /* FNV-1a */
-    struct event_name **bucket, *name;
-
-    for (const char *c = text; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 16777619U;
-    }
-    bucket = &outbox->names[hash % NAME_BUCKETS];
-    for (name = *bucket; name != NULL && strcmp(name->text, text) != 0; name = name->next) {
-    }
-    if (name == NULL) {
-        name = xcalloc(1, sizeof *name);
-        name->text = xstrdup(text);
-        name->generation = -1;
-        name->next = *bucket;
-        *bucket = name;
-    }
-    if (name->generation != outbox->generation) {
-        struct sub *sub;
-
-        name->count = 0;
-        TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-            if (event_matches(sub->event, name->text)) {
-                if ((name->count & (name->count - 1)) == 0) { /* grows at powers of two */
-                    name->subs =
-                        xrealloc(name->subs, (size_t)(name->count * 2 + 1) * sizeof(struct sub *));
-                }
-                name->subs[name->count++] = sub;
-            }
-        }
-        name->generation = outbox->generation;
-    }
-    return name;
-}
-
-bool fanout_wanted(struct outbox *outbox, const char *event) {
-    const struct event_name *name = name_of(outbox, event);
-
-    for (int i = 0; i < name->count; i++) {
-        if (name->subs[i]->status != SUB_ENDED) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The number is given out when the first pair of a name comes: asking writes. 0: the journal can't
-** be written. */
-static int64_t number_of(struct outbox *outbox, struct event_name *name) {
-    if (name->n == 0) {
-        struct db *db = journal_db(outbox->journal);
-
-        db_clear(db);
-        name->n = journal_event_name(outbox->journal, name->text);
-        db_clear(db);
-    }
-    return name->n;
-}
 
 void fanout_free(struct outbox *outbox) {
     struct sub *sub;
@@ -102,16 +29,7 @@ void fanout_free(struct outbox *outbox) {
             }
         }
     }
-    for (int i = 0; i < NAME_BUCKETS; i++) {
-        while (outbox->names[i] != NULL) {
-            struct event_name *name = outbox->names[i];
-
-            outbox->names[i] = name->next;
-            free(name->text);
-            free(name->subs);
-            free(name);
-        }
-    }
+    names_free(outbox);
 }
 
 /* Was it kept too long? Its age counts from the time for which it was meant: deliver_at, or the
@@ -207,8 +125,7 @@ static void take_pair(struct outbox *outbox, struct event *event, struct sub *su
     }
 }
 
-/* false: it can't be taken now; nothing was done. */
-static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t now) {
+bool fanout_take(struct outbox *outbox, const struct outbox_row *row, int64_t now) {
     struct event_name *name;
     struct sub **subs, *only;
     struct event *event;
@@ -222,7 +139,7 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
                  outbox->path, "id#", (long long)row->id, NULL);
         return true;
     }
-    name = name_of(outbox, row->event);
+    name = names_find(outbox, row->event);
     count = who_wants(outbox, row, name, &only, &subs);
     for (int i = 0; i < count; i++) {
         if (subscription_wants(subs[i], row->id, name->text, row->only)) {
@@ -233,7 +150,7 @@ static bool take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     if (wanting == 0) {
         return true;
     }
-    if (number_of(outbox, name) == 0) {
+    if (names_number(outbox, name) == 0) {
         return false;
     }
     event = event_new(row->id, row->created_at, name->text, name->n);
@@ -271,7 +188,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     }
     bool there = read && row.created_at == due->created_at && row.event != NULL;
     bool forgotten = there && row.only != NULL && strcmp(row.only, sub->id) != 0;
-    struct event_name *name = there ? name_of(outbox, row.event) : NULL;
+    struct event_name *name = there ? names_find(outbox, row.event) : NULL;
     struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
     struct pair *pair = pair_new(&outbox->window, event, sub);
     enum reading reading = READ_BODY;
@@ -323,151 +240,4 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         sub_announce(sub);
     }
     return true;
-}
-
-/* Is the row that was read last still there, unchanged? */
-static bool still_there(struct outbox *outbox) {
-    struct outbox_row row;
-    bool there;
-
-    if (outbox->check_id == 0) {
-        return true;
-    }
-    there = reader_row(outbox->reader, outbox->check_id, &row) &&
-            row.created_at == outbox->check_created;
-    reader_rows_done(outbox->reader);
-    return there || reader_db(outbox->reader)->rc != SQLITE_OK;
-}
-
-void fanout_read(struct outbox *outbox, int64_t now) {
-    struct reader *reader = outbox->reader;
-    struct db *db = reader_db(reader);
-    int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
-    struct outbox_row row;
-    int count = 0;
-    bool more = true;
-
-    if (!reader_begin(reader)) {
-        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
-        return;
-    }
-    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
-        enum roster loaded = roster_load(outbox, now);
-
-        if (loaded == ROSTER_FAILED) {
-            log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
-                     db->error, NULL);
-        }
-        if (loaded != ROSTER_LOADED) {
-            outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
-            reader_end(reader);
-            return;
-        }
-    }
-    if (!still_there(outbox)) {
-        reader_end(reader);
-        outbox_hold(outbox, GONE);
-        return;
-    }
-    repair_looked(outbox, reader_schema(reader), now);
-    if (!outbox->boot_known) { /* from now on a missing row can't be a power loss */
-        outbox->boot_known = true;
-        outbox->counts_moved = true;
-    }
-    int64_t began = stopwatch_us();
-
-    reader_rows(reader, outbox->window.read_to + 1, most);
-    while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
-        if (count > 0 && !reader_is_wal(reader) && stopwatch_us() - began > READ_US) {
-            break;
-        }
-        if (!take(outbox, &row, now)) {
-            outbox->read_at = now + 500;
-            break;
-        }
-        outbox->window.read_to = row.id;
-        if (row.id > outbox->check_id) { /* what a crash makes us read again moves it not back */
-            outbox->check_id = row.id;
-            outbox->check_created = row.created_at;
-        }
-        count++;
-    }
-    outbox->unread = more || count >= most || db->rc != SQLITE_OK || outbox->requests_left;
-    if (db->rc != SQLITE_OK) {
-        outbox->read_at = now + 20;
-    }
-    reader_end(reader);
-    if (count > 0) {
-        if (outbox->cause != WAKE_NONE) {
-            outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
-            outbox->counts_moved = true;
-            log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count,
-                     "cause#", (long long)outbox->cause, NULL);
-        }
-    }
-    if (!outbox->unread) {
-        outbox->cause = WAKE_NONE;
-    }
-}
-
-/* app.db no longer has the last row read. After a reboot it lost its last commits with the machine:
-** up to the newest event that both files know all is as it was, above it nothing is known. false:
-** which one that is can't be read now. */
-static bool go_back(struct outbox *outbox) {
-    struct journal *journal = outbox->journal;
-    int64_t common = 0, created = 0;
-
-    if (reader_begin(outbox->reader)) {
-        common = identity_common_past(reader_db(outbox->reader), journal, &created);
-    }
-    reader_end(outbox->reader);
-    if (reader_db(outbox->reader)->rc != SQLITE_OK) {
-        return false;
-    }
-    if (journal_db(journal)->rc != SQLITE_OK) {
-        outbox_hold(outbox, "the newest event that both files know can't be found out");
-        return true;
-    }
-    log_line(LOG_WARN,
-             "the database lost its last commits with the machine's last stop: going back",
-             "database", outbox->path, "to_event#", (long long)common, NULL);
-    journal_begin(journal, true);
-    journal_rewind(journal, common);
-    if (!journal_commit(journal)) {
-        outbox_hold(outbox, journal_error(journal));
-        return true;
-    }
-    outbox->check_id = common;
-    outbox->check_created = created;
-    outbox->cursor = outbox->cursor < common ? outbox->cursor : common;
-    window_open(&outbox->window, outbox->cursor);
-    return true;
-}
-
-bool fanout_anchor(struct outbox *outbox) {
-    struct db *journal = journal_db(outbox->journal);
-    struct db *app = reader_db(outbox->reader);
-    sqlite3_stmt *newest = db_prepare(journal, sql_anchor_newest);
-    char *boot = journal_get_text(outbox->journal, "boot");
-    bool rebooted = boot != NULL && strcmp(boot, outbox->boot) != 0;
-    bool known, there;
-
-    free(boot);
-    if (db_row(journal, newest)) {
-        outbox->check_id = sqlite3_column_int64(newest, 0);
-        outbox->check_created = sqlite3_column_int64(newest, 1);
-        db_reset(newest);
-    }
-    sqlite3_busy_timeout(app->handle,
-                         PATIENCE); /* that somebody commits right now proves nothing */
-    there = reader_begin(outbox->reader) && still_there(outbox);
-    reader_end(outbox->reader);
-    known = app->rc == SQLITE_OK;
-    if (known && !there && rebooted) {
-        known = go_back(outbox);
-    } else if (known && !there) {
-        outbox_hold(outbox, GONE);
-    }
-    sqlite3_busy_timeout(app->handle, 0);
-    return known;
 }

@@ -91,7 +91,7 @@ void notice_subscription(struct outbox *outbox, const struct sub *sub, const cha
                          const char *reason, int64_t now) {
     struct notice *notice;
 
-    if (fanout_wanted(outbox, event)) {
+    if (names_wanted(outbox, event)) {
         notice = begin(event, sub);
         add_text(&notice->payload, "reason", reason);
         add_time(&notice->payload, "failing_since", sub->failing_since);
@@ -105,7 +105,7 @@ void notice_dead(struct outbox *outbox, const struct pair *pair, int64_t now) {
     struct notice *notice;
     char *delivery;
 
-    if (event_is_reserved(pair->event->name) || !fanout_wanted(outbox, event) ||
+    if (event_is_reserved(pair->event->name) || !names_wanted(outbox, event) ||
         (row->reason != NULL && strcmp(row->reason, "expired") == 0)) { /* by the thousand */
         return;
     }

@@ -36,7 +36,7 @@ static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->unread = true;
     outbox->cause = WAKE_HINT;
     identity_boot(outbox->boot);
-    if (!fanout_anchor(outbox)) {
+    if (!reading_anchor(outbox)) {
         return false;
     }
     if (outbox->held != NULL) {

@@ -2,7 +2,7 @@
 ** source.c: the outbox as the engine's source (source.h): whose turn it is among the rooms, what is
 ** handed out and taken back.
 **
-** One delivery's way: fanout.c reads the event and makes a pair for each subscription that wants
+** One delivery's way: reading.c reads the event, fanout.c makes a pair for each subscription that wants
 ** it; claim() gives the pair to the engine; settle() takes it back, finished; record.c writes it,
 ** and the cursor, in one commit with others. What can't be finished now is written as a row, and
 ** comes back through due.c when its time has come.
@@ -65,7 +65,7 @@ static void look(struct outbox *outbox, int64_t now) {
     if (window_full(&outbox->window)) {
         /* Nothing can be taken, but a pause or an end is heard. */
         if (changed || (outbox->copy != NULL && roster_copy_begun(outbox->copy))) {
-            fanout_read(outbox, now);
+            reading_next(outbox, now);
         }
         if (now < outbox->spill_at) {
             return;
@@ -80,7 +80,7 @@ static void look(struct outbox *outbox, int64_t now) {
         outbox->spilled_at = now;
         record_spill(outbox, now);
     }
-    fanout_read(outbox, now);
+    reading_next(outbox, now);
 }
 
 static int64_t earliest(int64_t a, int64_t b) {

@@ -1,12 +1,12 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
-** source.c (turn, claim, settle), fanout.c (reads events, makes pairs), due.c (rows whose time has
-** come), order.c (whose turn it is within a key), record.c (outcomes in groups), roster.c (subscriptions as they change), asked.c (requests),
-** held.c (what can't be computed), failing.c (targets that have failed for long), effect.c (what the
-** dispatcher changes in them), notice.c (what it says of them in events of its own), retention.c with
-** sweep_app.c and sweep_side.c
-** (what may go), repair.c (triggers), delivery.c (a pair as a job and as a row). Nobody else
-** includes this.
+** source.c (turn, claim, settle), reading.c (reads events), names.c (who wants them), fanout.c (makes
+** pairs), delivery.c (a pair as a job and as a row), order.c (whose turn it is within a key), due.c
+** (rows whose time has come), record.c (outcomes in groups), held.c (what can't be computed), roster.c
+** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for long),
+** effect.c (what the dispatcher changes in subscriptions), notice.c (what it says of them in events of
+** its own), retention.c with sweep_app.c and sweep_side.c (what may go), repair.c (triggers). Nobody
+** else includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H
@@ -161,14 +161,25 @@ void record_flush(struct outbox *outbox, int64_t now);
 */
 void record_spill(struct outbox *outbox, int64_t now);
 
-/* fanout.c */
-void fanout_read(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
-/* Inside a snapshot. false: it can't be read now; nothing was done. */
-bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now);
+/* names.c */
+struct event_name *names_find(struct outbox *outbox, const char *text); /* made if need be */
+/* Its number in the journal; given out when the first pair of it comes, since asking writes. 0: the
+** journal can't be written. */
+int64_t names_number(struct outbox *outbox, struct event_name *name);
+bool names_wanted(struct outbox *outbox, const char *event); /* by a live subscription */
+void names_free(struct outbox *outbox);
+
+/* reading.c */
+void reading_next(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
 /* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be
 ** read now, reader_db says why. */
-bool fanout_anchor(struct outbox *outbox);
-bool fanout_wanted(struct outbox *outbox, const char *event); /* by a live subscription */
+bool reading_anchor(struct outbox *outbox);
+
+/* fanout.c */
+/* A new event, inside a snapshot. false: it can't be taken now; nothing was done. */
+bool fanout_take(struct outbox *outbox, const struct outbox_row *row, int64_t now);
+/* A row of the journal that is due, likewise. */
+bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *row, int64_t now);
 void fanout_free(struct outbox *outbox); /* drops every pair that waits, and the names */
 
 /* roster.c */

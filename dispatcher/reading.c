@@ -1,0 +1,172 @@
+/*
+** reading.c: reads the next events of app.db, and sees to it that the one that was read last is still
+** there: if it is not, app.db lost its last commits or is another file.
+** SPDX-License-Identifier: MIT
+*/
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "memory.h"
+#include "repair.h"
+#include "sql.h"
+#include "state.h"
+#include "stopwatch.h"
+
+/* Rows read in one snapshot. With a rollback journal a reader can make a commit wait: there less,
+** under a ms. */
+#define ROWS_WAL 256
+#define ROWS_ROLLBACK 32
+#define PATIENCE 500 /* ms at a start, for another program's lock */
+#define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
+
+#define GONE                                                                                       \
+    "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
+    "the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it"
+
+/* Is the row that was read last still there, unchanged? */
+static bool still_there(struct outbox *outbox) {
+    struct outbox_row row;
+    bool there;
+
+    if (outbox->check_id == 0) {
+        return true;
+    }
+    there = reader_row(outbox->reader, outbox->check_id, &row) &&
+            row.created_at == outbox->check_created;
+    reader_rows_done(outbox->reader);
+    return there || reader_db(outbox->reader)->rc != SQLITE_OK;
+}
+
+void reading_next(struct outbox *outbox, int64_t now) {
+    struct reader *reader = outbox->reader;
+    struct db *db = reader_db(reader);
+    int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
+    struct outbox_row row;
+    int count = 0;
+    bool more = true;
+
+    if (!reader_begin(reader)) {
+        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
+        return;
+    }
+    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
+        enum roster loaded = roster_load(outbox, now);
+
+        if (loaded == ROSTER_FAILED) {
+            log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
+                     db->error, NULL);
+        }
+        if (loaded != ROSTER_LOADED) {
+            outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
+            reader_end(reader);
+            return;
+        }
+    }
+    if (!still_there(outbox)) {
+        reader_end(reader);
+        outbox_hold(outbox, GONE);
+        return;
+    }
+    repair_looked(outbox, reader_schema(reader), now);
+    if (!outbox->boot_known) { /* from now on a missing row can't be a power loss */
+        outbox->boot_known = true;
+        outbox->counts_moved = true;
+    }
+    int64_t began = stopwatch_us();
+
+    reader_rows(reader, outbox->window.read_to + 1, most);
+    while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
+        if (count > 0 && !reader_is_wal(reader) && stopwatch_us() - began > READ_US) {
+            break;
+        }
+        if (!fanout_take(outbox, &row, now)) {
+            outbox->read_at = now + 500;
+            break;
+        }
+        outbox->window.read_to = row.id;
+        if (row.id > outbox->check_id) { /* what a crash makes us read again moves it not back */
+            outbox->check_id = row.id;
+            outbox->check_created = row.created_at;
+        }
+        count++;
+    }
+    outbox->unread = more || count >= most || db->rc != SQLITE_OK || outbox->requests_left;
+    if (db->rc != SQLITE_OK) {
+        outbox->read_at = now + 20;
+    }
+    reader_end(reader);
+    if (count > 0) {
+        if (outbox->cause != WAKE_NONE) {
+            outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
+            outbox->counts_moved = true;
+            log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count,
+                     "cause#", (long long)outbox->cause, NULL);
+        }
+    }
+    if (!outbox->unread) {
+        outbox->cause = WAKE_NONE;
+    }
+}
+
+/* app.db no longer has the last row read. After a reboot it lost its last commits with the machine:
+** up to the newest event that both files know all is as it was, above it nothing is known. false:
+** which one that is can't be read now. */
+static bool go_back(struct outbox *outbox) {
+    struct journal *journal = outbox->journal;
+    int64_t common = 0, created = 0;
+
+    if (reader_begin(outbox->reader)) {
+        common = identity_common_past(reader_db(outbox->reader), journal, &created);
+    }
+    reader_end(outbox->reader);
+    if (reader_db(outbox->reader)->rc != SQLITE_OK) {
+        return false;
+    }
+    if (journal_db(journal)->rc != SQLITE_OK) {
+        outbox_hold(outbox, "the newest event that both files know can't be found out");
+        return true;
+    }
+    log_line(LOG_WARN,
+             "the database lost its last commits with the machine's last stop: going back",
+             "database", outbox->path, "to_event#", (long long)common, NULL);
+    journal_begin(journal, true);
+    journal_rewind(journal, common);
+    if (!journal_commit(journal)) {
+        outbox_hold(outbox, journal_error(journal));
+        return true;
+    }
+    outbox->check_id = common;
+    outbox->check_created = created;
+    outbox->cursor = outbox->cursor < common ? outbox->cursor : common;
+    window_open(&outbox->window, outbox->cursor);
+    return true;
+}
+
+bool reading_anchor(struct outbox *outbox) {
+    struct db *journal = journal_db(outbox->journal);
+    struct db *app = reader_db(outbox->reader);
+    sqlite3_stmt *newest = db_prepare(journal, sql_anchor_newest);
+    char *boot = journal_get_text(outbox->journal, "boot");
+    bool rebooted = boot != NULL && strcmp(boot, outbox->boot) != 0;
+    bool known, there;
+
+    free(boot);
+    if (db_row(journal, newest)) {
+        outbox->check_id = sqlite3_column_int64(newest, 0);
+        outbox->check_created = sqlite3_column_int64(newest, 1);
+        db_reset(newest);
+    }
+    sqlite3_busy_timeout(app->handle,
+                         PATIENCE); /* that somebody commits right now proves nothing */
+    there = reader_begin(outbox->reader) && still_there(outbox);
+    reader_end(outbox->reader);
+    known = app->rc == SQLITE_OK;
+    if (known && !there && rebooted) {
+        known = go_back(outbox);
+    } else if (known && !there) {
+        outbox_hold(outbox, GONE);
+    }
+    sqlite3_busy_timeout(app->handle, 0);
+    return known;
+}
