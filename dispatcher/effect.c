@@ -22,6 +22,7 @@ void effect_open(struct outbox *outbox) {
     outbox->effects = db_prepare(side, sql_effect_list);
     outbox->effect_put = db_prepare(side, sql_effect_put);
     outbox->effect_done = db_prepare(side, sql_effect_done);
+    outbox->effect_confirms = db_prepare(side, sql_effect_confirms);
     outbox->effects_wait = true;
 }
 
@@ -46,6 +47,16 @@ void effect_put(struct outbox *outbox, const struct sub *sub, const char *status
         notice_written(outbox);
     }
     outbox->effects_wait = true;
+}
+
+bool effect_confirms(struct outbox *outbox, const struct sub *sub) {
+    struct db *side = journal_db(outbox->journal);
+
+    if (!outbox->effects_wait) {
+        return false;
+    }
+    db_text(side, outbox->effect_confirms, 1, sub->id);
+    return db_value(side, outbox->effect_confirms, 1) != 0; /* 1: not read: wait for it too */
 }
 
 static void overlay(struct sub *sub, const char *status) {

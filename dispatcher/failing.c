@@ -73,7 +73,8 @@ static void failed(struct outbox *outbox, struct sub *sub, const struct outcome 
         sub->probe_at = now + sub->probe_pause;
     }
     if (sub->status == SUB_SENDS && settings->failing_after > 0 &&
-        now - sub->failing_since >= settings->failing_after) {
+        now - sub->failing_since >= settings->failing_after &&
+        !effect_confirms(outbox, sub)) { /* which would be lost: at a later failure then */
         format_time(sub->failing_since, since);
         snprintf(last, sizeof last, "%d", outcome->status);
         snprintf(reason, sizeof reason, "failing since %s; last: %s", since,

@@ -72,8 +72,8 @@ struct outbox {
     bool notices_wait;      /* likewise, events */
     struct notices notices;
     sqlite3_stmt *failing_get, *failing_set, *notice_add, *notice_list, *notice_done, *notice_emit;
-    sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *requests, *requests_taken,
-        *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
+    sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *effect_confirms, *requests,
+        *requests_taken, *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
     struct agenda agenda;
     struct event_name *names[NAME_BUCKETS];
 
@@ -246,6 +246,9 @@ void effect_prepare(struct outbox *outbox); /* its statement for app.db, once th
 ** target answered; what it holds for. */
 void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
                 const char *reason, int64_t revision);
+/* Has its target confirmed it, and app.db not been told yet? Another change of ours but its end waits
+** for that: there is one at a time. */
+bool effect_confirms(struct outbox *outbox, const struct sub *sub);
 /* What is not yet written holds as long as nobody changed what it was said of; after a load. */
 void effect_overlay(struct outbox *outbox);
 void effect_write(struct outbox *outbox, int64_t now); /* some of them, if app.db lets us */

@@ -243,6 +243,10 @@ DELETE FROM notice WHERE n <= ?1
 -- name: effect_put
 INSERT OR REPLACE INTO effect(subscription, status, reason, revision, updated_at) VALUES (?1, ?2, ?3, ?4, ?5)
 
+-- Did its target confirm what app.db does not know yet?
+-- name: effect_confirms
+SELECT EXISTS (SELECT 1 FROM effect WHERE subscription = ?1 AND status = 'confirmed')
+
 -- name: effect_list
 SELECT subscription, status, reason, revision, updated_at FROM effect LIMIT 100
 

@@ -2,18 +2,24 @@
 what is said of it in events of resthook's own."""
 
 import json
+import sqlite3
 
 import pytest
 
-from receiver import answer
+from receiver import answer, held
 
 SHORT = "0,100ms,100ms"
+LONG = "0" + ",300ms" * 30
 NOTICES = ["resthook.subscription.failing", "resthook.subscription.recovered", "resthook.subscription.gone",
            "resthook.delivery.dead"]
 
 
 def insert(db, n=1):
     db.shell("INSERT INTO item(name) VALUES " + ", ".join(["('Ada')"] * n) + ";")
+
+
+def gives_back(exchange):
+    return answer(200, headers=[("x-hook-secret", exchange.request.headers["X-Hook-Secret"])])(exchange)
 
 
 def status(db, subscription):
@@ -197,6 +203,32 @@ def test_failing_is_not_for_users_to_set(db):
         for name in ("failing", "pending", "ended"):
             with pytest.raises(Exception, match="option status is"):
                 db.ext(f"SELECT {function} ?)", json.dumps({"status": name}))
+
+
+def test_a_confirmation_that_is_not_written_yet_stands(quick, receiver, dispatcher, eventually):
+    """Its target gave the secret back and then failed for long, all before anything could be written to app.db."""
+    db = quick
+    db.ext("SELECT resthook_set('failing_after', 0.1)")
+    receiver.script("/", held(gate := receiver.gate(), gives_back), 400)
+    subscription, _ = db.subscribe("item.create", receiver.url("/"), verify="x-hook-secret", retry_schedule=LONG)
+    running = dispatcher(db)
+    receiver.wait_for(1)
+    insert(db, 3)
+    writer = sqlite3.connect(db.path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    gate.open()
+    running.wait_log("subscription confirmed")
+    receiver.wait_for(1 + 3 * 3, timeout=20)  # each failed three times: for longer than failing_after
+    since = db.journal("SELECT failing_since FROM subscription")
+    assert since[0][0] is not None and db.journal("SELECT status FROM effect") == [("confirmed",)]
+    writer.execute("ROLLBACK")
+    writer.close()
+    eventually(lambda: status(db, subscription)[0] == "failing", timeout=20)
+    assert db.shell("SELECT count(*) FROM resthook_subscription WHERE verify_secret IS NOT NULL") == "0"
+    assert db.journal("SELECT failing_since FROM subscription") == since
+    receiver.script("/", 200)
+    eventually(lambda: states(db, subscription) == ["delivered"] * 4, timeout=30)
+    eventually(lambda: status(db, subscription) == ("active", None), timeout=20)
 
 
 def test_zero_is_never(db, receiver, dispatcher, eventually):
