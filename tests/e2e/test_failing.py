@@ -178,14 +178,51 @@ def test_how_long_it_fails_survives_a_restart(db, receiver, dispatcher, eventual
     assert db.journal("SELECT failing_since FROM subscription WHERE id = ?", subscription) == since
 
 
-def test_resuming_it_ends_it_at_once(quick, receiver, dispatcher, eventually):
+@pytest.mark.parametrize("activate", ["resthook_resume(?)", "resthook_update(?, '{\"status\":\"active\"}')"])
+def test_making_it_active_ends_it_at_once(quick, receiver, dispatcher, eventually, activate):
     db = quick
     db.ext("SELECT resthook_set('failing_probe', 3600)")
     _, subscription = make_failing(db, receiver, dispatcher, eventually)
     receiver.script("/", 200)
-    assert db.one("SELECT resthook_resume(?)", subscription) == 1
+    assert db.one(f"SELECT {activate}", subscription) in (1, subscription)
     assert status(db, subscription) == ("active", None)
     eventually(lambda: set(states(db, subscription)) <= {"delivered", "dead"} and "delivered" in states(db, subscription))
+
+
+def test_making_it_active_forgets_since_when_it_failed(quick, receiver, dispatcher, eventually):
+    db = quick
+    _, subscription = make_failing(db, receiver, dispatcher, eventually)
+    ((since,),) = db.journal("SELECT failing_since FROM subscription WHERE id = ?", subscription)
+    db.ext("SELECT resthook_set('failing_after', 3600)")
+    assert db.one("SELECT resthook_resume(?)", subscription) == 1
+    insert(db)  # its failure is the first
+    eventually(lambda: (db.journal("SELECT failing_since FROM subscription WHERE id = ?", subscription)[0][0] or 0) > since)
+    assert status(db, subscription) == ("active", None)
+
+
+def test_a_failing_that_is_not_written_yet_survives_a_kill(quick, receiver, dispatcher, eventually):
+    db = quick
+    receiver.script("/", held(gate := receiver.gate(), answer(400)), 400)
+    subscription, _ = db.subscribe("item.create", receiver.url("/"), retry_schedule=LONG)
+    running = dispatcher(db)
+    insert(db, 3)
+    receiver.wait_for(1)
+    writer = sqlite3.connect(db.path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    gate.open()
+    running.wait_log("subscription failing")
+    eventually(lambda: db.journal("SELECT status FROM effect") == [("failing",)])
+    running.kill()
+    before = len(receiver.received())
+    running = dispatcher(db)
+    receiver.wait_for(before + 2, timeout=20)  # probes
+    assert db.journal("SELECT status FROM effect") == [("failing",)] and "dead" not in states(db, subscription)
+    assert "subscription failing" not in running.text()  # it is so already
+    writer.execute("ROLLBACK")
+    writer.close()
+    eventually(lambda: status(db, subscription)[0] == "failing", timeout=20)
+    receiver.script("/", 200)
+    eventually(lambda: states(db, subscription) == ["delivered"] * 3, timeout=30)
 
 
 def test_it_can_be_paused_and_ended_meanwhile(quick, receiver, dispatcher, eventually):
@@ -301,6 +338,26 @@ def test_deaths_of_their_own_deliveries_are_not_said(db, receiver, dispatcher, e
     assert states(db, dead) == ["dead"] * 3
     assert db.one("SELECT count(*) FROM resthook_outbox WHERE event LIKE 'resthook.%'") == 3
     assert db.journal("SELECT count(*) FROM notice") == [(0,)]
+
+
+def test_a_listener_that_fails_hears_of_itself_once(quick, receiver, dispatcher, eventually):
+    db = quick
+    receiver.script("/", 400)
+    receiver.script("/listener", 400)
+    db.subscribe("item.create", receiver.url("/"), retry_schedule="0")
+    listener, _ = db.subscribe("resthook.*", receiver.url("/listener"), retry_schedule=LONG)
+    running = dispatcher(db)
+    insert(db)
+    eventually(lambda: status(db, listener)[0] == "failing", timeout=20)
+    probes = len(receiver.received("/listener"))
+    receiver.wait_for(probes + 3, path="/listener", timeout=20)
+    receiver.script("/listener", 200)
+    eventually(lambda: status(db, listener)[0] == "active", timeout=30)
+    eventually(lambda: states(db, listener) == ["delivered"] * 3, timeout=20)  # the death, failing, recovered
+    assert running.stop() == 0
+    assert db.journal("SELECT count(*) FROM notice") == [(0,)]
+    assert sorted(event for (event,) in db.ext("SELECT event FROM resthook_events WHERE event LIKE 'resthook.%'")) == sorted(
+        [NOTICES[0], NOTICES[1], NOTICES[3]])
 
 
 def test_nothing_is_said_where_nobody_listens(db, receiver, dispatcher, eventually):
