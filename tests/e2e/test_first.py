@@ -53,7 +53,7 @@ def test_what_arrives_can_be_read_back(db, receiver, dispatcher):
 
     def reads_back(exchange):
         body = exchange.request.json()
-        there = db.shell(f"SELECT name FROM item WHERE id = {body['id']};")
+        there = db.shell(f"SELECT name FROM item WHERE id = {body['id']};", "-cmd", ".timeout 10000")
         return answer(200 if there == body["name"] else 404)(exchange)
 
     receiver.script("/", reads_back)
