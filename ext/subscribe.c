@@ -17,39 +17,40 @@
 #include "url.h"
 #include "verify.h"
 
+/* Whom it trusts, what it receives, how fast and how often, what people say of it. */
 enum {
     OPT_SECRET,
     OPT_SIGNING,
+    OPT_VERIFY,
     OPT_STATUS,
-    OPT_HEADERS,
-    OPT_FORMAT,
     OPT_FILTER,
+    OPT_FORMAT,
+    OPT_HEADERS,
+    OPT_ORDERED,
+    OPT_RATE,
     OPT_MAX_IN_FLIGHT,
     OPT_TIMEOUT,
     OPT_RETRY_SCHEDULE,
     OPT_RETRY_STATUSES,
-    OPT_VERIFY,
-    OPT_ORDERED,
     OPT_DESCRIPTION,
-    OPT_RATE,
     OPT_COUNT
 };
 
 static const struct option_rule rules[OPT_COUNT] = {
     [OPT_SECRET] = {"secret", OPTION_TEXT},
     [OPT_SIGNING] = {"signing", OPTION_TEXT},
+    [OPT_VERIFY] = {"verify", OPTION_TEXT},
     [OPT_STATUS] = {"status", OPTION_TEXT},
-    [OPT_HEADERS] = {"headers", OPTION_OBJECT},
-    [OPT_FORMAT] = {"format", OPTION_TEXT},
     [OPT_FILTER] = {"filter", OPTION_TEXT},
+    [OPT_FORMAT] = {"format", OPTION_TEXT},
+    [OPT_HEADERS] = {"headers", OPTION_OBJECT},
+    [OPT_ORDERED] = {"ordered", OPTION_SWITCH},
+    [OPT_RATE] = {"rate", OPTION_NUMBER},
     [OPT_MAX_IN_FLIGHT] = {"max_in_flight", OPTION_INTEGER},
     [OPT_TIMEOUT] = {"timeout", OPTION_NUMBER},
     [OPT_RETRY_SCHEDULE] = {"retry_schedule", OPTION_TEXT},
     [OPT_RETRY_STATUSES] = {"retry_statuses", OPTION_TEXT},
-    [OPT_VERIFY] = {"verify", OPTION_TEXT},
-    [OPT_ORDERED] = {"ordered", OPTION_SWITCH},
     [OPT_DESCRIPTION] = {"description", OPTION_TEXT},
-    [OPT_RATE] = {"rate", OPTION_NUMBER},
 };
 
 #define FILTER_MOST 10000

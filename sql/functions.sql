@@ -145,7 +145,7 @@ INSERT INTO main.resthook_outbox(event, payload, only)
 -- Was the event (?2) for the subscription (?1)? No row: it is gone from the outbox.
 -- name: request_meant
 SELECT o.id > s.from_id AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id
-         ELSE s.event = coalesce(o.event, w.event) OR s.event = '*'
+         ELSE s.event = coalesce(o.event, w.event) OR (s.event = '*' AND coalesce(o.event, w.event) NOT GLOB 'resthook.*')
               OR (substr(s.event, -2) = '.*' AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
                                                  = substr(s.event, 1, length(s.event) - 1)) END
   FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch

@@ -68,7 +68,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS main.resthook_extra_key
 --                   old_secret signs too until old_secret_until (rotation)
 --   headers         JSON object of extra request headers; NULL: none
 --   format          bare, standard, cloudevents, change
---   max_in_flight   requests at once, NULL: the endpoint's own bound
+--   max_in_flight   requests at once, NULL: the setting
 --   timeout         milliseconds a request may take, NULL: the setting
 --   retry_schedule  '0,5s,5m,…', NULL: the setting
 --   retry_statuses  which HTTP statuses are tried again, '429,5xx'; NULL: all that are no success

@@ -324,6 +324,9 @@ def test_a_private_address_is_not_reached_without_leave(db, receiver, dispatcher
     dispatcher(db, allow=())
     insert(db)
     eventually(lambda: [row[0] for row in delivery(db, "attempts > 0 AND last_error <> ''", subscription)] == [1])
+    db.ext("SELECT resthook_ping(?)", subscription)
+    eventually(lambda: len(delivery(db, "1", subscription)) == 2 and
+               [row[0] for row in delivery(db, "attempts > 0 AND last_error <> ''", subscription)] == [1, 1])
     assert receiver.received() == [] and receiver.connections == 0
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from conftest import ROOT, own_environment
+from receiver import held
 from test_tls import certificate
 
 TARGETS = 4
@@ -141,6 +142,23 @@ def test_a_long_transaction_of_the_application_delays_nothing_but_itself(db, rec
     writer.execute("COMMIT")
     receiver.wait_for(2)
     writer.close()
+
+
+def test_no_transaction_is_open_while_a_request_is(db, receiver, dispatcher):
+    """With a rollback journal nobody gets the file for himself while anybody else reads it."""
+    db.shell("PRAGMA journal_mode=DELETE")
+    receiver.script("/", held(gate := receiver.gate()))
+    db.subscribe("*", receiver.url("/"), timeout=300)
+    dispatcher(db)
+    db.shell("INSERT INTO item(name) VALUES ('x');", "-cmd", ".timeout 10000")
+    receiver.wait_for(1)
+    for path in (db.path, db.side):
+        other = sqlite3.connect(path, isolation_level=None, timeout=10)
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("COMMIT")
+        other.close()
+    assert not gate.is_set()
+    gate.open()
 
 
 def test_with_a_rollback_journal_many_subscriptions_are_read_in_slices(db, receiver, dispatcher):

@@ -68,6 +68,26 @@ def test_unsubscribing_cancels_what_is_pending(db, receiver, dispatcher, eventua
     assert db.one("SELECT resthook_unsubscribe(?)", sub) == 0
 
 
+@pytest.mark.parametrize("function", ["resthook_pause", "resthook_unsubscribe"])
+def test_who_no_longer_wants_it_is_not_tried_again(db, receiver, dispatcher, function):
+    """Retries a millisecond apart; none of them after the change was read."""
+    receiver.script("/", 400)
+    sub, _ = db.subscribe("item.*", receiver.url("/"), retry_schedule="0" + ",1ms" * 49)
+    db.subscribe("b.b", receiver.url("/other"))
+    dispatcher(db)
+    insert(db, 1)
+    receiver.wait_for(2, "/")
+    db.ext(f"SELECT {function}(?)", sub)
+    db.ext("SELECT resthook_emit('b.b', '{}')")
+    receiver.wait_for(1, "/other")  # what was read with it was read after the change
+    before = len(receiver.received("/"))
+    assert before < 50
+    for i in range(20):
+        db.ext("SELECT resthook_emit('b.b', '{}')")
+        receiver.wait_for(2 + i, "/other")
+    assert len(receiver.received("/")) <= before + 1, "but for the one that was under way"
+
+
 def test_unsubscribing_while_nobody_dispatches(db, receiver, dispatcher, eventually):
     sub, _ = db.subscribe("*", receiver.url("/"))
     insert(db, 3)

@@ -1,8 +1,10 @@
 """The main thing: a row written by a program that knows nothing of resthook reaches a subscriber, signed."""
 
 import re
+import sqlite3
 import time
 
+from receiver import answer
 from verify import verify
 
 
@@ -44,6 +46,29 @@ def test_what_was_committed_before_the_start_arrives_and_what_was_rolled_back_do
     assert running.stop() == 0
     assert len(receiver.received()) == 3
     assert db.journal("SELECT state, count(*) FROM resthook_deliveries GROUP BY 1") == [("delivered", 3)]
+
+
+def test_what_arrives_can_be_read_back(db, receiver, dispatcher):
+    """Each request is about a row that is there, for who opens the database now."""
+
+    def reads_back(exchange):
+        body = exchange.request.json()
+        there = db.shell(f"SELECT name FROM item WHERE id = {body['id']};", "-cmd", ".timeout 10000")
+        return answer(200 if there == body["name"] else 404)(exchange)
+
+    receiver.script("/", reads_back)
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db)
+    writer = sqlite3.connect(db.path, isolation_level=None, timeout=10)
+    for i in range(1, 21):
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO item VALUES (?, 'first')", (i,))
+        writer.execute("INSERT INTO item VALUES (?, 'second')", (100 + i,))
+        writer.execute("COMMIT")
+    writer.close()
+    receiver.wait_for(40)
+    assert running.stop() == 0
+    assert db.journal("SELECT DISTINCT state, attempts, last_status FROM resthook_deliveries") == [("delivered", 1, 200)]
 
 
 def test_each_subscriber_gets_its_own_and_signed_with_its_own_secret(db, receiver, dispatcher):

@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from conftest import LOOPBACK, resthookd
+from receiver import answer, held
 from verify import BadSignature, ed25519_fits, sign, verify
 
 # The vectors of the standard's own libraries, and of its authors' server.
@@ -119,6 +120,24 @@ def test_from_one_kind_to_the_other_both_sign(db, receiver, dispatcher, first, t
     assert [each.split(",")[0] for each in signatures(request)] == [then, first]
     verify(before, request.headers, request.body)
     verify(after, request.headers, request.body)
+
+
+def test_a_retry_after_a_rotation_is_signed_by_both(db, receiver, dispatcher):
+    receiver.script("/", held(gate := receiver.gate(), answer(500)), 200)
+    sub, old = db.subscribe("item.*", receiver.url("/"), retry_schedule="0,100ms")
+    dispatcher(db)
+    insert(db, "tea")
+    receiver.wait_for(1)
+    new = db.one("SELECT resthook_rotate_secret(?)", sub)
+    insert(db, "coffee")
+    (seen,) = [request for request in receiver.wait_for(2) if request.json()["name"] == "coffee"]
+    gate.open()
+    first, again = [request for request in receiver.wait_for(3) if request.json()["name"] == "tea"]
+    assert len(signatures(first)) == 1 and first.id == again.id
+    for request in (seen, again):
+        assert len(signatures(request)) == 2
+        for secret in (old, new):
+            verify(secret, request.headers, request.body)
 
 
 def test_a_symmetric_secret_has_no_public_key(db):

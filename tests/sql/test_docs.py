@@ -119,13 +119,6 @@ def test_exit_statuses():
     assert {cell for row in table(section("Exit statuses")) for cell in row[:1]} == there
 
 
-def test_options_that_are_not_there_are_refused(connection):
-    missing = section("What is not there yet")
-    for option in re.findall(r"`(--[a-z]+)`", missing):
-        done = subprocess.run([BUILD / "resthookd", option, "x", "y"], stderr=subprocess.PIPE, text=True, timeout=10)
-        assert done.returncode == 64 and option in done.stderr
-
-
 def test_log_lines():
     """Every line of info and above that the dispatcher's sources say, with its level, and no other."""
     there = set()
@@ -224,6 +217,22 @@ def test_every_name_of_ours_exists(connection):
 
 def test_what_a_writer_may_do_is_the_catalogue():
     assert catalogue() in section("What your writer may do"), "python3 tests/catalogue/pitfalls.py prints it"
+
+
+def test_complaints():
+    """tests/complaints.md: all 44, each with tests that are there, or with words that README.md says."""
+    text = (ROOT / "tests/complaints.md").read_text()
+    rows = table(text)
+    assert [row[0] for row in rows] == [str(i) for i in range(1, 45)]
+    for number, complaint, here, shown in rows:
+        tests, words = re.findall(r"`([^`]*)`", shown), re.findall(r'README: "([^"]*)"', here)
+        assert complaint and here and (tests or words), number
+        for path, name in (test.split("::") for test in tests):
+            begin = "static void" if path.endswith(".c") else "def"
+            assert re.search(rf"^{begin} {name}\(", (ROOT / "tests" / path).read_text(), re.MULTILINE), f"{number}: {path}::{name}"
+        for quoted in words:
+            assert quoted in README, f"{number}: {quoted}"
+    assert not re.search(r"\bshould\b", text)
 
 
 def test_its_tone():

@@ -322,15 +322,16 @@ def test_only_what_was_for_a_subscription_is_replayed(db):
     db.execute("INSERT INTO item(name) VALUES ('tea')")
     one(db, "SELECT resthook_emit('itemized', '{}')")
     one(db, "SELECT resthook_ping(?)", subs["other"])
-    meant = {"*": {2, 3}, "item.*": {2}, "item.create": {2}, "other": {4}, "resthook.*": set()}
+    db.execute("INSERT INTO resthook_outbox(event, payload) VALUES ('resthook.delivery.dead', '{}')")
+    meant = {"*": {2, 3}, "item.*": {2}, "item.create": {2}, "other": {4}, "resthook.*": {5}}
     for event, sub in subs.items():
-        for number in (1, 2, 3, 4):
+        for number in (1, 2, 3, 4, 5):
             if number in meant[event]:
                 assert one(db, "SELECT resthook_replay(?)", f"{sub}-{number}") == f"{sub}-{number}"
             else:
                 with pytest.raises(sqlite3.Error, match=f"'{sub}-{number}': its event was not for this subscription"):
                     one(db, "SELECT resthook_replay(?)", f"{sub}-{number}")
-    assert one(db, "SELECT count(*) FROM resthook_request") == 5
+    assert one(db, "SELECT count(*) FROM resthook_request") == 6
 
 
 def test_events_of_our_own_can_be_subscribed_to(db):
