@@ -134,7 +134,7 @@ def test_a_file_replaced_while_it_runs(tmp_path, receiver, dispatcher, eventuall
         (tmp_path / f"app.db{suffix}").unlink(missing_ok=True)
     running.wait_log("another file has the database's name")
     running.wait_log("ready", count=2)
-    insert(db, 2)
+    db.shell("INSERT INTO item VALUES (2, 'x');", "-cmd", ".timeout 1000")  # it has a rollback journal now
     receiver.wait_for(2)
     assert ids(receiver) == [1, 2]
     assert running.stop() == 0

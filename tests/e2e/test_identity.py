@@ -140,7 +140,7 @@ def test_vacuum_into_and_mv_over_the_running_file_goes_on(db, receiver, dispatch
     db.shell(f"VACUUM INTO '{tmp_path / 'compact.db'}';")
     put_in_its_place(db, tmp_path / "compact.db")
     running.wait_log(" ready", count=2)
-    db.shell("INSERT INTO item VALUES (2, 'b');")
+    db.shell("INSERT INTO item VALUES (2, 'b');", "-cmd", ".timeout 1000")  # it has a rollback journal now
     receiver.wait_for(2)
     assert running.stop() == 0 and "held" not in running.text()
     assert sorted(request.json()["id"] for request in receiver.received()) == [1, 2]

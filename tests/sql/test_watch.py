@@ -39,6 +39,13 @@ class Database:
         self.writer.execute("PRAGMA trusted_schema = OFF")
         self.seen = 0
 
+    def widen(self, width):
+        """Gives the outbox so many columns at once. A watch adds them one by one, for which SQLite reads the whole
+        schema again each time: half a minute for 1,900."""
+        table = self.ask("SELECT sql FROM sqlite_master WHERE name = 'resthook_outbox'")
+        columns = "".join(f", v{i}" for i in range(width + 1))
+        self.admin.executescript(f"DROP TABLE resthook_outbox; {table.rstrip().removesuffix(')')}{columns});")
+
     def ask(self, sql, *values):
         """The first value of a query on the connection that has the functions."""
         row = self.admin.execute(sql, values).fetchone()
@@ -334,6 +341,8 @@ def test_three_hundred_columns(db):
 
 
 def test_nineteen_hundred_values_and_no_more(db):
+    if "san" in Path(SO).parts:  # the other round adds them one by one
+        db.widen(1900)
     names = ["id INTEGER PRIMARY KEY"] + [f"c{i}" for i in range(1899)]
     db.write(f"CREATE TABLE widest({','.join(names)})")
     db.write(f"CREATE TABLE wider({','.join(names)}, more)")
@@ -352,6 +361,7 @@ def test_nineteen_hundred_values_and_no_more(db):
 def test_nineteen_hundred_columns_without_a_key(db):
     """The rowid comes on top of them, and the mark of a large row behind it."""
     names = [f"c{i}" for i in range(1900)]
+    db.widen(1900)
     db.write(f"CREATE TABLE widest({','.join(names)})")
     db.write(f"CREATE TABLE half({','.join(names[:950])})")
     db.ask("SELECT resthook_set('capture_max', 100000)")
