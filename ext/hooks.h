@@ -126,7 +126,8 @@ int signing_register(sqlite3 *db);   /* resthook_secret, _rotate_secret, _public
 int verify_register(sqlite3 *db);    /* resthook_confirm */
 int emit_register(sqlite3 *db);      /* resthook_emit, _ping */
 int request_register(sqlite3 *db);   /* resthook_replay, _cancel, _forget */
-int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch, _repair */
+int watch_register(sqlite3 *db);     /* resthook_watch, _unwatch */
+int repair_register(sqlite3 *db);    /* resthook_repair */
 int backfill_register(sqlite3 *db);  /* resthook_backfill */
 int payload_register(sqlite3 *db);   /* resthook_payload */
 int history_register(sqlite3 *db);   /* the virtual tables */

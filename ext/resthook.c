@@ -33,7 +33,7 @@ int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines 
     static int (*const rooms[])(sqlite3 *) = {
         install_register, settings_register, subscribe_register, signing_register,
         verify_register,  emit_register,     backfill_register,  request_register,
-        watch_register,   payload_register,  history_register};
+        watch_register,   repair_register,   payload_register,   history_register};
     int rc = SQLITE_OK;
 
 #ifdef SQLITE_CORE

@@ -10,6 +10,7 @@
 #include "version.h"
 
 #include "expand.h"
+#include "follow.h"
 #include "sql.h"
 
 void versions_free(struct versions *list) {
@@ -154,4 +155,33 @@ int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struc
     }
     sqlite3_free(first);
     return rc;
+}
+
+bool version_request(struct call *call, const struct version *now, sqlite3_int64 capture_max,
+                     struct followed *followed, struct plan_request *request) {
+    const struct followable version = {
+        .captured = now->text[VERSION_CAPTURED],
+        .of = now->text[VERSION_OF],
+        .changed = now->text[VERSION_CHANGED],
+        .options = now->text[VERSION_OPTIONS],
+        .trigger = now->text[VERSION_TRIGGER],
+    };
+    const char *names;
+    int rc = follow(call->db, &version, followed);
+
+    if (rc == SQLITE_NOMEM) {
+        call_check(call, rc);
+    }
+    *request = (struct plan_request){
+        .table = now->text[VERSION_TABLE],
+        .of = followed->of,
+        .changed = followed->changed,
+        .old = now->old,
+        .event = now->text[VERSION_EVENT],
+        .options = followed->options,
+        .capture_max = capture_max,
+        .existing = true,
+    };
+    return rc == SQLITE_OK &&
+           clause_operation(now->text[VERSION_OPERATION], &request->operation, &names) == NULL;
 }

@@ -32,6 +32,8 @@ struct version {
     char *text[VERSION_TEXTS]; /* NULL is NULL */
 };
 
+struct followed;
+
 struct versions {
     struct version *at;
     int count;
@@ -57,6 +59,11 @@ sqlite3_int64 version_install(struct call *call, const struct plan *plan, const 
                               sqlite3_int64 at);
 /* Ends one: its trigger goes, its row stays for what it has captured. */
 void version_retire(struct call *call, sqlite3_int64 id, sqlite3_int64 at);
+
+/* What the version would be if it were made now: the request of its plan, whose texts stand in
+** followed. false: it can't be read. */
+bool version_request(struct call *call, const struct version *now, sqlite3_int64 capture_max,
+                     struct followed *followed, struct plan_request *request);
 
 /* Takes a code and a message (sqlite3_free'd here) from the rooms that do not know struct call. */
 void version_fail(struct call *call, int rc, char *error);

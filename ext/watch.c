@@ -1,6 +1,6 @@
 /*
 ** watch.c: the SQL functions that turn writes to a table into events: resthook_watch,
-** resthook_unwatch, resthook_repair.
+** resthook_unwatch. What a migration does to them repair.c mends.
 **
 ** A watch is a row of resthook_watch, never changed once written but for its retirement, and a
 ** trigger that carries the row's id. What it should be is decided first (plan.c) and its
@@ -186,192 +186,13 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     options_free(options, OPTION_COUNT);
 }
 
-/* ---- resthook_repair ---- */
-
-static bool same(const char *a, const char *b) {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-/* Is the version what it would be if it were made now? */
-static bool is_current(struct call *call, const struct version *now, const struct plan *plan) {
-    struct definition_row row = plan_row(plan);
-    struct buffer trigger = {0};
-    bool result;
-
-    plan_trigger(plan, now->id, &trigger);
-    if (trigger.failed) {
-        call->rc = SQLITE_NOMEM;
-    }
-    result = !trigger.failed && trigger_is(trigger.data, now->text[VERSION_TRIGGER]) &&
-             same(row.table, now->text[VERSION_STORED_TABLE]) &&
-             same(plan_of(plan), now->text[VERSION_OF]) &&
-             same(row.captured, now->text[VERSION_CAPTURED]) &&
-             same(row.virtuals, now->text[VERSION_VIRTUAL]) &&
-             same(row.table_sql, now->text[VERSION_TABLE_SQL]) &&
-             same(row.primary_key, now->text[VERSION_PRIMARY_KEY]);
-    buffer_free(&trigger);
-    return result;
-}
-
-/* What the version would be if it were made now: the request of its plan, whose texts stand in
-** followed. false: it can't be read. */
-static bool request_of(struct call *call, const struct version *now, sqlite3_int64 capture_max,
-                       struct followed *followed, struct plan_request *request) {
-    const struct followable version = {
-        .captured = now->text[VERSION_CAPTURED],
-        .of = now->text[VERSION_OF],
-        .changed = now->text[VERSION_CHANGED],
-        .options = now->text[VERSION_OPTIONS],
-        .trigger = now->text[VERSION_TRIGGER],
-    };
-    const char *names;
-    int rc = follow(call->db, &version, followed);
-
-    if (rc == SQLITE_NOMEM) {
-        call_check(call, rc);
-    }
-    *request = (struct plan_request){
-        .table = now->text[VERSION_TABLE],
-        .of = followed->of,
-        .changed = followed->changed,
-        .old = now->old,
-        .event = now->text[VERSION_EVENT],
-        .options = followed->options,
-        .capture_max = capture_max,
-        .existing = true,
-    };
-    return rc == SQLITE_OK &&
-           clause_operation(now->text[VERSION_OPERATION], &request->operation, &names) == NULL;
-}
-
-/* Is it a version that no longer fits its table? Not when it can't be planned at all: then there is
-** nothing better. */
-static bool is_stale(struct call *call, const struct version *now,
-                     const struct plan_request *request) {
-    struct plan plan = {0};
-    char *error = NULL;
-    bool stale = false;
-    int rc = plan_make(call->db, request, &plan, &error);
-
-    if (rc == SQLITE_OK) {
-        stale = !is_current(call, now, &plan);
-    } else if (rc != SQLITE_ERROR) {
-        version_fail(call, rc, error);
-        error = NULL;
-    }
-    sqlite3_free(error);
-    plan_free(&plan);
-    return stale;
-}
-
-/* The plan of a version whose expressions do not compile. A working trigger stays as it is: it
-** captures what they need, or no other would. One that is gone, or that reads a column that is
-** gone, is made all the same, without regard to them: what it captures is held until the watch is
-** mended. */
-static int plan_without(struct call *call, const struct version *now,
-                        const struct plan_request *request, const struct followed *followed,
-                        struct plan *plan, char **error) {
-    int rc = plan_make(call->db, request, plan, error);
-
-    if (rc == SQLITE_OK && now->text[VERSION_TRIGGER] != NULL &&
-        !followed_lost(followed, &plan->table)) {
-        plan_free(plan);
-        rc = SQLITE_ERROR;
-    }
-    return rc;
-}
-
-/* Makes a new version of one that no longer fits. Returns whether it made one. */
-static bool repair_one(struct call *call, sqlite3 **copy, const struct version *now,
-                       sqlite3_int64 capture_max, sqlite3_int64 at) {
-    struct followed followed = {0};
-    struct plan_request request;
-    struct plan plan = {0};
-    char *error = NULL;
-    bool repaired = false;
-    int rc = SQLITE_OK;
-
-    if (!request_of(call, now, capture_max, &followed, &request) ||
-        !is_stale(call, now, &request)) {
-        followed_free(&followed);
-        return false;
-    }
-    if (*copy == NULL) {
-        rc = blueprint_open(call->db, copy, &error);
-    }
-    if (rc == SQLITE_OK) {
-        rc = version_plan(call->db, *copy, &request, &plan, &error);
-    }
-    if (rc == SQLITE_ERROR) {
-        sqlite3_free(error);
-        error = NULL;
-        request.old = now->old;
-        rc = plan_without(call, now, &request, &followed, &plan, &error);
-    }
-    if (rc == SQLITE_OK) {
-        version_retire(call, now->id, at);
-        (void)version_install(call, &plan, now->text[VERSION_RECORD], at);
-        repaired = true;
-    } else if (rc != SQLITE_ERROR) {
-        version_fail(call, rc, error);
-        error = NULL;
-    }
-    sqlite3_free(error);
-    plan_free(&plan);
-    followed_free(&followed);
-    return repaired;
-}
-
-int watch_count_stale(sqlite3 *db, int *stale) {
-    struct call call = {.function = "resthook_repair", .db = db};
-    sqlite3_int64 capture_max = setting_int(&call, "capture_max");
-    struct versions list;
-
-    *stale = 0;
-    versions_read(&call, &list);
-    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
-        struct followed followed = {0};
-        struct plan_request request;
-
-        *stale += request_of(&call, &list.at[i], capture_max, &followed, &request) &&
-                  is_stale(&call, &list.at[i], &request);
-        followed_free(&followed);
-    }
-    versions_free(&list);
-    sqlite3_free(call.error);
-    return call.rc;
-}
-
-static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
-    struct call call;
-    struct versions list;
-    sqlite3 *copy = NULL; /* made when the first one needs it */
-    sqlite3_int64 capture_max, at;
-    int repaired = 0;
-
-    (void)argc;
-    (void)argv;
-    call_begin(&call, context, "resthook_repair", SCHEMA_CURRENT);
-    capture_max = setting_int(&call, "capture_max");
-    at = call_now(&call);
-    versions_read(&call, &list);
-    for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
-        repaired += repair_one(&call, &copy, &list.at[i], capture_max, at + repaired);
-    }
-    call_exec(&call, sql_interest_restore, "");
-    sqlite3_result_int(context, repaired);
-    (void)call_end(&call);
-    (void)sqlite3_close(copy);
-    versions_free(&list);
-}
-
 /* ---- resthook_unwatch ---- */
 
 /* Are these the columns of the version's `update of`, as they are called now? */
 static bool has_columns(struct call *call, const struct version *now, const char *of) {
     struct followed followed = {0};
     struct plan_request request;
-    bool result = request_of(call, now, 0, &followed, &request) && request.of != NULL &&
+    bool result = version_request(call, now, 0, &followed, &request) && request.of != NULL &&
                   call_int(call, 0, sql_watch_same_names, "tt", request.of, of) != 0;
 
     followed_free(&followed);
@@ -420,7 +241,6 @@ int watch_register(sqlite3 *db) {
         {"resthook_unwatch", 1, FUNCTION_DIRECT_ONLY, unwatch},
         {"resthook_unwatch", 2, FUNCTION_DIRECT_ONLY, unwatch},
         {"resthook_unwatch", 3, FUNCTION_DIRECT_ONLY, unwatch},
-        {"resthook_repair", 0, FUNCTION_DIRECT_ONLY, repair},
     };
 
     return register_functions(db, functions, (int)(sizeof functions / sizeof functions[0]));
