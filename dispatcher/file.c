@@ -115,6 +115,16 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     return NULL;
 }
 
+/* A sleeper's sign of life is its side file's time: none at all says that nobody looks after it any
+** more. */
+static void show_stop(const struct file *file) {
+    static const struct timespec none[2] = {{0, 0}, {0, 0}};
+    char *side = beside(file, "-resthook");
+
+    (void)utimensat(AT_FDCWD, side, none, 0); /* it ages by itself, only later */
+    free(side);
+}
+
 bool file_close(struct file *file, const struct surroundings *with, int64_t now) {
     bool recorded = true;
 
@@ -124,6 +134,7 @@ bool file_close(struct file *file, const struct surroundings *with, int64_t now)
         file->outbox = NULL;
     }
     if (file->asleep) {
+        show_stop(file);
         close(file->lock);
         file->asleep = false;
     }

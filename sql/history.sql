@@ -71,16 +71,17 @@ SELECT json_group_array(json_array(subscription, table_name, first_id, last_id))
   FROM (SELECT * FROM main.resthook_backfill_run ORDER BY id DESC LIMIT 100)
 
 -- Of a database that the dispatcher keeps closed, since there is nothing to do for it, the sign of life is the time
--- of the side file (?4).
+-- of the side file (?4); a dispatcher that stops leaves it none.
 -- ?5 are the backfills that app.db knows (status_backfills).
 -- name: status_side
 SELECT 'dispatcher', CASE WHEN beat IS NULL THEN 'never ran'
-                          WHEN abs(?3 - beat) < 15000 AND stopped = 0 THEN 'running'
+                          WHEN abs(?3 - beat) < 15000 AND stopped = 0 AND NOT abandoned THEN 'running'
                           ELSE 'not running since ' || strftime('%Y-%m-%dT%H:%M:%fZ',
                                max(beat, stopped) / 86400000.0 + 2440587.5) END
   FROM (SELECT (SELECT CASE WHEN (SELECT value FROM meta WHERE name = 'asleep_since') > 0 THEN max(value, ?4)
                             ELSE value END FROM meta WHERE name = 'heartbeat_at') AS beat,
-               ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) AS stopped)
+               ifnull((SELECT value FROM meta WHERE name = 'stopped_at'), 0) AS stopped,
+               ifnull((SELECT value FROM meta WHERE name = 'asleep_since'), 0) > 0 AND ?4 = 0 AS abandoned)
 UNION ALL SELECT 'retrying', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
                                              WHERE state < 3 AND state = 1 LIMIT 50000)
 UNION ALL SELECT 'held', count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open

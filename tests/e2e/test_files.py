@@ -203,7 +203,10 @@ def test_many_databases_sleep_and_wake(tmp_path, receiver, dispatcher):
     sleepers = [line.split("database=")[1].split()[0] for line in running.text().splitlines() if " asleep " in line]
     sleeper = next(db for db in databases if str(db.path) in sleepers[:1])
     assert dict(sleeper.ext("SELECT name, value FROM resthook_status"))["dispatcher"] == "running"
+    running.wait_log(" asleep ", count=2 * (150 - AWAKE))  # whoever is asleep when it stops is told of it too
     assert running.stop() == 0
+    for db in databases:
+        assert dict(db.ext("SELECT name, value FROM resthook_status"))["dispatcher"].startswith("not running")
     assert dict(sleeper.ext("SELECT name, value FROM resthook_status"))["dispatcher"].startswith("not running")
 
 
