@@ -266,6 +266,10 @@ int definition_find_gone(sqlite3 *db, struct definition *definition, bool *any, 
     return rc;
 }
 
+bool definition_has_expressions(const struct definition *definition) {
+    return definition->template.fields > 0 || definition->when != NULL || definition->key != NULL;
+}
+
 void definition_free(struct definition *definition) {
     for (int i = 0; i < definition->width; i++) {
         sqlite3_free(definition->values[i].column);

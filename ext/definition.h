@@ -80,6 +80,8 @@ int definition_load_mended(sqlite3 *db, int64_t id, struct definition *definitio
 ** a column may only be called otherwise. Returns SQLITE_OK, or the code.
 */
 int definition_find_gone(sqlite3 *db, struct definition *definition, bool *any, bool *other);
+/* Is there anything to compile? Without any the row itself is the payload. */
+bool definition_has_expressions(const struct definition *definition);
 void definition_free(struct definition *definition);
 
 #endif

@@ -4,8 +4,8 @@
 ** whoever reads it.
 **
 ** Both hooks are single-slot in a connection, so they are used on connections of our own only: see
-** blueprint.c and expand.c. Installing an authorizer also makes every statement of its connection
-** compile again.
+** blueprint.c, evaluate.c and filter.c. Installing an authorizer also makes every statement of its
+** connection compile again.
 ** SPDX-License-Identifier: MIT
 */
 #include "fence.h"
