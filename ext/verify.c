@@ -49,12 +49,12 @@ void verify_write(struct call *call, const char *id, const struct option *verify
     }
 }
 
-/* Takes as long for every text of the same length. */
-static bool same(const char *a, const char *b) {
+/* Takes as long for every text of the same length. b may have NULs. */
+static bool same(const char *a, const char *b, size_t b_length) {
     size_t length = strlen(a);
     unsigned char differing = 0;
 
-    if (strlen(b) != length) {
+    if (b_length != length) {
         return false;
     }
     for (size_t i = 0; i < length; i++) {
@@ -80,7 +80,8 @@ static void confirm(sqlite3_context *context, int argc, sqlite3_value **argv) {
     if (call.rc == SQLITE_OK && verify != NULL && strcmp(verify, "none") == 0) {
         call_fail(&call, "subscription %z has nothing to confirm: its option verify is none",
                   shown(argv[0]));
-    } else if (call.rc == SQLITE_OK && wanted != NULL && (given == NULL || !same(wanted, given))) {
+    } else if (call.rc == SQLITE_OK && wanted != NULL &&
+               (given == NULL || !same(wanted, given, (size_t)sqlite3_value_bytes(argv[1])))) {
         call_fail(&call,
                   "the secret is not the one that the target of subscription %z was sent in "
                   "X-Hook-Secret",

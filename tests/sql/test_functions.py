@@ -164,6 +164,8 @@ def test_verify(db):
     one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":null}')
     assert row(sub) == ("active", "none", 0, None)
     assert subscribe(db, verify="x-hook-secret") == sub and row(sub) == ("pending", "x-hook-secret", 1, 3)
+    with pytest.raises(sqlite3.Error, match="the secret is not the one"):
+        one(db, "SELECT resthook_confirm(?, (SELECT verify_secret || char(0) FROM resthook_subscription))", sub)
     one(db, "SELECT resthook_confirm(?, (SELECT verify_secret FROM resthook_subscription))", sub)
     assert row(sub) == ("active", "x-hook-secret", 0, 3)
     one(db, "SELECT resthook_update(?, ?)", sub, '{"verify":"x-hook-secret"}')
