@@ -763,7 +763,7 @@ def bad_db(tmp_path_factory):
     db.close()
 
 
-@pytest.mark.parametrize("option", ["/**/content=", "--,\ncontent=", "\fcontent=", "\ufeffcontent=", "c=", "conten ="])
+@pytest.mark.parametrize("option", ["/**/content=", "--x\ncontent=", "\fcontent=", "\ufeffcontent=", "c=", "conten ="])
 def test_an_index_of_our_secrets_is_found_however_its_option_is_written(bad_db, option):
     with rolled_back(bad_db):
         bad_db.execute(f"CREATE VIRTUAL TABLE spelled USING fts5(secret, {option} resthook_subscription)")
