@@ -105,6 +105,8 @@ test: ## build and run every test; with SAN=1 or CI=true a second time under the
 matrix: all ## the catalogue of pitfalls with other versions of SQLite (needs npm and the network)
 	$(PYTHON) tests/matrix $(if $(SHORT),--short) $(BUILD)
 
+bench-programs: $(BENCH)
+
 bench: all $(BENCH) ## what users pay, measured against the limits: build/bench/figures.json, growth.svg (8 minutes)
 	$(PYTHON) tests/bench/run --build $(BUILD)
 
@@ -142,6 +144,6 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix languages formats bench bench-check lint format install uninstall clean help
+.PHONY: all deps demo unit model test matrix languages formats bench bench-programs bench-check lint format install uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
