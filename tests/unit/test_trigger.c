@@ -37,9 +37,9 @@ static void writes_an_insert(void **state) {
         &trigger,
         "CREATE TRIGGER main.\"resthook_watch_7\" AFTER INSERT ON \"t\" "
         "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=7) BEGIN "
-        "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 7,* FROM(SELECT(SELECT NEW.\"id\")v0,"
-        "(SELECT NEW.\"a\"\"b\")v1 FROM(SELECT NULL \"a\"\"b\")new LIMIT 1)"
-        "WHERE (ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))<=100;"
+        "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 7,(SELECT NEW.\"id\")v0,"
+        "(SELECT NEW.\"a\"\"b\")v1 FROM(SELECT NULL \"a\"\"b\")new "
+        "WHERE(SELECT (8+ifnull(length(CAST(NEW.\"a\"\"b\" AS BLOB)),0)))<=100;"
         "INSERT INTO resthook_outbox(watch,v0,v2)SELECT 7,NEW.\"id\",1 WHERE changes()=0;END");
 }
 
@@ -56,8 +56,9 @@ static void writes_a_delete(void **state) {
     assert_text(&trigger,
                 "CREATE TRIGGER main.\"resthook_watch_1\" AFTER DELETE ON \"t\" "
                 "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=1) BEGIN "
-                "INSERT INTO resthook_outbox(watch,v0)SELECT 1,* FROM(SELECT(SELECT OLD.\"k\")v0 "
-                "FROM(SELECT NULL \"k\")old LIMIT 1)WHERE ifnull(length(CAST(v0 AS BLOB)),0)<=9;"
+                "INSERT INTO resthook_outbox(watch,v0)SELECT 1,(SELECT OLD.\"k\")v0 "
+                "FROM(SELECT NULL \"k\")old WHERE(SELECT ifnull(length(CAST(OLD.\"k\" AS "
+                "BLOB)),0))<=9;"
                 "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 1,CASE WHEN length(CAST(OLD.\"k\" "
                 "AS BLOB))<=9 "
                 "THEN OLD.\"k\" END,1 WHERE changes()=0;END");
@@ -88,9 +89,9 @@ static void writes_an_update(void **state) {
         "SELECT(SELECT NEW.\"a\")n0,(SELECT OLD.\"a\")o0 FROM(SELECT NULL \"a\")new,(SELECT NULL "
         "\"a\")old "
         "LIMIT 1)WHERE (typeof(n0)<>typeof(o0)OR+n0 COLLATE BINARY IS NOT+o0)) BEGIN "
-        "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 2,* FROM(SELECT(SELECT NEW.\"rowid\")v0,"
-        "(SELECT OLD.\"a\")v1 FROM(SELECT NULL \"a\")old LIMIT 1)"
-        "WHERE (ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))<=9;"
+        "INSERT INTO resthook_outbox(watch,v0,v1)SELECT 2,(SELECT NEW.\"rowid\")v0,"
+        "(SELECT OLD.\"a\")v1 FROM(SELECT NULL \"a\")old "
+        "WHERE(SELECT (8+ifnull(length(CAST(OLD.\"a\" AS BLOB)),0)))<=9;"
         "INSERT INTO resthook_outbox(watch,v0,v2)SELECT 2,NEW.\"rowid\",1 WHERE changes()=0;END");
 }
 
@@ -117,11 +118,12 @@ static void writes_what_is_kept(void **state) {
         &trigger,
         "CREATE TRIGGER main.\"resthook_watch_3\" AFTER UPDATE ON \"t\" "
         "WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=3) AND 0 BEGIN "
-        "INSERT INTO resthook_outbox(watch,v0,v1,v2,v3)SELECT 3,* FROM(SELECT(SELECT NEW.\"id\")v0,"
+        "INSERT INTO resthook_outbox(watch,v0,v1,v2,v3)SELECT 3,(SELECT NEW.\"id\")v0,"
         "(SELECT NEW.\"a\")v1,(SELECT NEW.\"b\")v2,(SELECT OLD.\"a\")v3 "
-        "FROM(SELECT NULL \"a\",NULL \"b\")new,(SELECT NULL \"a\")old LIMIT 1)"
-        "WHERE ((ifnull(length(CAST(v0 AS BLOB)),0)+ifnull(length(CAST(v1 AS BLOB)),0))"
-        "+(ifnull(length(CAST(v2 AS BLOB)),0)+ifnull(length(CAST(v3 AS BLOB)),0)))<=2000;"
+        "FROM(SELECT NULL \"a\",NULL \"b\")new,(SELECT NULL \"a\")old "
+        "WHERE(SELECT ((8+ifnull(length(CAST(NEW.\"a\" AS BLOB)),0))"
+        "+(ifnull(length(CAST(NEW.\"b\" AS BLOB)),0)+ifnull(length(CAST(OLD.\"a\" AS "
+        "BLOB)),0))))<=2000;"
         "INSERT INTO resthook_outbox(watch,v0,v1,v3,v4)SELECT 3,NEW.\"id\",CASE m WHEN 0 THEN k0 "
         "END,"
         "CASE m WHEN 0 THEN k1 END,1+m FROM(SELECT *,(ifnull(length(CAST(k0 AS BLOB)),0)"
