@@ -55,7 +55,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
 
         if (loaded == ROSTER_FAILED) {
             log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
-                     db->error, NULL);
+                     *db->error != '\0' ? db->error : journal_error(outbox->journal), NULL);
         }
         if (loaded != ROSTER_LOADED) {
             outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;

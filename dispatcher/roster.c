@@ -132,6 +132,7 @@ static void obey(struct outbox *outbox, int64_t now) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
     }
+    outbox->subs.obeyed = true;
     outbox->generation++;
     held_retry(outbox);
 }

@@ -300,8 +300,20 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
     }
 }
 
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
-                        struct journal *journal, int64_t cursor) {
+/* Of one that is new the side file may not even have the number: the next load begins with it anew. */
+static void drop_new(struct subscriptions *subs) {
+    struct sub *sub, *next;
+
+    for (sub = TAILQ_FIRST(&subs->list); sub != NULL; sub = next) {
+        next = TAILQ_NEXT(sub, links);
+        if (sub->was == SUB_NEW) {
+            subscription_drop(subs, sub);
+        }
+    }
+}
+
+static bool load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
+                 struct journal *journal, int64_t cursor) {
     struct db *from = copy != NULL ? roster_copy_db(copy) : app;
     sqlite3_stmt *list = copy != NULL ? roster_copy_list(copy) : subs->read_list;
     struct url_endpoint endpoint;
@@ -311,8 +323,9 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roste
     subs->secret_missing = false;
     TAILQ_FOREACH(sub, &subs->list, links) {
         sub->seen = false;
-        sub->was = sub->status;
+        sub->was = subs->obeyed ? sub->status : sub->was;
     }
+    subs->obeyed = false;
     journal_begin(journal, false);
     if (copy == NULL) {
         db_int(app, list, 1, cursor);
@@ -337,4 +350,14 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roste
     }
     find_ends(subs, app);
     return app->rc == SQLITE_OK;
+}
+
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
+                        struct journal *journal, int64_t cursor) {
+    bool loaded = load(subs, app, copy, journal, cursor);
+
+    if (!loaded) {
+        drop_new(subs);
+    }
+    return loaded;
 }

@@ -44,7 +44,7 @@ struct sub {
     char *filter; /* NULL: none */
     char *endpoint;
     enum sub_status status;
-    enum sub_status was; /* before the load that is under way */
+    enum sub_status was; /* before the load that is under way, or was not obeyed */
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
     enum format format;
@@ -97,6 +97,7 @@ struct settings {
 struct subscriptions {
     struct subs list;
     int count;
+    bool obeyed;                       /* what the last load brought was: set by who does so */
     struct sub *bucket[SUB_BUCKETS];   /* by id */
     struct sub *numbered[SUB_BUCKETS]; /* by number */
     sqlite3_stmt *read_settings, *read_list, *read_end, *put_public_key;

@@ -1,0 +1,104 @@
+/*
+** test_roster.c: subscriptions are loaded while the side file, or the claim of work, fails for a moment: nothing of
+** what was read by half stays, and nothing of what changed is missed.
+** SPDX-License-Identifier: MIT
+*/
+#include "outbox_world.h"
+
+static sqlite3 *other; /* somebody else's connection to the side file */
+
+static int begin(void **state) {
+    char name[96];
+
+    (void)state;
+    if (begin_world() != 0) {
+        return -1;
+    }
+    snprintf(name, sizeof name, "%s-resthook", file);
+    turns(SECOND);
+    return sqlite3_open(name, &other);
+}
+
+static int end(void **state) {
+    sqlite3_close(other);
+    return end_world(state);
+}
+
+static void lock(bool locked) {
+    assert_int_equal(sqlite3_exec(other, locked ? "BEGIN IMMEDIATE" : "ROLLBACK", NULL, NULL, NULL),
+                     SQLITE_OK);
+}
+
+static void subscribe(const char *path) {
+    sql("SELECT resthook_subscribe('*', 'https://example.com/%s', '{\"retry_schedule\":\"0,1h\"}')",
+        path);
+}
+
+/* Two that come while nothing can be written have each a number of their own, which is recorded. */
+static void numbers_are_those_of_the_side_file(void **state) {
+    const struct sub *sub;
+
+    (void)state;
+    lock(true);
+    subscribe("a");
+    subscribe("b");
+    turn();
+    lock(false);
+    turns(2 * SECOND);
+    assert_int_equal(outbox->subs.count, 2);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        char *text = sqlite3_mprintf("SELECT count(*) FROM subscription WHERE id = %Q AND n = %lld",
+                                     sub->id, (long long)sub->n);
+
+        assert_int_equal(side(text), 1);
+        sqlite3_free(text);
+    }
+}
+
+/* What is due when it starts is claimed, also if the first load fails. */
+static void rows_are_claimed_after_a_load_that_failed(void **state) {
+    (void)state;
+    subscribe("a");
+    turn();
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
+    outbox_close(outbox, now);
+    open_outbox();
+    lock(true);
+    turn();
+    lock(false);
+    turns(2 * SECOND);
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->again_count, 1);
+}
+
+/* A pause that is read by half is obeyed all the same. */
+static void a_pause_is_not_missed(void **state) {
+    (void)state;
+    subscribe("a");
+    turn();
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turn();
+    assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
+    lock(true);
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turn();
+    lock(false);
+    turns(2 * SECOND);
+    assert_true(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(numbers_are_those_of_the_side_file),
+        TEST(rows_are_claimed_after_a_load_that_failed),
+        TEST(a_pause_is_not_missed),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
