@@ -44,7 +44,7 @@ static void call_back(struct outbox *outbox, struct pair *pair, const char *reas
     } else if (pair->again) { /* its row is cancelled in the side file */
         TAILQ_REMOVE(&sub->again, pair, links);
         sub->again_count--;
-        if (sub->due_waits && sub->again_count == 0) {
+        if (sub->again_count == 0 && (sub->due_waits || sub->status == SUB_FAILING)) {
             sub->due_waits = false;
             sub_due(outbox, sub, now);
         }

@@ -84,13 +84,23 @@ static void wrote_state(struct outbox *outbox, bool beat, int64_t now) {
     outbox->beat_at = beat ? now : outbox->beat_at;
 }
 
+/* Who had something to send while too much was unwritten was sent away (source.c): he is back. */
+static void stalled_no_more(struct outbox *outbox) {
+    struct sub *sub;
+
+    log_line(LOG_INFO, "outcomes are written again", "database", outbox->path, NULL);
+    outbox->stalled = false;
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        sub_announce(sub);
+    }
+}
+
 /* news: it holds more than a sign of life. */
 static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) {
     if (journal_commit(outbox->journal)) {
         if (outbox->stalled) {
-            log_line(LOG_INFO, "outcomes are written again", "database", outbox->path, NULL);
+            stalled_no_more(outbox);
         }
-        outbox->stalled = false;
         outbox->commit_at = 0;
         outbox->synced_at = durable ? now : outbox->synced_at;
         outbox->unsynced = !durable && (news || outbox->unsynced);
@@ -128,8 +138,8 @@ void record_flush(struct outbox *outbox, int64_t now) {
     notice_written(outbox);
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
         struct sub *sub = pair->sub;
-
-        int64_t due = failing_next(sub, pair->outcome.next_at);
+        /* Of a failing one another is the next probe, if this one is not sent again. */
+        int64_t due = sub->status == SUB_FAILING ? sub->probe_at : pair->outcome.next_at;
 
         if (due < sub->next_due &&
             (sub->status == SUB_FAILING || subscription_sends(sub, pair->event->id))) {
