@@ -98,9 +98,12 @@ bool line_is_throttled(const struct line *line, int64_t now) {
 }
 
 bool line_has_room(const struct line *line, int64_t now) {
-    return rests_until(line) <= own_time(line->endpoint->set, now) &&
-           line->endpoint->circuit.state == CIRCUIT_CLOSED && window_open(line) &&
-           has_place(line->endpoint->in_flight, line->endpoint->set->most, line->health);
+    const struct endpoint *endpoint = line->endpoint;
+    bool may_send = endpoint->circuit.state == CIRCUIT_CLOSED ||
+                    (endpoint->circuit.state == CIRCUIT_HALF_OPEN && !endpoint->probing);
+
+    return may_send && rests_until(line) <= own_time(endpoint->set, now) && window_open(line) &&
+           has_place(endpoint->in_flight, endpoint->set->most, line->health);
 }
 
 bool line_is_cut(const struct line *line) {

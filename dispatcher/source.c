@@ -23,17 +23,18 @@ static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
 }
 
-/*
-** Does somebody lack work who could send? Who has rows that are due does not lack it. Nobody's
-** pairs become rows again and again for the sake of those whose target failed last: of them there
-** may be thousands.
-*/
-static bool hungry(struct outbox *outbox, int64_t now) {
-    bool for_doubtful = now - outbox->spilled_at >= SPILL_FOR_DOUBTFUL;
-    struct sub *sub;
+/* Would it send what is not read yet, or at least its probe? */
+static bool sends_unread(const struct outbox *outbox, const struct sub *sub) {
+    return sub->status == SUB_SENDS ||
+           (sub->status == SUB_PROBES && sub->probe > outbox->window.read_to);
+}
+
+/* Does somebody lack work who could send? Who has rows that are due does not lack it. */
+static bool hungry(const struct outbox *outbox, bool for_doubtful, int64_t now) {
+    const struct sub *sub;
 
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->status == SUB_SENDS && (sub->line.health != DOUBTFUL || for_doubtful) &&
+        if (sends_unread(outbox, sub) && (sub->line.health != DOUBTFUL || for_doubtful) &&
             TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again) && sub->next_due > now &&
             line_has_room(&sub->line, now)) {
             return true;
@@ -74,7 +75,9 @@ static void look(struct outbox *outbox, int64_t now) {
             outbox->spilled_at = now; /* nobody has lacked anything yet */
         }
         outbox->spill_at = now + SPILL_EVERY + outbox->subs.count / SUBS_A_MS;
-        if (!hungry(outbox, now)) {
+        /* Nobody's pairs become rows again and again for the sake of those whose target failed
+        ** last: of them there may be thousands. */
+        if (!hungry(outbox, now - outbox->spilled_at >= SPILL_FOR_DOUBTFUL, now)) {
             return;
         }
         outbox->spilled_at = now;
@@ -250,9 +253,11 @@ static bool all_shunned(const struct outbox *outbox, int64_t now) {
 
 static bool drained(const struct source *source, int64_t now) {
     const struct outbox *outbox = of(source);
-    bool sent = outbox->window.pairs_count == 0
-                    ? !outbox->unread
-                    : (!outbox->unread || window_full(&outbox->window)) && all_shunned(outbox, now);
+    bool sent =
+        outbox->window.pairs_count == 0
+            ? !outbox->unread
+            : (!outbox->unread || (window_full(&outbox->window) && !hungry(outbox, true, now))) &&
+                  all_shunned(outbox, now);
 
     if (outbox->stalled) { /* nothing more can be recorded: it is for the operator */
         return outbox->in_flight == 0;

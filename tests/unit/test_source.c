@@ -5,6 +5,10 @@
 */
 #include "outbox_world.h"
 
+#include <string.h>
+
+#include "circuit.h"
+
 static sqlite3 *other; /* somebody else's connection to the side file */
 
 static int begin(void **state) {
@@ -145,6 +149,102 @@ static void another_is_sent_when_a_probe_was_cancelled_before_it_was_sent(void *
     assert_int_equal(sub->again_count, 1);
 }
 
+/* ---- behind somebody else's backlog ---- */
+
+static const struct sub *at(const char *host) {
+    const struct sub *sub;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (strstr(sub->endpoint, host) != NULL) {
+            return sub;
+        }
+    }
+    fail_msg("nobody is at %s", host);
+    return NULL;
+}
+
+/* One target asks to be left alone for a day. */
+static void throttle_one(void) {
+    struct job *job;
+
+    emit("slow.a", 1);
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    settle(job, VERDICT_RETRY, now + 24 * HOUR);
+}
+
+/* … and what is read is full of events for it. */
+static void fill_with_one(void) {
+    throttle_one();
+    emit("slow.a", 6000);
+    turns(SECOND);
+    assert_true(window_full(&outbox->window));
+}
+
+static void one_whose_endpoint_is_to_be_tried_again_is_served(void **state) {
+    const struct sub *sub;
+    struct job *job;
+
+    (void)state;
+    subscribe("slow.*", "slow.example", "{}");
+    subscribe("quick.*", "quick.example", "{\"retry_schedule\": \"0\"}");
+    turn();
+    for (int i = 0; i < CIRCUIT_FAILURES; i++) {
+        emit("quick.a", 1);
+        turns(SECOND);
+        job = claim();
+        assert_non_null(job);
+        place_failed(&job->place, true, now, 0);
+        settle(job, VERDICT_DEAD, 0);
+    }
+    turns(5 * SECOND); /* it has been left alone for long enough */
+    assert_null(claim());
+    fill_with_one();
+    emit("quick.a", 1);
+    turns(10 * SECOND);
+    sub = at("quick");
+    assert_false(TAILQ_EMPTY(&sub->fresh));
+    job = claim();
+    assert_ptr_equal(job->line, &sub->line);
+    settle(job, VERDICT_DELIVERED, 0);
+}
+
+static void one_that_is_to_be_asked_first_is_asked(void **state) {
+    (void)state;
+    subscribe("slow.*", "slow.example", "{}");
+    turn();
+    fill_with_one();
+    subscribe("quick.*", "quick.example", "{\"verify\": \"x-hook-secret\"}");
+    turns(10 * SECOND);
+    assert_false(TAILQ_EMPTY(&at("quick")->fresh));
+}
+
+/* For --once. */
+static void it_is_not_over_while_somebody_lacks_what_is_unread(void **state) {
+    (void)state;
+    subscribe("slow.*", "slow.example", "{}");
+    subscribe("quick.*", "quick.example", "{}");
+    turn();
+    throttle_one();
+    emit("slow.a", 20000);
+    emit("quick.a", 1);
+    do {
+        now += 5;
+        turn();
+        send_all(100);
+    } while (!outbox->source.drained(&outbox->source, now));
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
+}
+
+static void it_is_over_when_all_who_lack_anything_are_left_alone(void **state) {
+    (void)state;
+    subscribe("slow.*", "slow.example", "{}");
+    turn();
+    fill_with_one();
+    assert_true(outbox->source.drained(&outbox->source, now));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -152,6 +252,10 @@ int main(void) {
         TEST(who_waits_is_served_after_a_stall),
         TEST(another_is_sent_when_a_probe_was_cancelled_in_flight),
         TEST(another_is_sent_when_a_probe_was_cancelled_before_it_was_sent),
+        TEST(one_whose_endpoint_is_to_be_tried_again_is_served),
+        TEST(one_that_is_to_be_asked_first_is_asked),
+        TEST(it_is_not_over_while_somebody_lacks_what_is_unread),
+        TEST(it_is_over_when_all_who_lack_anything_are_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
