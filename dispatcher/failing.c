@@ -53,6 +53,19 @@ void failing_forgive(struct outbox *outbox, struct sub *sub) {
     }
 }
 
+void failing_clock(struct outbox *outbox, int64_t now) {
+    struct sub *sub;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sub->probe_at > now + sub->probe_pause) {
+            sub->probe_at = now + sub->probe_pause;
+            if (sub->next_due != NEVER) {
+                agenda_set(&outbox->agenda, sub, sub->probe_at);
+            }
+        }
+    }
+}
+
 int64_t failing_next(const struct sub *sub, int64_t due) {
     return sub->status == SUB_FAILING && due < sub->probe_at ? sub->probe_at : due;
 }
@@ -62,7 +75,7 @@ static void failed(struct outbox *outbox, struct sub *sub, const struct outcome 
     const struct settings *settings = &outbox->subs.settings;
     char reason[300], since[32], last[16];
 
-    if (sub->failing_since == 0) {
+    if (sub->failing_since == 0 || sub->failing_since > now) {
         sub->failing_since = now;
     }
     if (sub->status == SUB_FAILING && now >= sub->probe_at) {

@@ -231,9 +231,9 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     } else if (waits) {
         pair_mark(outbox, pair, due->state == STATE_RETRYING ? STATE_RETRYING : STATE_PENDING,
                   NEVER, NULL, now);
-    } else if (sub->ordered != ORDERED_NOT && due->attempts == 0 && row.deliver_at > now) {
+    } else if (due->attempts == 0 && row.deliver_at > now) {
         pair_mark(outbox, pair, STATE_PENDING, row.deliver_at, NULL,
-                  now); /* what was before it is done */
+                  now); /* what was before it is done, or it is no longer held */
     } else {
         TAILQ_INSERT_TAIL(&sub->again, pair, links);
         sub->again_count++;

@@ -16,11 +16,25 @@
 #include "state.h"
 #include "writer.h"
 
+/* Has the clock been set back since somebody last wrote here? Then what was to come soon lies far ahead. */
+static void compare_clocks(struct outbox *outbox, int64_t now) {
+    static const char *const names[] = {"heartbeat_at", "stopped_at", "asleep_since"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        int64_t last = journal_get(outbox->journal, names[i], 0);
+
+        if (last > now && last > outbox->clock_was) {
+            outbox->clock_was = last;
+        }
+    }
+}
+
 /* false: app.db can't be read now. */
 static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
 
     source_open(outbox);
+    compare_clocks(outbox, now);
     outbox->cursor = journal_get(journal, "cursor", 0);
     outbox->request_cursor = journal_get(journal, "request_cursor", 0);
     outbox->request_filed = journal_get(journal, "request_filed", 0);

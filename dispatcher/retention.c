@@ -65,6 +65,8 @@ void retention_noticed(struct retention *retention, int64_t now) {
 void retention_clock(struct retention *retention, int64_t now) {
     retention->disturbed_at = retention->chance_at = now;
     retention->next_at = retention->next_sweep = now;
+    retention->side_swept = false;
+    side_sweep_restart(retention->side);
 }
 
 int64_t retention_due(const struct retention *retention) {

@@ -90,12 +90,18 @@ static int64_t earliest(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* The clock was set back: what was to wait until a time that is now far away waits no longer. */
+/* The clock was set back: what was to wait until a time that is now far away waits no longer. Rows are
+** brought near by the round of retention that begins. */
 static void clock_went_back(struct outbox *outbox, int64_t now) {
+    if (outbox->turned_at > outbox->clock_was) {
+        outbox->clock_was = outbox->turned_at;
+    }
     outbox->read_at = outbox->spill_at = outbox->spilled_at = outbox->commit_at = 0;
     outbox->repair_at = 0;
     outbox->beat_at = outbox->synced_at = 0;
+    outbox->erase_at = outbox->erase_at != 0 ? now : 0;
     outbox->done_since = now;
+    failing_clock(outbox, now);
     retention_clock(outbox->retention, now);
 }
 
@@ -263,9 +269,9 @@ static bool drained(const struct source *source, int64_t now) {
         return outbox->in_flight == 0;
     }
     return outbox->held != NULL ||
-           (sent && outbox->done_count == 0 && outbox->ended == 0 && outbox->stranger == NEVER &&
-            !repair_pending(outbox) && !held_waits(outbox) && !order_pending(outbox) &&
-            due_next(outbox) > now);
+           (sent && outbox->done_count == 0 && outbox->clock_was == 0 && outbox->ended == 0 &&
+            outbox->stranger == NEVER && !repair_pending(outbox) && !held_waits(outbox) &&
+            !order_pending(outbox) && due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

@@ -114,6 +114,7 @@ struct outbox {
     int64_t erase_at;   /* when the side file's WAL is to be emptied; 0: it needn't be */
     bool requests_left; /* more than one look takes */
     int64_t turned_at;  /* the time of the last turn */
+    int64_t clock_was;  /* before it was set back: rows may lie ahead of their time; 0: none do */
     int64_t given_up;   /* deliveries that died without an attempt */
     bool counts_moved;
     int64_t filtered, wakes[WAKE_CAUSES];
@@ -214,6 +215,7 @@ void failing_load(struct outbox *outbox, struct sub *sub); /* since when, of a n
 void failing_attempted(struct outbox *outbox, struct sub *sub, struct outcome *outcome,
                        int64_t now);
 void failing_write(struct outbox *outbox, struct sub *sub); /* inside a commit with its outcomes */
+void failing_clock(struct outbox *outbox, int64_t now); /* it was set back: no probe waits for it */
 void failing_forgive(struct outbox *outbox, struct sub *sub); /* as if it had never failed */
 /* When a row of it that is due then is sent. */
 int64_t failing_next(const struct sub *sub, int64_t due);

@@ -36,5 +36,6 @@ struct side_sweep *side_sweep_new(struct outbox *outbox);
 void side_sweep_free(struct side_sweep *sweep);
 /* One step. Returns whether there is more in this round; the step after the last begins another. */
 bool side_sweep_step(struct side_sweep *sweep, int64_t now);
+void side_sweep_restart(struct side_sweep *sweep); /* the next step begins a round */
 
 #endif

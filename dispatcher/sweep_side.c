@@ -32,7 +32,9 @@ struct position {
 struct side_sweep {
     struct outbox *outbox;
     struct position at;
-    sqlite3_stmt *walk, *expire, *forget, *first, *earliest, *wake, *walk_attempts, *forget_attempt;
+    bool whole; /* the step came to the last delivery of the round */
+    sqlite3_stmt *walk, *expire, *forget, *first, *earliest, *wake, *near, *walk_attempts,
+        *forget_attempt;
 };
 
 struct row {
@@ -51,6 +53,7 @@ struct side_sweep *side_sweep_new(struct outbox *outbox) {
     sweep->first = db_prepare(side, sql_delivery_first);
     sweep->earliest = db_prepare(side, sql_delivery_earliest);
     sweep->wake = db_prepare(side, sql_order_wake);
+    sweep->near = db_prepare(side, sql_delivery_near);
     sweep->walk_attempts = db_prepare(side, sql_attempt_walk);
     sweep->forget_attempt = db_prepare(side, sql_attempt_forget);
     return sweep;
@@ -183,10 +186,30 @@ static void wake(struct side_sweep *sweep, const struct row *row, int64_t now) {
     }
 }
 
+/* The clock was set back since this got its time: as long as it had to wait it waits from now on. What
+** is for a time of its event's own (deliver_at) is put back to it when it is claimed. */
+static void bring_near(struct side_sweep *sweep, const struct row *row, int64_t now) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    struct sub *sub = subscription_numbered(&sweep->outbox->subs, row->sub);
+
+    db_int(side, sweep->near, 1, row->sub);
+    db_int(side, sweep->near, 2, row->event);
+    db_int(side, sweep->near, 3, now);
+    db_int(side, sweep->near, 4, sweep->outbox->clock_was);
+    db_run(side, sweep->near);
+    if (sub != NULL) {
+        sub_due(sweep->outbox, sub, now);
+    }
+}
+
 static void sweep_row(struct side_sweep *sweep, const struct row *row, int64_t now) {
     struct db *side = journal_db(sweep->outbox->journal);
 
     wake(sweep, row, now);
+    if (sweep->outbox->clock_was != 0 && row->state < STATE_DELIVERED && row->next_at != NEVER &&
+        row->next_at > now) {
+        bring_near(sweep, row, now);
+    }
     if (row->state >= STATE_DELIVERED) {
         if (is_forgotten(sweep, row, now)) {
             db_int(side, sweep->forget, 1, row->sub);
@@ -284,6 +307,7 @@ static bool go_on(struct side_sweep *sweep, int64_t now) {
         end_first(sweep, now);
     } else if (!walk_deliveries(sweep, now)) {
         sweep->at = (struct position){.at_attempts = true};
+        sweep->whole = true;
     }
     return true;
 }
@@ -292,13 +316,22 @@ bool side_sweep_step(struct side_sweep *sweep, int64_t now) {
     int64_t began = stopwatch_us();
     bool more = true;
 
+    sweep->whole = false;
     journal_begin(sweep->outbox->journal, false);
     for (int rows = 0; more && rows < ROWS && stopwatch_us() - began < STEP_US; rows += BATCH) {
         more = go_on(sweep, now);
     }
-    more = journal_commit(sweep->outbox->journal) && more; /* else the next round tries again */
+    if (!journal_commit(sweep->outbox->journal)) {
+        more = false; /* the next round tries again */
+    } else if (sweep->whole) {
+        sweep->outbox->clock_was = 0;
+    }
     if (!more) {
-        sweep->at = (struct position){0};
+        side_sweep_restart(sweep);
     }
     return more;
+}
+
+void side_sweep_restart(struct side_sweep *sweep) {
+    sweep->at = (struct position){0};
 }

@@ -121,6 +121,14 @@ SELECT sub, event, state, created_at, next_at, attempts, base, finished_at FROM 
 -- name: delivery_expire
 UPDATE delivery SET state = 4, next_at = NULL, reason = ?3, finished_at = ?4 WHERE sub = ?1 AND event = ?2 AND state < 3
 
+-- The clock shows ?3, and was set back from ?4 or later: a retry waits from now on as long as it was to wait from its
+-- attempt on; what was due, or is held, is due.
+-- name: delivery_near
+UPDATE delivery SET next_at = CASE state WHEN 1 THEN ?3 + min(max(next_at - started_at - ifnull(duration, 0), 0), next_at - ?3)
+                                         ELSE ?3 END
+ WHERE sub = ?1 AND event = ?2 AND next_at > ?3
+   AND CASE state WHEN 0 THEN next_at <= ?4 WHEN 1 THEN started_at > ?3 ELSE state = 2 END
+
 -- name: delivery_forget
 DELETE FROM delivery WHERE sub = ?1 AND event = ?2
 

@@ -1,7 +1,7 @@
 /*
 ** outbox_world.h: a whole outbox over real files, whose time is told by the test. What others commit
-** is known when their write returns (inotify), so that nothing waits. Nothing is sent: there is no
-** engine.
+** is known when their write returns (inotify), so that nothing waits. Nothing is sent: what is
+** claimed ends as the test says.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdarg.h>
@@ -81,6 +81,39 @@ static void turns(int64_t ms) {
         now += 50;
         turn();
     }
+}
+
+/* As the engine does it; NULL: nobody has anything to send now. */
+static inline struct job *claim(void) {
+    struct line *line;
+
+    while ((line = endpoints_next(endpoints, now)) != NULL) {
+        struct job *job = line->source->claim(line->source, line, now);
+
+        if (job != NULL) {
+            place_take(&job->place, line, now);
+            return job;
+        }
+    }
+    return NULL;
+}
+
+static inline void settle(struct job *job, enum verdict_state became, int64_t throttle_until) {
+    struct source *source = job->line->source;
+    struct outcome outcome = {
+        .state = became,
+        .effect = throttle_until > 0 ? EFFECT_THROTTLE : EFFECT_NONE,
+        .next_at = now + SECOND,
+        .throttle_until = throttle_until,
+        .started_at = now,
+        .steps = {-1, -1, -1, -1},
+        .status = became == VERDICT_DELIVERED ? 200 : 503,
+        .error = "",
+        .reason = "for a test",
+    };
+
+    place_finish(&job->place, became == VERDICT_DELIVERED, throttle_until);
+    source->settle(source, job, &outcome, now);
 }
 
 static int begin_world(void) {

@@ -96,6 +96,26 @@ static void is_tried_at_once_when_a_subscription_is_resumed(void **state) {
     assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->again_count, 1);
 }
 
+/* One for later that could not be judged is sent then, not when it can be. */
+static void is_still_for_later(void **state) {
+    int64_t later = now + 3600 * SECOND;
+
+    (void)state;
+    sql("SELECT resthook_update(id, '{\"filter\":"
+        " \"abs((SELECT cents FROM price WHERE item = 1)) > 0\"}') FROM resthook_subscriptions");
+    sql("SELECT resthook_emit('a.b', '{}', '{\"deliver_at\": %lld}')", later / SECOND);
+    turn();
+    turn();
+    assert_int_equal(side("SELECT state FROM delivery"), STATE_HELD);
+    sql("UPDATE price SET cents = 5");
+    sql("CREATE TABLE another(a)");
+    turn();
+    turn();
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->again_count, 0);
+    assert_int_equal(side("SELECT state FROM delivery"), STATE_PENDING);
+    assert_int_equal(side("SELECT next_at FROM delivery"), later);
+}
+
 /* However much is held, and more waits for other reasons: all of it, some a turn. */
 static void tries_all(void **state) {
     struct db *db;
@@ -130,6 +150,7 @@ int main(void) {
         TEST(begins_anew_with_another_reason),
         TEST(is_tried_at_once_when_the_schema_changes),
         TEST(is_tried_at_once_when_a_subscription_is_resumed),
+        TEST(is_still_for_later),
         TEST(tries_all),
     };
 

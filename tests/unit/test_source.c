@@ -43,39 +43,6 @@ static void emit(const char *event, int count) {
         count, event);
 }
 
-/* As the engine does it; NULL: nobody has anything to send now. */
-static struct job *claim(void) {
-    struct line *line;
-
-    while ((line = endpoints_next(endpoints, now)) != NULL) {
-        struct job *job = line->source->claim(line->source, line, now);
-
-        if (job != NULL) {
-            place_take(&job->place, line, now);
-            return job;
-        }
-    }
-    return NULL;
-}
-
-static void settle(struct job *job, enum verdict_state became, int64_t throttle_until) {
-    struct source *source = job->line->source;
-    struct outcome outcome = {
-        .state = became,
-        .effect = throttle_until > 0 ? EFFECT_THROTTLE : EFFECT_NONE,
-        .next_at = now + SECOND,
-        .throttle_until = throttle_until,
-        .started_at = now,
-        .steps = {-1, -1, -1, -1},
-        .status = became == VERDICT_DELIVERED ? 200 : 503,
-        .error = "",
-        .reason = "for a test",
-    };
-
-    place_finish(&job->place, became == VERDICT_DELIVERED, throttle_until);
-    source->settle(source, job, &outcome, now);
-}
-
 /* Sends all that can be sent. Returns how much that was. */
 static int send_all(int most) {
     struct job *job;
