@@ -181,7 +181,7 @@ void file_rest(struct file *file, const struct surroundings *with, int64_t now) 
         file->quiet_since = 0;
         return;
     }
-    if (file->quiet_since == 0 || file->quiet_since > now) {
+    if (file->quiet_since == 0) {
         file->quiet_since = now;
     }
     if (now - file->quiet_since < REST_AFTER) {
@@ -217,6 +217,11 @@ bool file_wants_to_wake(struct file *file, const struct surroundings *with, bool
     if (look && now - file->touched_at >= LIFE_EVERY) {
         give_sign_of_life(file, now);
     }
-    return now >= file->next_at || file->next_at - now > SLEEP_MOST ||
-           (look && !file_is_unchanged(file));
+    return now >= file->next_at || (look && !file_is_unchanged(file));
+}
+
+void file_clock(struct file *file, int64_t by) {
+    file->next_at -= by;
+    file->touched_at -= by;
+    file->quiet_since -= file->quiet_since != 0 ? by : 0;
 }

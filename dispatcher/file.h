@@ -68,5 +68,6 @@ void file_rest(struct file *file, const struct surroundings *with, int64_t now);
 /* For one that is asleep: has anything been noticed, or has its time come? The file system is asked
 ** when look is set. */
 bool file_wants_to_wake(struct file *file, const struct surroundings *with, bool look, int64_t now);
+void file_clock(struct file *file, int64_t by); /* the clock was set back: it waits no longer */
 
 #endif

@@ -30,7 +30,7 @@ struct files {
     struct file *list;
     int count;
     int awake, asleep;
-    int64_t look_at;
+    int64_t look_at, turned_at;
 };
 
 struct files *files_new(const struct options *options, struct engine *engine,
@@ -214,11 +214,22 @@ static void wake_sleepers(struct files *files, int64_t now) {
     }
 }
 
+static void clock_went_back(struct files *files, int64_t by) {
+    files->look_at -= by;
+    for (int i = 0; i < files->count; i++) {
+        file_clock(&files->list[i], by);
+    }
+}
+
 int64_t files_turn(struct files *files, int64_t now) {
     int budget = OPENED;
 
+    if (now < files->turned_at) {
+        clock_went_back(files, files->turned_at - now);
+    }
+    files->turned_at = now;
     wake_sleepers(files, now);
-    if (now < files->look_at && files->look_at - now <= LOOK_EVERY) {
+    if (now < files->look_at) {
         return files->look_at;
     }
     files->look_at = now + LOOK_EVERY;
