@@ -186,8 +186,11 @@ void reader_end(struct reader *reader) {
     }
 }
 
+/* Where a hand took it away, every commit may be a change. */
 int64_t reader_revision(struct reader *reader) {
-    return db_value(&reader->db, reader->revision, -1);
+    int64_t revision = db_value(&reader->db, reader->revision, -1);
+
+    return revision >= 0 ? revision : db_value(&reader->db, reader->data_version, -1);
 }
 
 int64_t reader_schema(struct reader *reader) {

@@ -30,7 +30,7 @@ bool reader_is_wal(const struct reader *reader); /* as of the last reader_begin 
 ** reader_begin. */
 bool reader_begin(struct reader *reader);
 void reader_end(struct reader *reader);
-int64_t reader_revision(struct reader *reader); /* resthook_meta.revision */
+int64_t reader_revision(struct reader *reader); /* resthook_meta.revision; -1: it can't be read */
 int64_t reader_schema(struct reader *reader);   /* PRAGMA schema_version */
 int64_t reader_newest(struct reader *reader);   /* newest event id ever given out */
 

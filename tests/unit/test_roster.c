@@ -91,6 +91,37 @@ static void a_pause_is_not_missed(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
 }
 
+/* ---- a hand that took away what tells that something changed ---- */
+
+static void changes_are_heard_without_a_revision(const char *mode) {
+    sql("PRAGMA journal_mode=%s", mode);
+    sql("DELETE FROM resthook_meta WHERE name = 'revision'");
+    turns(SECOND);
+    subscribe("a");
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turns(3 * SECOND);
+    assert_int_equal(outbox->subs.count, 1);
+    assert_false(outbox->unread);
+    assert_int_equal(outbox->stranger, NEVER);
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turns(3 * SECOND);
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->status, SUB_KEEPS);
+    assert_true(outbox->source.drained(&outbox->source, now));
+}
+
+static void without_a_revision_in_wal_mode(void **state) {
+    (void)state;
+    changes_are_heard_without_a_revision("WAL");
+}
+
+static void without_a_revision_with_a_rollback_journal(void **state) {
+    (void)state;
+    outbox_close(outbox, now);
+    sql("PRAGMA journal_mode=DELETE");
+    open_outbox();
+    changes_are_heard_without_a_revision("DELETE");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -98,6 +129,8 @@ int main(void) {
         TEST(numbers_are_those_of_the_side_file),
         TEST(rows_are_claimed_after_a_load_that_failed),
         TEST(a_pause_is_not_missed),
+        TEST(without_a_revision_in_wal_mode),
+        TEST(without_a_revision_with_a_rollback_journal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
