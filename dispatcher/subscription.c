@@ -10,16 +10,12 @@
 #include <string.h>
 
 #include "event.h"
+#include "hooks.h"
 #include "log.h"
 #include "memory.h"
 #include "roster_copy.h"
 #include "sql.h"
 #include "url.h"
-
-/* Of a database whose settings are older than this one. */
-#define SYNC_EVERY 1000 /* ms */
-#define FAILING_PROBE 60000
-#define RESPONSE_HEADERS_MAX 2048
 
 void subscriptions_open(struct subscriptions *subs, struct db *app, struct journal *journal,
                         struct source *source, struct endpoints *endpoints,
@@ -33,9 +29,6 @@ void subscriptions_open(struct subscriptions *subs, struct db *app, struct journ
     subs->source = source;
     subs->endpoints = endpoints;
     subs->secrets = *secrets;
-    subs->settings.sync_every = SYNC_EVERY;
-    subs->settings.headers_most = RESPONSE_HEADERS_MAX;
-    subs->settings.failing_probe = FAILING_PROBE;
 }
 
 static struct sub **bucket_of(struct subscriptions *subs, const char *id) {
@@ -84,7 +77,7 @@ void subscriptions_close(struct subscriptions *subs) {
 struct sub *subscription_named(struct subscriptions *subs, const char *id) {
     struct sub *sub;
 
-    for (sub = *bucket_of(subs, id); sub != NULL && strcmp(sub->id, id) != 0;
+    for (sub = id != NULL ? *bucket_of(subs, id) : NULL; sub != NULL && strcmp(sub->id, id) != 0;
          sub = sub->next_by_id) {
     }
     return sub;
@@ -181,6 +174,26 @@ static bool read_ordered(sqlite3_stmt *row, enum ordered *ordered) {
     return *ordered != ORDERED_SKIP || strcmp(text, "skip") == 0;
 }
 
+static bool is_within(sqlite3_stmt *row, int column, double least, double most) {
+    double value = sqlite3_column_double(row, column);
+
+    return sqlite3_column_type(row, column) == SQLITE_NULL || (value >= least && value <= most);
+}
+
+/* false: the bounds of resthook_subscribe() are not kept; then nothing of it is obeyed. */
+static bool read_speed(const struct subscriptions *subs, struct sub *sub, sqlite3_stmt *row) {
+    bool good = is_within(row, COL_RATE, 0.01, 10000) &&
+                is_within(row, COL_MAX_IN_FLIGHT, 1, 1000) &&
+                is_within(row, COL_TIMEOUT, 100, 300000);
+
+    if (good) {
+        line_bound(&sub->line,
+                   (int)target_column(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
+        line_pace(&sub->line, sqlite3_column_double(row, COL_RATE));
+    }
+    return good;
+}
+
 /* For the extension, which can't work it out: of which change of the row it is, too. */
 static void put_public_key(struct subscriptions *subs, const struct sub *sub, struct db *side) {
     char text[PUBLIC_TEXT_MAX];
@@ -220,9 +233,9 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     sub->probe = sqlite3_column_int64(row, COL_VERIFY_EVENT);
     sub->status = read_status(row);
     sub->to_id = target_column(row, COL_TO_ID, NEVER);
-    line_bound(&sub->line,
-               (int)target_column(row, COL_MAX_IN_FLIGHT, subs->settings.endpoint_most));
-    line_pace(&sub->line, sqlite3_column_double(row, COL_RATE));
+    if (!read_speed(subs, sub, row)) {
+        wrong = "its rate, max_in_flight or timeout is out of bounds";
+    }
     if (format == NULL || !format_named(format, &sub->format)) {
         wrong = "its format is not known";
     }
@@ -242,46 +255,57 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
                   : NULL);
 }
 
+/* Whatever stands there, and whatever is missing: within the bounds of resthook_set(). */
 static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_stmt *list) {
-    struct settings *s = &subs->settings;
+    struct settings s;
     const struct {
         const char *name;
         int64_t *value;
         int64_t unit; /* ms in one, or 1 */
     } numbers[] = {
-        {"timeout", &s->timeout, 1000},
-        {"connect_timeout", &s->connect_timeout, 1000},
-        {"retry_after_max", &s->retry_after_most, 1000},
-        {"keep_events", &s->keep_events, 1000},
-        {"keep_deliveries", &s->keep_deliveries, 1000},
-        {"keep_dead", &s->keep_dead, 1000},
-        {"keep_attempts", &s->keep_attempts, 1000},
-        {"keep_pending", &s->keep_pending, 1000},
-        {"keep_pending_rows", &s->keep_pending_rows, 1},
-        {"failing_after", &s->failing_after, 1000},
-        {"failing_probe", &s->failing_probe, 1000},
-        {"max_in_flight", &s->endpoint_most, 1},
-        {"sync_every", &s->sync_every, 1000},
-        {"idempotency_window", &s->idempotency_window, 1000},
+        {"timeout", &s.timeout, 1000},
+        {"connect_timeout", &s.connect_timeout, 1000},
+        {"retry_after_max", &s.retry_after_most, 1000},
+        {"keep_events", &s.keep_events, 1000},
+        {"keep_deliveries", &s.keep_deliveries, 1000},
+        {"keep_dead", &s.keep_dead, 1000},
+        {"keep_attempts", &s.keep_attempts, 1000},
+        {"keep_pending", &s.keep_pending, 1000},
+        {"keep_pending_rows", &s.keep_pending_rows, 1},
+        {"failing_after", &s.failing_after, 1000},
+        {"failing_probe", &s.failing_probe, 1000},
+        {"max_in_flight", &s.endpoint_most, 1},
+        {"sync_every", &s.sync_every, 1000},
+        {"idempotency_window", &s.idempotency_window, 1000},
+        {"response_max", &s.response_most, 1},
+        {"response_headers_max", &s.headers_most, 1},
     };
+    enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
+    for (size_t i = 0; i < NUMBERS; i++) {
+        *numbers[i].value =
+            (int64_t)(setting_bounded(numbers[i].name, NULL) * (double)numbers[i].unit);
+    }
+    snprintf(s.retry_schedule, sizeof s.retry_schedule, "%s", RETRY_STANDARD);
     while (db_row(app, list)) {
         const char *name = (const char *)sqlite3_column_text(list, 0);
+        double value = sqlite3_column_double(list, 1);
 
-        for (size_t i = 0; name != NULL && i < sizeof numbers / sizeof *numbers; i++) {
+        if (name == NULL || sqlite3_column_type(list, 1) == SQLITE_NULL) {
+            continue;
+        }
+        for (size_t i = 0; i < NUMBERS; i++) {
             if (strcmp(name, numbers[i].name) == 0) {
                 *numbers[i].value =
-                    (int64_t)(sqlite3_column_double(list, 1) * (double)numbers[i].unit);
+                    (int64_t)(setting_bounded(name, &value) * (double)numbers[i].unit);
             }
         }
-        if (name != NULL && strcmp(name, "retry_schedule") == 0) {
-            snprintf(s->retry_schedule, sizeof s->retry_schedule, "%s",
-                     sqlite3_column_text(list, 1));
-        } else if (name != NULL && strcmp(name, "response_max") == 0) {
-            s->response_most = (size_t)sqlite3_column_int64(list, 1);
-        } else if (name != NULL && strcmp(name, "response_headers_max") == 0) {
-            s->headers_most = (size_t)sqlite3_column_int64(list, 1);
+        if (strcmp(name, "retry_schedule") == 0) {
+            snprintf(s.retry_schedule, sizeof s.retry_schedule, "%s", sqlite3_column_text(list, 1));
         }
+    }
+    if (app->rc == SQLITE_OK) {
+        subs->settings = s;
     }
 }
 
@@ -334,6 +358,9 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
         const char *id = (const char *)sqlite3_column_text(list, COL_ID);
         const char *url = (const char *)sqlite3_column_text(list, COL_TARGET);
 
+        if (id == NULL || url == NULL || sqlite3_column_type(list, COL_EVENT) == SQLITE_NULL) {
+            continue; /* the table is not the one that resthook_init() made */
+        }
         sub = subscription_named(subs, id);
         if (sub == NULL) {
             bool usable = url_check(url, strlen(url), &endpoint) == NULL;

@@ -88,7 +88,7 @@ struct settings {
     int64_t endpoint_most;
     int64_t sync_every;         /* ms */
     int64_t idempotency_window; /* ms */
-    size_t response_most, headers_most;
+    int64_t response_most, headers_most;
     char retry_schedule[512];
 };
 
@@ -122,7 +122,7 @@ void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
 */
 bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
                         struct journal *journal, int64_t cursor);
-struct sub *subscription_named(struct subscriptions *subs, const char *id);
+struct sub *subscription_named(struct subscriptions *subs, const char *id); /* NULL is nobody */
 struct sub *subscription_numbered(struct subscriptions *subs, int64_t n);
 bool subscription_wants(const struct sub *sub, int64_t event, const char *name, const char *only);
 bool subscription_is_open(const struct sub *sub); /* is there anything at all that it sends? */

@@ -134,8 +134,8 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *b
     target->target.timeout = target_column(row, COL_TIMEOUT, settings->timeout);
     target->target.connect_timeout = settings->connect_timeout;
     target->target.retry_after_most = settings->retry_after_most;
-    target->target.response_most = settings->response_most;
-    target->target.headers_most = settings->headers_most;
+    target->target.response_most = (size_t)settings->response_most;
+    target->target.headers_most = (size_t)settings->headers_most;
     schedule = target->schedule != NULL ? target->schedule : settings->retry_schedule;
     *wrong = read_secrets(row, before, secrets, target);
     if (*wrong == NULL) {

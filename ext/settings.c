@@ -4,6 +4,7 @@
 ** ceilings above them.
 ** SPDX-License-Identifier: MIT
 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "hooks.h"
@@ -95,6 +96,17 @@ static const struct setting *find(struct call *call, const char *name) {
         sqlite3_free(known);
     }
     return NULL;
+}
+
+double setting_bounded(const char *name, const double *value) {
+    const struct setting *s = settings;
+
+    while (s < settings + SETTINGS - 1 && strcmp(s->name, name) != 0) {
+        s++;
+    }
+    double given = value != NULL ? *value : atof(s->standard);
+
+    return given < s->least ? s->least : given > s->most ? s->most : given;
 }
 
 sqlite3_int64 setting_int(struct call *call, const char *name) {

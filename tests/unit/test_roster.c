@@ -122,6 +122,84 @@ static void without_a_revision_with_a_rollback_journal(void **state) {
     changes_are_heard_without_a_revision("DELETE");
 }
 
+/* ---- values that no function would write ---- */
+
+static const struct sub *subscribed(void) {
+    subscribe("a");
+    turns(SECOND);
+    return TAILQ_FIRST(&outbox->subs.list);
+}
+
+static void settings_are_bounded(void **state) {
+    static const char *const values[] = {
+        "9e300", "-9e300", "NULL", "''", "9223372036854775807", "-9223372036854775807 - 1",
+        "x'00'"};
+    const struct settings *settings = &outbox->subs.settings;
+
+    (void)state;
+    (void)subscribed();
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        sql("UPDATE resthook_setting SET value = %s, standard = %s", values[i], values[i]);
+        sql("SELECT resthook_emit('a.b', '{}')");
+        turns(SECOND);
+        assert_in_range((uintmax_t)settings->timeout, 100, 300 * SECOND);
+        assert_in_range((uintmax_t)settings->failing_probe, 100, 86400 * SECOND);
+        assert_in_range((uintmax_t)settings->endpoint_most, 1, 1000);
+        assert_in_range((uintmax_t)settings->keep_pending, 60 * SECOND, 315360000 * SECOND);
+        assert_in_range((uintmax_t)settings->keep_pending_rows, 1, 1000000000);
+        assert_in_range((uintmax_t)settings->response_most, 0, 65536);
+    }
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 4"), 0);
+}
+
+static void settings_that_are_not_there_are_the_default(void **state) {
+    (void)state;
+    sql("DELETE FROM resthook_setting");
+    (void)subscribed();
+    assert_int_equal(outbox->subs.settings.keep_pending, 30 * 24 * HOUR);
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turns(SECOND);
+    assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
+}
+
+static void a_subscription_out_of_bounds_is_kept(void **state) {
+    static const char *const values[] = {
+        "rate = 1e-300",     "rate = 9e999",       "rate = -1",
+        "rate = 'fast'",     "max_in_flight = -1", "max_in_flight = 4294967297",
+        "timeout = 1 << 62", "timeout = -1",       "max_in_flight = 0"};
+    const struct sub *sub = subscribed();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        sql("UPDATE resthook_subscription SET rate = NULL, max_in_flight = NULL, timeout = NULL, "
+            "revision = revision + 1");
+        turns(SECOND);
+        assert_int_equal(sub->status, SUB_SENDS);
+        sql("UPDATE resthook_subscription SET %s, revision = revision + 1", values[i]);
+        sql("SELECT resthook_emit('a.b', '{}')");
+        turns(SECOND);
+        assert_int_equal(sub->status, SUB_KEEPS);
+        assert_non_null(sub->kept);
+    }
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"),
+                     sizeof values / sizeof *values);
+}
+
+/* A table of that name that somebody made himself has none of our constraints. */
+static void rows_without_what_each_has_are_passed_over(void **state) {
+    (void)state;
+    (void)subscribed();
+    sql("ALTER TABLE resthook_subscription RENAME TO mine");
+    sql("CREATE TABLE resthook_subscription AS SELECT * FROM mine");
+    sql("INSERT INTO resthook_subscription(id) VALUES (NULL), ('sub_a'), ('sub_b')");
+    sql("UPDATE resthook_subscription SET event = '*' WHERE id = 'sub_a'");
+    sql("UPDATE resthook_subscription SET target = 'https://b.example' WHERE id = 'sub_b'");
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turns(2 * SECOND);
+    assert_int_equal(outbox->subs.count, 1);
+    assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -131,6 +209,10 @@ int main(void) {
         TEST(a_pause_is_not_missed),
         TEST(without_a_revision_in_wal_mode),
         TEST(without_a_revision_with_a_rollback_journal),
+        TEST(settings_are_bounded),
+        TEST(settings_that_are_not_there_are_the_default),
+        TEST(a_subscription_out_of_bounds_is_kept),
+        TEST(rows_without_what_each_has_are_passed_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
