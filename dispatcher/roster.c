@@ -42,7 +42,7 @@ static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state
 }
 
 static void end(struct outbox *outbox, struct sub *sub, int64_t now) {
-    sub->cancel = true;
+    sub->cancel = outbox->cancelling = true;
     outbox->ended++;
     withdraw(outbox, sub, STATE_CANCELLED, NEVER, sub->ended, now);
 }
@@ -289,6 +289,7 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
         return;
     }
     outbox->ended = 0;
+    outbox->cancelling = false;
     for (sub = TAILQ_FIRST(&outbox->subs.list); sub != NULL; sub = next) {
         next = TAILQ_NEXT(sub, links);
         if (sub->status != SUB_ENDED) {
@@ -302,6 +303,7 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
             forget(outbox, sub);
         } else {
             outbox->ended++;
+            outbox->cancelling = outbox->cancelling || sub->cancel;
         }
     }
 }

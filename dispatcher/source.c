@@ -18,6 +18,7 @@
 #define SUBS_A_MS 100
 #define SPILL_FOR_DOUBTFUL 5000 /* … and before way is made for one whose target failed last */
 #define STALL 4096              /* unwritten outcomes at which nothing more is sent */
+#define APP_PATIENCE 15000      /* ms that --once waits for a lock of app.db: longer than SLOT */
 
 static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
@@ -133,6 +134,11 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     return due;
 }
 
+/* An end that is to be written to app.db, or a trigger that is to be made there: all else is done. */
+static bool waits_for_app(const struct outbox *outbox) {
+    return (outbox->ended > 0 && !outbox->cancelling) || repair_pending(outbox);
+}
+
 static int64_t turn(struct source *source, int64_t now, bool idle) {
     struct outbox *outbox = of(source);
 
@@ -158,6 +164,11 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     record_turn(outbox, now, idle);
     asked_turn(outbox, now);
     retention_turn(outbox->retention, now);
+    if (!waits_for_app(outbox)) {
+        outbox->app_since = 0;
+    } else if (outbox->app_since == 0 || outbox->app_since > now) {
+        outbox->app_since = now;
+    }
     return next_turn(outbox, now);
 }
 
@@ -269,9 +280,10 @@ static bool drained(const struct source *source, int64_t now) {
         return outbox->in_flight == 0;
     }
     return outbox->held != NULL ||
-           (sent && outbox->done_count == 0 && outbox->clock_was == 0 && outbox->ended == 0 &&
-            outbox->stranger == NEVER && !repair_pending(outbox) && !held_waits(outbox) &&
-            !order_pending(outbox) && due_next(outbox) > now);
+           (sent && outbox->done_count == 0 && outbox->clock_was == 0 && !outbox->cancelling &&
+            outbox->stranger == NEVER &&
+            (!waits_for_app(outbox) || now - outbox->app_since >= APP_PATIENCE) &&
+            !held_waits(outbox) && !order_pending(outbox) && due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

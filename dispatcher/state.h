@@ -62,6 +62,7 @@ struct outbox {
     int64_t loaded_revision, loaded_schema; /* what the subscriptions are of */
     int64_t generation;                     /* counts changes of the roster */
     int ended;                 /* subscriptions that have ended and are not forgotten */
+    bool cancelling;           /* of one of them there may be unfinished rows */
     bool any_held;             /* there may be held rows that wait for a time */
     struct open_row unholding; /* these are made due, up to here */
     sqlite3_stmt *open_walk, *unhold;
@@ -114,6 +115,7 @@ struct outbox {
     int64_t erase_at;   /* when the side file's WAL is to be emptied; 0: it needn't be */
     bool requests_left; /* more than one look takes */
     int64_t turned_at;  /* the time of the last turn */
+    int64_t app_since;  /* it waits for nothing but a lock of app.db; 0: it doesn't */
     int64_t clock_was;  /* before it was set back: rows may lie ahead of their time; 0: none do */
     int64_t given_up;   /* deliveries that died without an attempt */
     bool counts_moved;

@@ -212,6 +212,69 @@ static void it_is_over_when_all_who_lack_anything_are_left_alone(void **state) {
     assert_true(outbox->source.drained(&outbox->source, now));
 }
 
+/* ---- somebody has a lock on app.db and keeps it; for --once ---- */
+
+static bool is_over_within(int64_t ms) {
+    for (int64_t end_at = now + ms; now < end_at;) {
+        turns(50);
+        if (outbox->source.drained(&outbox->source, now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void it_is_over_although_an_end_can_not_be_written(void **state) {
+    struct outcome gone = {.state = VERDICT_DEAD,
+                           .effect = EFFECT_GONE,
+                           .reason = "gone: 410 from target",
+                           .status = 410,
+                           .started_at = now,
+                           .error = ""};
+    struct job *job;
+    sqlite3 *writer;
+
+    (void)state;
+    subscribe("*", "a.example", "{}");
+    emit("a.b", 3);
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    assert_int_equal(sqlite3_open(file, &writer), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    place_finish(&job->place, false, 0);
+    outbox->source.settle(&outbox->source, job, &gone, now);
+    assert_false(is_over_within(9 * SECOND)); /* nobody writes all the time, as a rule */
+    assert_true(is_over_within(21 * SECOND));
+    assert_int_equal(side("SELECT count(*) FROM effect"), 1);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state < 3"), 0);
+    sqlite3_close(writer);
+    assert_true(is_over_within(10 * SECOND));
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM effect"), 0);
+    assert_int_equal(outbox->subs.count, 0);
+}
+
+static void it_is_over_although_a_trigger_can_not_be_made(void **state) {
+    sqlite3 *writer;
+
+    (void)state;
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
+    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
+    turns(SECOND);
+    assert_int_equal(sqlite3_open(file, &writer), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(writer, "DROP TRIGGER resthook_watch_1; BEGIN IMMEDIATE", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_false(is_over_within(9 * SECOND));
+    assert_true(is_over_within(21 * SECOND));
+    sqlite3_close(writer);
+    turns(SECOND);
+    assert_int_equal(
+        value_of(app, "SELECT count(*) FROM sqlite_master WHERE name GLOB 'resthook_watch_[0-9]'"),
+        1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -222,6 +285,8 @@ int main(void) {
         TEST(one_whose_endpoint_is_to_be_tried_again_is_served),
         TEST(one_that_is_to_be_asked_first_is_asked),
         TEST(it_is_not_over_while_somebody_lacks_what_is_unread),
+        TEST(it_is_over_although_an_end_can_not_be_written),
+        TEST(it_is_over_although_a_trigger_can_not_be_made),
         TEST(it_is_over_when_all_who_lack_anything_are_left_alone),
     };
 
