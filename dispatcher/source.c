@@ -91,6 +91,10 @@ static int64_t earliest(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+static int64_t latest(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 /* The clock was set back: what was to wait until a time that is now far away waits no longer. Rows are
 ** brought near by the round of retention that begins. */
 static void clock_went_back(struct outbox *outbox, int64_t now) {
@@ -111,12 +115,12 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     int64_t due = record_due(outbox);
 
     if (outbox->unread && !outbox->stalled) {
-        due = earliest(due, window_full(&outbox->window) ? outbox->spill_at : outbox->read_at);
+        int64_t spill = window_full(&outbox->window) ? outbox->spill_at : 0;
+
+        due = earliest(due, latest(spill, outbox->read_at));
     }
     if (!outbox->stalled) {
-        int64_t row = due_next(outbox);
-
-        due = earliest(due, row > outbox->read_at ? row : outbox->read_at);
+        due = earliest(due, latest(due_next(outbox), outbox->read_at));
     }
     if (outbox->ended > 0 || outbox->stranger != NEVER) {
         due = earliest(due, now + 10);
@@ -124,7 +128,7 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     if (held_waits(outbox) && !outbox->stalled) {
         due = now;
     }
-    if (repair_pending(outbox)) {
+    if (repair_pending(outbox) && !outbox->stalled) {
         due = earliest(due, outbox->repair_at);
     }
     due = earliest(due, retention_due(outbox->retention));

@@ -275,6 +275,46 @@ static void it_is_over_although_a_trigger_can_not_be_made(void **state) {
         1);
 }
 
+/* ---- nothing to do for a while: it says so ---- */
+
+static void assert_rests(void) {
+    for (int i = 0; i < 5; i++) {
+        wake_turn(wake);
+        assert_true(outbox->source.turn(&outbox->source, now, true) > now);
+        now += 20;
+    }
+}
+
+static void rests_until_the_roster_can_be_read(void **state) {
+    (void)state;
+    subscribe("slow.*", "slow.example", "{}");
+    turn();
+    fill_with_one();
+    lock(true);
+    subscribe("quick.*", "quick.example", "{}");
+    turn();
+    assert_true(outbox->read_at > now);
+    assert_rests();
+    lock(false);
+}
+
+static void rests_until_a_trigger_can_be_made(void **state) {
+    (void)state;
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
+    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
+    turns(6 * SECOND);
+    lock(true);
+    while (!outbox->stalled) {
+        turns(50);
+    }
+    sql("DROP TRIGGER resthook_watch_1");
+    turn();
+    outbox->commit_at = now + SECOND;
+    outbox->repair_wanted = outbox->intact_schema + 1; /* it was noticed before */
+    assert_rests();
+    lock(false);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -285,6 +325,8 @@ int main(void) {
         TEST(one_whose_endpoint_is_to_be_tried_again_is_served),
         TEST(one_that_is_to_be_asked_first_is_asked),
         TEST(it_is_not_over_while_somebody_lacks_what_is_unread),
+        TEST(rests_until_the_roster_can_be_read),
+        TEST(rests_until_a_trigger_can_be_made),
         TEST(it_is_over_although_an_end_can_not_be_written),
         TEST(it_is_over_although_a_trigger_can_not_be_made),
         TEST(it_is_over_when_all_who_lack_anything_are_left_alone),
