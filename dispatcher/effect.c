@@ -14,7 +14,7 @@
 #include "state.h"
 #include "writer.h"
 
-#define AT_ONCE 100 /* sql_effect_list has no more */
+#define AT_ONCE 100 /* written in one transaction */
 
 void effect_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);

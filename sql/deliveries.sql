@@ -256,7 +256,7 @@ INSERT OR REPLACE INTO effect(subscription, status, reason, revision, updated_at
 SELECT EXISTS (SELECT 1 FROM effect WHERE subscription = ?1 AND status = 'confirmed')
 
 -- name: effect_list
-SELECT subscription, status, reason, revision, updated_at FROM effect LIMIT 100
+SELECT subscription, status, reason, revision, updated_at FROM effect
 
 -- name: effect_done
 DELETE FROM effect WHERE subscription = ?1

@@ -200,6 +200,50 @@ static void rows_without_what_each_has_are_passed_over(void **state) {
     assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
 }
 
+/* ---- what is not yet written to app.db ---- */
+
+/* A host that is gone has ended all who were there, however many wait to be written. */
+static void ends_that_are_not_written_hold(void **state) {
+    struct outcome gone = {.state = VERDICT_DEAD,
+                           .effect = EFFECT_GONE,
+                           .reason = "gone: 410 from target",
+                           .status = 410,
+                           .error = ""};
+    const struct sub *sub;
+    struct job *job;
+    sqlite3 *writer;
+
+    (void)state;
+    for (int i = 0; i < 250; i++) {
+        sql("SELECT resthook_subscribe('*', 'https://example.com/%d')", i);
+    }
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turns(SECOND);
+    assert_int_equal(sqlite3_open(file, &writer), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    gone.started_at = now;
+    while ((job = claim()) != NULL) {
+        struct source *source = job->line->source;
+
+        place_finish(&job->place, false, 0);
+        source->settle(source, job, &gone, now);
+    }
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM effect"), 250);
+    assert_int_equal(sqlite3_exec(writer,
+                                  "UPDATE resthook_meta SET value = value + 1"
+                                  " WHERE name = 'revision'; COMMIT; BEGIN IMMEDIATE",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    turns(SECOND);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        assert_int_equal(sub->status, SUB_ENDED);
+    }
+    sqlite3_close(writer);
+    turns(10 * SECOND);
+    assert_int_equal(outbox->subs.count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -212,6 +256,7 @@ int main(void) {
         TEST(settings_are_bounded),
         TEST(settings_that_are_not_there_are_the_default),
         TEST(a_subscription_out_of_bounds_is_kept),
+        TEST(ends_that_are_not_written_hold),
         TEST(rows_without_what_each_has_are_passed_over),
     };
 
