@@ -204,9 +204,9 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
         journal_set(journal, "counted_to", common);
     }
     if (!keep) {
-        db_exec(
-            db,
-            "DELETE FROM delivery; DELETE FROM attempt; DELETE FROM effect; DELETE FROM anchor");
+        db_exec(db, "DELETE FROM delivery; DELETE FROM attempt; DELETE FROM effect;"
+                    " DELETE FROM anchor; DELETE FROM notice; DELETE FROM gap;"
+                    " UPDATE subscription SET failing_since = NULL, filtered = 0");
         journal_set(journal, "request_cursor", 0);
         journal_set(journal, "request_filed", 0);
     }

@@ -87,6 +87,23 @@ def test_the_side_file_was_deleted(db, receiver):
     assert ids(receiver)[5:] == [1, 2, 3, 4, 5], "it can't be known what was sent: never silently zero"
 
 
+def test_what_another_database_had_to_say_is_not_said(db, receiver):
+    """Its side file knows of deaths, failures and gaps that are not this one's."""
+    prepared(db, receiver)
+    db.subscribe("resthook.*", receiver.url("/notices"))
+    side = sqlite3.connect(db.side, isolation_level=None)
+    side.execute("INSERT INTO notice(event, payload) VALUES ('resthook.delivery.dead', '{\"target\":\"https://other\"}')")
+    side.execute("INSERT INTO gap(event, table_name, from_at, to_at) VALUES ('x', 'y', 1, 2)")
+    side.execute("UPDATE subscription SET failing_since = 1, filtered = 3")
+    side.execute("UPDATE meta SET value = 'another' WHERE name = 'token'")
+    side.close()
+    assert run_once(db)[0] == 69
+    assert run_once(db, "--adopt")[0] == 0
+    assert db.ext("SELECT count(*) FROM resthook_events WHERE event LIKE 'resthook.%'") == [(0,)]
+    assert db.journal("SELECT (SELECT count(*) FROM notice) + (SELECT count(*) FROM gap), count(failing_since), "
+                      "sum(filtered) FROM subscription") == [(0, 0, 0)]
+
+
 def put_in_its_place(db, other):
     """mv, without the WAL that was beside the database: SQLite would make of the older file the newer one."""
     for suffix in ("-wal", "-shm"):
