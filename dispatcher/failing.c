@@ -20,13 +20,43 @@ void failing_open(struct outbox *outbox) {
 
     outbox->failing_get = db_prepare(side, sql_failing_get);
     outbox->failing_set = db_prepare(side, sql_failing_set);
+    outbox->failing_keep = db_prepare(side, sql_failing_keep);
 }
 
-void failing_load(struct outbox *outbox, struct sub *sub) {
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+void failing_load(struct outbox *outbox, struct sub *sub, int64_t now) {
     struct db *side = journal_db(outbox->journal);
 
     db_int(side, outbox->failing_get, 1, sub->n);
-    sub->failing_since = sub->failing_written = db_value(side, outbox->failing_get, 0);
+    if (db_row(side, outbox->failing_get)) {
+        sub->failing_since = sub->failing_written = sqlite3_column_int64(outbox->failing_get, 0);
+        if (outbox->was_asleep) {
+            sub->probe_pause = least(sqlite3_column_int64(outbox->failing_get, 2),
+                                     outbox->subs.settings.failing_probe * PAUSE_MOST);
+            sub->probe_at =
+                least(sqlite3_column_int64(outbox->failing_get, 1), now + sub->probe_pause);
+        }
+        db_reset(outbox->failing_get);
+    }
+}
+
+void failing_sleep(struct outbox *outbox) {
+    struct db *side = journal_db(outbox->journal);
+    const struct sub *sub;
+
+    journal_begin(outbox->journal, false);
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sub->status == SUB_FAILING) {
+            db_int(side, outbox->failing_keep, 1, sub->n);
+            db_int(side, outbox->failing_keep, 2, sub->probe_at);
+            db_int(side, outbox->failing_keep, 3, sub->probe_pause);
+            db_run(side, outbox->failing_keep);
+        }
+    }
+    journal_commit(outbox->journal);
 }
 
 void failing_write(struct outbox *outbox, struct sub *sub) {
@@ -82,7 +112,7 @@ static void failed(struct outbox *outbox, struct sub *sub, const struct outcome 
         int64_t pause = sub->probe_pause > 0 ? sub->probe_pause * 2 : settings->failing_probe;
         int64_t most = settings->failing_probe * PAUSE_MOST;
 
-        sub->probe_pause = pause < most ? pause : most;
+        sub->probe_pause = least(pause, most);
         sub->probe_at = now + sub->probe_pause;
     }
     if (sub->status == SUB_SENDS && settings->failing_after > 0 &&

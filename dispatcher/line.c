@@ -114,6 +114,10 @@ bool line_is_shunned(const struct line *line, int64_t now) {
     return line_is_throttled(line, now) || line->endpoint->circuit.state == CIRCUIT_OPEN;
 }
 
+bool line_rests(const struct line *line, int64_t now) {
+    return line_is_shunned(line, now) || rests_until(line) > own_time(line->endpoint->set, now);
+}
+
 static void release_rested(struct endpoints *set, int64_t now) {
     struct rest *rest;
 

@@ -91,6 +91,8 @@ bool line_is_throttled(const struct line *line,
 
 /* Is it left alone, since its target asked for that or its endpoint fails whoever asks? */
 bool line_is_shunned(const struct line *line, int64_t now);
+/* May it send nothing yet, for that or by its own pace? */
+bool line_rests(const struct line *line, int64_t now);
 bool line_is_cut(const struct line *line);           /* its endpoint's circuit is not closed */
 bool endpoints_any_cut(const struct endpoints *set); /* false: none is */
 

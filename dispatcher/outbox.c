@@ -45,6 +45,7 @@ static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->wakes[WAKE_RECHECK] = journal_get(journal, "wakes_recheck", 0);
     outbox->wakes[WAKE_POLL] = journal_get(journal, "wakes_poll", 0);
     window_open(&outbox->window, outbox->cursor);
+    outbox->was_asleep = was_asleep;
     roster_open(outbox);
     repair_open(outbox, now);
     outbox->unread = true;
@@ -194,11 +195,23 @@ bool outbox_gave_up(const struct outbox *outbox) {
     return outbox->given_up > 0;
 }
 
+/* Opened again it would not know that somebody is to be left alone for a while. */
+static bool any_rests(const struct outbox *outbox, int64_t now) {
+    const struct sub *sub;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (line_rests(&sub->line, now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
     if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->notices_wait ||
         outbox->stalled || outbox->subs.secret_missing || /* nobody tells when its file is there */
-        outbox->window.pairs_count > 0 || !outbox->source.drained(&outbox->source, now) ||
-        !retention_is_done(outbox->retention)) {
+        outbox->erase_at != 0 || outbox->window.pairs_count > 0 || any_rests(outbox, now) ||
+        !outbox->source.drained(&outbox->source, now) || !retention_is_done(outbox->retention)) {
         return 0;
     }
     return due_next(outbox);
@@ -220,6 +233,7 @@ int outbox_sleep(struct outbox *outbox, int64_t now) {
     int lock = outbox->lock;
 
     outbox->lock = -1;
+    failing_sleep(outbox);
     leave(outbox, "asleep_since", now);
     return lock;
 }

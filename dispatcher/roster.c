@@ -60,7 +60,7 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->was == SUB_NEW) {
         enum delivery_state last = STATE_DELIVERED;
 
-        failing_load(outbox, sub);
+        failing_load(outbox, sub, now);
         sub->recorded_to = journal_newest(outbox->journal, sub->n, &last);
         if (last == STATE_RETRYING || last == STATE_DEAD) {
             line_doubt(&sub->line); /* it failed before the restart too */

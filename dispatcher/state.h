@@ -47,6 +47,7 @@ struct outbox {
     char *path, *token;
     char *held; /* why nothing is sent; NULL */
     int lock;
+    bool was_asleep; /* and not stopped: it goes on as it was */
     struct endpoints *endpoints;
     struct wake *wake;
     int slot;
@@ -72,7 +73,8 @@ struct outbox {
     bool effects_wait;      /* there may be changes to write to app.db */
     bool notices_wait;      /* likewise, events */
     struct notices notices;
-    sqlite3_stmt *failing_get, *failing_set, *notice_add, *notice_list, *notice_done, *notice_emit;
+    sqlite3_stmt *failing_get, *failing_set, *failing_keep, *notice_add, *notice_list, *notice_done,
+        *notice_emit;
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *effect_confirms, *requests,
         *requests_taken, *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
     struct agenda agenda;
@@ -211,11 +213,13 @@ void roster_recovered(struct outbox *outbox, struct sub *sub, int64_t now); /* s
 
 /* failing.c */
 void failing_open(struct outbox *outbox);
-void failing_load(struct outbox *outbox, struct sub *sub); /* since when, of a new one */
+void failing_load(struct outbox *outbox, struct sub *sub,
+                  int64_t now); /* since when, of a new one */
 /* An attempt has ended: counts since when it fails, and changes what becomes of the delivery while
 ** the subscription is failing: then it doesn't die for being tried too often. */
 void failing_attempted(struct outbox *outbox, struct sub *sub, struct outcome *outcome,
                        int64_t now);
+void failing_sleep(struct outbox *outbox); /* when the next probes are is kept until it wakes */
 void failing_write(struct outbox *outbox, struct sub *sub); /* inside a commit with its outcomes */
 void failing_clock(struct outbox *outbox, int64_t now); /* it was set back: no probe waits for it */
 void failing_forgive(struct outbox *outbox, struct sub *sub); /* as if it had never failed */

@@ -234,10 +234,13 @@ INSERT INTO gap(event, table_name, from_at, to_at) VALUES (?1, ?2, ?3, ?4)
 DELETE FROM gap WHERE n <= (SELECT max(n) FROM gap) - 100
 
 -- name: failing_get
-SELECT failing_since FROM subscription WHERE n = ?1
+SELECT failing_since, probe_at, probe_pause FROM subscription WHERE n = ?1
 
 -- name: failing_set
 UPDATE subscription SET failing_since = ?2 WHERE n = ?1
+
+-- name: failing_keep
+UPDATE subscription SET probe_at = ?2, probe_pause = ?3 WHERE n = ?1
 
 -- name: notice_add
 INSERT INTO notice(event, payload) VALUES (?1, ?2)

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS meta(
 --   filtered       events that its filter left out, counted in the commit that moves the cursor past them
 --   public_key     'whpk_' + base64, of one that signs with Ed25519, as its row in app.db was at key_revision and
 --                  key_updated_at; NULL: it does not, or is not known
+--   probe_at, probe_pause   of one that was failing when its database fell asleep: its next probe, the pause before it
 CREATE TABLE IF NOT EXISTS event_name(
   n INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE
@@ -46,7 +47,9 @@ CREATE TABLE IF NOT EXISTS subscription(
   filtered INTEGER NOT NULL DEFAULT 0,
   public_key TEXT,
   key_revision INTEGER,
-  key_updated_at INTEGER
+  key_updated_at INTEGER,
+  probe_at INTEGER,
+  probe_pause INTEGER
 );
 
 -- One row a (subscription, event) pair that is finished, or that had to make way for the cursor.

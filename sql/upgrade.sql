@@ -21,6 +21,8 @@ ALTER TABLE subscription ADD COLUMN filtered INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE subscription ADD COLUMN public_key TEXT;
 ALTER TABLE subscription ADD COLUMN key_revision INTEGER;
 ALTER TABLE subscription ADD COLUMN key_updated_at INTEGER;
+ALTER TABLE subscription ADD COLUMN probe_at INTEGER;
+ALTER TABLE subscription ADD COLUMN probe_pause INTEGER;
 ALTER TABLE delivery ADD COLUMN key TEXT;
 ALTER TABLE delivery ADD COLUMN class TEXT;
 ALTER TABLE delivery ADD COLUMN dns INTEGER;
