@@ -46,6 +46,20 @@ void db_clear(struct db *db) {
     db->error[0] = '\0';
 }
 
+bool db_is_passing(int rc) {
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_NOMEM:
+    case SQLITE_INTERRUPT:
+    case SQLITE_IOERR:
+    case SQLITE_PROTOCOL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void db_fail(struct db *db, const char *format, ...) {
     if (db->rc == SQLITE_OK) {
         va_list arguments;

@@ -52,6 +52,8 @@ int64_t db_value(struct db *db, sqlite3_stmt *statement,
                  int64_t otherwise); /* first column of the first row, reset */
 
 /* Keeps a message as the error (rc SQLITE_ERROR) unless there is one already. */
+/* Of a code: not because of what is in the file, or of what is asked: the next try may succeed. */
+bool db_is_passing(int rc);
 void db_fail(struct db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* An SQLite text column as a string of its own, NULL for NULL; the caller frees it. */

@@ -97,6 +97,13 @@ struct reader *reader_open(const char *path, char **error) {
     return reader;
 }
 
+static void free_watch(struct watch *watch) {
+    expander_free(watch->expander);
+    sqlite3_free(watch->error);
+    free(watch->event);
+    free(watch);
+}
+
 static void forget_watches(struct reader *reader) {
     if (reader->filters != NULL) {
         filters_forget(reader->filters); /* before the expanders that they are of */
@@ -107,10 +114,7 @@ static void forget_watches(struct reader *reader) {
             struct watch *watch = reader->watches[i];
 
             reader->watches[i] = watch->next;
-            expander_free(watch->expander);
-            sqlite3_free(watch->error);
-            free(watch->event);
-            free(watch);
+            free_watch(watch);
         }
     }
 }
@@ -201,6 +205,7 @@ int64_t reader_newest(struct reader *reader) {
     return db_value(&reader->db, reader->newest, 0);
 }
 
+/* NULL: it can't be read now, reader_db says why. */
 static struct watch *watch_of(struct reader *reader, int64_t id) {
     struct watch **bucket = &reader->watches[(uint64_t)id % EXPANDERS];
     struct watch *watch;
@@ -212,13 +217,20 @@ static struct watch *watch_of(struct reader *reader, int64_t id) {
     }
     watch = xcalloc(1, sizeof *watch);
     watch->id = id;
-    if (expander_open(reader->db.handle, id, &watch->expander, &watch->error) != SQLITE_OK) {
-        watch->expander = NULL;
+    int rc = expander_open(reader->db.handle, id, &watch->expander, &watch->error);
+
+    if (db_is_passing(rc)) {
+        db_fail(&reader->db, "%s", watch->error != NULL ? watch->error : sqlite3_errstr(rc));
     }
+    watch->expander = rc == SQLITE_OK ? watch->expander : NULL;
     db_int(&reader->db, reader->watch_event, 1, id);
     if (db_row(&reader->db, reader->watch_event)) {
         watch->event = db_copy(reader->watch_event, 0);
         db_reset(reader->watch_event);
+    }
+    if (reader->db.rc != SQLITE_OK) {
+        free_watch(watch);
+        return NULL;
     }
     watch->next = *bucket;
     *bucket = watch;
@@ -240,7 +252,9 @@ void reader_rows_done(struct reader *reader) {
 
 static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
     if (sqlite3_column_type(row, ROW_WATCH) == SQLITE_INTEGER) {
-        return watch_of(reader, sqlite3_column_int64(row, ROW_WATCH))->event;
+        const struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
+
+        return watch != NULL ? watch->event : NULL;
     }
     const char *name = (const char *)sqlite3_column_text(row, ROW_EVENT);
 
@@ -262,7 +276,8 @@ bool reader_next(struct reader *reader, struct outbox_row *row) {
     row->only = (const char *)sqlite3_column_text(current, ROW_ONLY);
     row->captured = sqlite3_column_type(current, ROW_WATCH) == SQLITE_INTEGER;
     row->event = event_of(reader, current);
-    return true;
+    return reader->db.rc ==
+           SQLITE_OK; /* that its name can't be read does not say that it has none */
 }
 
 bool reader_row(struct reader *reader, int64_t id, struct outbox_row *row) {
@@ -327,6 +342,9 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
         return reading == READ_BODY ? own_headers(reader, headers, why) : reading;
     }
     struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
+    if (watch == NULL) {
+        return READ_LATER;
+    }
     if (watch->expander == NULL) {
         snprintf(reader->why, sizeof reader->why, "%s",
                  watch->error != NULL ? watch->error : "its watch is not known");

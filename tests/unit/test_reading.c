@@ -1,0 +1,67 @@
+/*
+** test_reading.c: what can't be read for a moment is read again: nothing is passed over for it.
+** SPDX-License-Identifier: MIT
+*/
+#include "outbox_world.h"
+
+#include <string.h>
+
+static const char *broken; /* the statement that fails the next time it is run; NULL: none */
+
+static int begin(void **state) {
+    (void)state;
+    if (begin_world() != 0) {
+        return -1;
+    }
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
+    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
+    sql("SELECT resthook_subscribe('item.*', 'https://example.com/')");
+    turns(SECOND);
+    return 0;
+}
+
+static int on_statement(unsigned kind, void *context, void *statement, void *text) {
+    (void)kind;
+    (void)context;
+    if (broken != NULL && strstr(text, broken) != NULL) {
+        broken = NULL;
+        sqlite3_interrupt(sqlite3_db_handle(statement));
+    }
+    return 0;
+}
+
+static void insert_while_breaks(const char *text) {
+    sqlite3 *db = reader_db(outbox->reader)->handle;
+
+    sql("CREATE TABLE another(id)"); /* what is known of watches is forgotten */
+    turns(SECOND);
+    broken = text;
+    assert_int_equal(sqlite3_trace_v2(db, SQLITE_TRACE_STMT, on_statement, NULL), SQLITE_OK);
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(2 * SECOND);
+    assert_null(broken);
+    assert_int_equal(sqlite3_trace_v2(db, 0, NULL, NULL), SQLITE_OK);
+    assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
+}
+
+static void the_name_of_a_watch(void **state) {
+    (void)state;
+    insert_while_breaks("SELECT event FROM main.resthook_watch");
+}
+
+static void the_definition_of_a_watch(void **state) {
+    (void)state;
+    insert_while_breaks("virtual, table_sql, primary_key\n  FROM main.resthook_watch WHERE id");
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_name_of_a_watch),
+        TEST(the_definition_of_a_watch),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
