@@ -51,9 +51,9 @@ bool db_run(struct db *db, sqlite3_stmt *statement); /* steps to the end and res
 int64_t db_value(struct db *db, sqlite3_stmt *statement,
                  int64_t otherwise); /* first column of the first row, reset */
 
-/* Keeps a message as the error (rc SQLITE_ERROR) unless there is one already. */
 /* Of a code: not because of what is in the file, or of what is asked: the next try may succeed. */
 bool db_is_passing(int rc);
+/* Keeps a message as the error (rc SQLITE_ERROR) unless there is one already. */
 void db_fail(struct db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* An SQLite text column as a string of its own, NULL for NULL; the caller frees it. */

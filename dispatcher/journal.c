@@ -101,10 +101,21 @@ char *journal_get_text(struct journal *journal, const char *name) {
     return text;
 }
 
+/* What an INSERT gives back. It is run to its end, where it is committed, if it is a transaction of its own: a number
+** of which that fails is none. */
+static int64_t number(struct db *db, sqlite3_stmt *insert) {
+    int64_t n = 0;
+
+    while (db_row(db, insert)) {
+        n = sqlite3_column_int64(insert, 0);
+    }
+    return db->rc == SQLITE_OK ? n : 0;
+}
+
 int64_t journal_subscription(struct journal *journal, const char *id, const char *target) {
     db_text(&journal->db, journal->subscription, 1, id);
     db_text(&journal->db, journal->subscription, 2, target);
-    return db_value(&journal->db, journal->subscription, 0);
+    return number(&journal->db, journal->subscription);
 }
 
 void journal_filtered(struct journal *journal, int64_t sub, int64_t count) {
@@ -115,7 +126,7 @@ void journal_filtered(struct journal *journal, int64_t sub, int64_t count) {
 
 int64_t journal_event_name(struct journal *journal, const char *name) {
     db_text(&journal->db, journal->event_name, 1, name);
-    return db_value(&journal->db, journal->event_name, 0);
+    return number(&journal->db, journal->event_name);
 }
 
 static void bind_time(struct db *db, sqlite3_stmt *statement, int i, int64_t time) {

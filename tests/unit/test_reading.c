@@ -55,12 +55,36 @@ static void the_definition_of_a_watch(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
 }
 
+static int refuse_once(void *refuses) {
+    bool refused = *(bool *)refuses;
+
+    *(bool *)refuses = false;
+    return refused;
+}
+
+/* A number that could not be committed is none. */
+static void the_number_of_a_name(void **state) {
+    bool refuses = true;
+
+    (void)state;
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turns(2 * SECOND);
+    sqlite3_commit_hook(journal_db(outbox->journal)->handle, refuse_once, &refuses);
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(2 * SECOND);
+    sqlite3_commit_hook(journal_db(outbox->journal)->handle, NULL, NULL);
+    assert_false(refuses);
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 1);
+    assert_int_equal(side("SELECT count(*) FROM delivery JOIN event_name ON n = name"), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_name_of_a_watch),
         TEST(the_definition_of_a_watch),
+        TEST(the_number_of_a_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
