@@ -129,6 +129,8 @@ int64_t journal_event_name(struct journal *journal, const char *name) {
     return number(&journal->db, journal->event_name);
 }
 
+#define COUNT_MOST 1000000000
+
 static void bind_time(struct db *db, sqlite3_stmt *statement, int i, int64_t time) {
     if (time == 0 || time == NEVER) {
         db_null(db, statement, i);
@@ -201,6 +203,13 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
+/* Of attempts: what a hand wrote is no more than can be counted on from. */
+static int count_of(sqlite3_stmt *row, int column) {
+    int64_t count = sqlite3_column_int64(row, column);
+
+    return (int)(count < 0 ? 0 : count < COUNT_MOST ? count : COUNT_MOST);
+}
+
 static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
     int count = 0;
 
@@ -208,8 +217,8 @@ static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *
         rows[count++] = (struct due_row){
             .event = sqlite3_column_int64(due, 0),
             .next_at = sqlite3_column_int64(due, 1),
-            .attempts = sqlite3_column_int(due, 2),
-            .base = sqlite3_column_int(due, 3),
+            .attempts = count_of(due, 2),
+            .base = count_of(due, 3),
             .state = (enum delivery_state)sqlite3_column_int(due, 4),
             .created_at = sqlite3_column_int64(due, 5),
             .judged = sqlite3_column_int(due, 6) != 0,

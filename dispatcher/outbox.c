@@ -29,6 +29,13 @@ static void compare_clocks(struct outbox *outbox, int64_t now) {
     }
 }
 
+/* What a hand wrote is no more than can be counted on from. */
+static int64_t count_of(struct journal *journal, const char *name) {
+    int64_t count = journal_get(journal, name, 0);
+
+    return count < 0 ? 0 : count < INT64_MAX / 2 ? count : INT64_MAX / 2;
+}
+
 /* false: app.db can't be read now. */
 static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
@@ -38,12 +45,12 @@ static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->cursor = journal_get(journal, "cursor", 0);
     outbox->request_cursor = journal_get(journal, "request_cursor", 0);
     outbox->request_filed = journal_get(journal, "request_filed", 0);
-    outbox->filtered = journal_get(journal, "filtered", 0);
+    outbox->filtered = count_of(journal, "filtered");
     outbox->filtered_written = -1;
     outbox->counted_to = journal_get(journal, "counted_to", 0);
-    outbox->wakes[WAKE_HINT] = journal_get(journal, "wakes_hint", 0);
-    outbox->wakes[WAKE_RECHECK] = journal_get(journal, "wakes_recheck", 0);
-    outbox->wakes[WAKE_POLL] = journal_get(journal, "wakes_poll", 0);
+    outbox->wakes[WAKE_HINT] = count_of(journal, "wakes_hint");
+    outbox->wakes[WAKE_RECHECK] = count_of(journal, "wakes_recheck");
+    outbox->wakes[WAKE_POLL] = count_of(journal, "wakes_poll");
     window_open(&outbox->window, outbox->cursor);
     outbox->was_asleep = was_asleep;
     roster_open(outbox);

@@ -25,9 +25,9 @@ SELECT id, event, target, status, secret, old_secret, old_secret_until, verify_s
 -- name: app_subscription_end
 SELECT to_id FROM main.resthook_subscription WHERE id = ?1
 
--- The next events: the last one read (?1) comes first, to see that it is still there.
+-- The events after ?1.
 -- name: app_events
-SELECT * FROM main.resthook_outbox WHERE id >= ?1 ORDER BY id LIMIT ?2
+SELECT * FROM main.resthook_outbox WHERE id > ?1 ORDER BY id LIMIT ?2
 
 -- name: app_event
 SELECT * FROM main.resthook_outbox WHERE id = ?1
