@@ -19,6 +19,7 @@
 #include "memory.h"
 #include "outbox.h"
 #include "stopwatch.h"
+#include "wake.h"
 
 #define LOOK_EVERY 1000 /* ms */
 #define AWAKE 64        /* databases that stay open though there is nothing to do for them */
@@ -221,6 +222,24 @@ static void clock_went_back(struct files *files, int64_t by) {
     }
 }
 
+/* It is not there any more. What is the last of the list takes its place. */
+static void forget(struct files *files, struct file *file) {
+    bool shared = false; /* its path, by another name */
+
+    for (int i = 0; i < files->count; i++) {
+        const struct file *other = &files->list[i];
+
+        shared = shared || (other != file && other->path != NULL && file->path != NULL &&
+                            strcmp(other->path, file->path) == 0);
+    }
+    if (file->path != NULL && !shared) {
+        wake_forget(files->with.wake, file->path);
+    }
+    free(file->name);
+    free(file->path);
+    *file = files->list[--files->count];
+}
+
 int64_t files_turn(struct files *files, int64_t now) {
     int budget = OPENED;
 
@@ -248,9 +267,7 @@ int64_t files_turn(struct files *files, int64_t now) {
             file_look(file, &files->with, now);
         }
         if (file->outbox == NULL && !try_again(files, file, &budget, now)) {
-            free(file->name);
-            free(file->path);
-            *file = files->list[--files->count];
+            forget(files, file);
             i--;
             continue;
         }

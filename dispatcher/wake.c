@@ -28,7 +28,7 @@ static const int64_t burst[] = {200 * US, 500 * US, 1 * MS,   3 * MS,   8 * MS,
 enum { BURST = sizeof burst / sizeof *burst };
 
 struct slot {
-    char *directory, *name; /* of the database file */
+    char *directory, *name; /* of the database file; NULL: it is for another */
     int watch;              /* inotify's number of the directory, -1: none */
     enum wake_cause due;    /* a look is due, and why */
     int stage;              /* next look of the burst; BURST: none is under way */
@@ -96,29 +96,42 @@ static void arm(struct wake *wake) {
     }
 }
 
-/* The slot of a path; a new one if there is none. */
-static int slot_of(struct wake *wake, const char *path) {
-    const char *name = strrchr(path, '/') + 1;
-    size_t length = (size_t)(name - path);
-    struct slot *slot;
+/* The slot of a path; -1: there is none. */
+static int find(const struct wake *wake, const char *path) {
+    size_t length = (size_t)(strrchr(path, '/') + 1 - path);
 
     for (int i = 0; i < wake->count; i++) {
-        slot = &wake->slots[i];
-        if (strncmp(slot->directory, path, length) == 0 && slot->directory[length] == '\0' &&
-            strcmp(slot->name, name) == 0) {
+        const struct slot *slot = &wake->slots[i];
+
+        if (slot->name != NULL && strncmp(slot->directory, path, length) == 0 &&
+            slot->directory[length] == '\0' && strcmp(slot->name, path + length) == 0) {
             return i;
         }
     }
-    wake->slots = xrealloc(wake->slots, (size_t)(wake->count + 1) * sizeof *wake->slots);
-    slot = &wake->slots[wake->count];
-    *slot = (struct slot){.stage = BURST, .poll_at = monotonic() + POLL_EVERY};
-    slot->directory = xprintf("%.*s", (int)length, path);
-    slot->name = xstrdup(name);
-    return wake->count++;
+    return -1;
+}
+
+static int make(struct wake *wake, const char *path) {
+    size_t length = (size_t)(strrchr(path, '/') + 1 - path);
+    int number = 0;
+
+    while (number < wake->count && wake->slots[number].name != NULL) {
+        number++;
+    }
+    if (number == wake->count) {
+        wake->slots = xrealloc(wake->slots, (size_t)++wake->count * sizeof *wake->slots);
+    }
+    wake->slots[number] = (struct slot){
+        .directory = xprintf("%.*s", (int)length, path),
+        .name = xstrdup(path + length),
+        .stage = BURST,
+        .poll_at = monotonic() + POLL_EVERY,
+    };
+    return number;
 }
 
 int wake_add(struct wake *wake, const char *path) {
-    int number = slot_of(wake, path);
+    int known = find(wake, path), number = known >= 0 ? known : make(wake, path);
     struct slot *slot = &wake->slots[number];
 
     slot->due = WAKE_HINT;
@@ -128,6 +141,16 @@ int wake_add(struct wake *wake, const char *path) {
                                     IN_MODIFY | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
     arm(wake);
     return number;
+}
+
+void wake_forget(struct wake *wake, const char *path) {
+    int number = find(wake, path);
+
+    if (number >= 0) {
+        free(wake->slots[number].directory);
+        free(wake->slots[number].name);
+        wake->slots[number] = (struct slot){.stage = BURST, .watch = -1, .poll_at = INT64_MAX};
+    }
 }
 
 void wake_descriptors(const struct wake *wake, int descriptors[2]) {
@@ -189,7 +212,7 @@ static void read_hints(struct wake *wake, int64_t now) {
 
                 if ((event->mask & IN_Q_OVERFLOW) != 0) {
                     slot->due = WAKE_HINT; /* hints were lost: look everywhere */
-                } else if (event->wd == slot->watch) {
+                } else if (slot->name != NULL && event->wd == slot->watch) {
                     hint(slot, event, now);
                 }
             }

@@ -27,6 +27,7 @@ void wake_free(struct wake *wake);
 /* Watches the database at a real path; returns its slot, the same one for the same path. Where the
 ** directory can't be watched, the poll remains. */
 int wake_add(struct wake *wake, const char *path);
+void wake_forget(struct wake *wake, const char *path); /* its slot may become another's */
 
 /* Descriptors to wait for: readable when wake_turn has something to do. */
 void wake_descriptors(const struct wake *wake, int descriptors[2]);

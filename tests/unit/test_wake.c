@@ -430,23 +430,36 @@ static void says_that_no_descriptor_is_left(void **state) {
     }
 }
 
+/* Files may come and go for years. */
+static void a_slot_that_is_forgotten_is_another_s(void **state) {
+    char other[96], third[96];
+    int number;
+
+    (void)state;
+    snprintf(other, sizeof other, "%s/b.db", folder);
+    snprintf(third, sizeof third, "%s/c.db", folder);
+    number = wake_add(wake, other);
+    assert_true(number != slot);
+    wake_forget(wake, other);
+    wake_forget(wake, other); /* it has none */
+    sql("PRAGMA journal_mode=WAL; INSERT INTO t VALUES (1)");
+    expect(WAKE_HINT);
+    assert_int_equal(wake_add(wake, third), number);
+    assert_int_equal(wake_take(wake, number), WAKE_HINT);
+    assert_int_equal(wake_add(wake, file), slot);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(sleeps_when_nothing_happens),
-        TEST(looks_again_and_again_after_a_commit_in_wal),
-        TEST(makes_one_of_many_commits),
-        TEST(looks_once_when_the_journal_has_gone),
-        TEST(looks_when_the_file_is_replaced),
-        TEST(minds_no_other_file),
-        TEST(knows_databases_apart),
-        TEST(keeps_the_first_cause),
-        TEST(looks_everywhere_when_hints_were_lost),
-        TEST(polls_what_it_can_not_watch),
-        TEST(polls_all_of_them_at_once),
-        TEST(takes_a_database_in_again),
-        TEST(wakes_a_sleeper),
+        TEST(sleeps_when_nothing_happens),     TEST(looks_again_and_again_after_a_commit_in_wal),
+        TEST(makes_one_of_many_commits),       TEST(looks_once_when_the_journal_has_gone),
+        TEST(looks_when_the_file_is_replaced), TEST(minds_no_other_file),
+        TEST(knows_databases_apart),           TEST(a_slot_that_is_forgotten_is_another_s),
+        TEST(keeps_the_first_cause),           TEST(looks_everywhere_when_hints_were_lost),
+        TEST(polls_what_it_can_not_watch),     TEST(polls_all_of_them_at_once),
+        TEST(takes_a_database_in_again),       TEST(wakes_a_sleeper),
         TEST(says_that_no_descriptor_is_left),
     };
 
