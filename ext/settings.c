@@ -104,7 +104,7 @@ double setting_bounded(const char *name, const double *value) {
     while (s < settings + SETTINGS - 1 && strcmp(s->name, name) != 0) {
         s++;
     }
-    double given = value != NULL ? *value : atof(s->standard);
+    double given = value != NULL ? *value : strtod(s->standard, NULL);
 
     return given < s->least ? s->least : given > s->most ? s->most : given;
 }
