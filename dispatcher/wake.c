@@ -147,9 +147,13 @@ void wake_forget(struct wake *wake, const char *path) {
     int number = find(wake, path);
 
     if (number >= 0) {
-        free(wake->slots[number].directory);
-        free(wake->slots[number].name);
-        wake->slots[number] = (struct slot){.stage = BURST, .watch = -1, .poll_at = INT64_MAX};
+        struct slot *slot = &wake->slots[number];
+
+        free(slot->directory);
+        free(slot->name);
+        slot->directory = slot->name = NULL;
+        slot->stage = BURST;
+        slot->poll_at = INT64_MAX;
     }
 }
 
