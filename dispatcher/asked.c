@@ -8,6 +8,7 @@
 */
 #include <string.h>
 
+#include "fault.h"
 #include "log.h"
 #include "memory.h"
 #include "sql.h"
@@ -120,6 +121,7 @@ static bool cancel(struct outbox *outbox, struct sub *sub, int64_t event, int64_
     bool row = cancel_row(outbox, sub, event, now);
 
     order_review(outbox, sub);
+    fault_point("request.cancel");
     return in_memory > 0 || row || cancel_unread(outbox, sub, event, now);
 }
 
@@ -128,6 +130,7 @@ static bool replay(struct outbox *outbox, struct sub *sub, int64_t event, int64_
         return false;
     }
     sub_due(outbox, sub, now);
+    fault_point("request.replay");
     return true;
 }
 
@@ -148,6 +151,7 @@ static void forget(struct outbox *outbox, int64_t event, int64_t now) {
     db_run(side, outbox->forget_rows);
     db_int(side, outbox->forget_attempts, 1, event);
     db_run(side, outbox->forget_attempts);
+    fault_point("request.forget");
     outbox->erase_at = now;
 }
 
@@ -158,11 +162,13 @@ void asked_turn(struct outbox *outbox, int64_t now) {
         return;
     }
     /* A reader would be waited for, with all other databases: he is asked again later instead. */
+    fault_point("request.before_erase");
     sqlite3_busy_timeout(side->handle, 0);
     int rc = sqlite3_wal_checkpoint_v2(side->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
     sqlite3_busy_timeout(side->handle, JOURNAL_PATIENCE);
     outbox->erase_at = rc == SQLITE_OK ? 0 : now + ERASE_AGAIN;
+    fault_point("request.after_erase");
 }
 
 /* false: there was nothing to act on. */
@@ -210,9 +216,11 @@ bool asked_take(struct outbox *outbox, int64_t now) {
     }
     journal_set(outbox->journal, "request_cursor", taken);
     journal_set(outbox->journal, "request_filed", filed);
+    fault_point("request.before_commit");
     if (!journal_commit(outbox->journal)) {
         return false;
     }
+    fault_point("request.after_commit");
     outbox->request_cursor = taken;
     outbox->request_filed = filed;
     return app->rc == SQLITE_OK;

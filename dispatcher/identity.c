@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "hooks.h"
 #include "log.h"
 #include "memory.h"
@@ -221,7 +222,11 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
     }
     journal_set_text(journal, "token", token);
     journal_set_text(journal, "path", path);
-    return journal_commit(journal);
+    fault_point("adopt.before_commit");
+    bool committed = journal_commit(journal);
+
+    fault_point("adopt.after_commit");
+    return committed;
 }
 
 static bool write_token(struct db *app, const char *token) {
@@ -317,6 +322,7 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
             free(token);
             token = NULL;
         } else if (adopt != ADOPT_NO) {
+            fault_point("adopt.done");
             log_line(LOG_WARN, "adopted", "database", path, "pending",
                      adopt == ADOPT_SKIP ? "cancelled" : "sent", NULL);
         }

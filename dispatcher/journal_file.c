@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "journal_state.h"
 #include "memory.h"
 #include "sql.h"
@@ -38,6 +39,7 @@ static bool create_like(const char *path, const char *database, char **error) {
         *error = xprintf("cannot create %s: %s", path, strerror(errno));
         return false;
     }
+    fault_point("birth.created");
     bool made = stat(database, &model) == 0;
 
     /* Only root may give a file away; anybody else made it as himself, which is what can be had. */
@@ -127,9 +129,12 @@ struct journal *journal_open(const char *path, const char *database, char **erro
     db_exec(db, "BEGIN IMMEDIATE");
     if (journal->schema == 1) {
         db_exec(db, sql_journal_upgrade_2);
+        fault_point("upgrade.side_changed");
     }
     db_exec(db, sql_journal);
+    fault_point("birth.before_commit");
     db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 2); COMMIT");
+    fault_point("birth.after_commit");
     journal_prepare(journal);
     if (db->rc != SQLITE_OK) {
         *error = xprintf("%s: %s", path, db->error);
