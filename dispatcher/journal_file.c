@@ -27,15 +27,18 @@ static bool is_file(const char *path, const struct stat *info, char **error) {
 }
 
 /* The side file is made before SQLite opens it, so that it never has a wider mode than the
-** database. */
+** database. One that is empty was left by somebody who was killed in here. */
 static bool create_like(const char *path, const char *database, char **error) {
     struct stat model, there;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-    if (fd < 0) {
-        if (errno == EEXIST && lstat(path, &there) == 0) {
-            return is_file(path, &there, error);
+    if (fd < 0 && errno == EEXIST && lstat(path, &there) == 0) {
+        if (!is_file(path, &there, error) || there.st_size > 0 || there.st_uid != geteuid()) {
+            return *error == NULL;
         }
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    }
+    if (fd < 0) {
         *error = xprintf("cannot create %s: %s", path, strerror(errno));
         return false;
     }
