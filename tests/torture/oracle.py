@@ -127,7 +127,7 @@ class Oracle:
 
     def begin(self):
         self.seen = defaultdict(dict)  # path: {event id: Pair}
-        self.numbers = {}              # request: Pair
+        self.numbers = {}              # request that may be accepted: Pair
 
     def look(self):
         for line in self.log.read():
@@ -137,12 +137,12 @@ class Oracle:
                 self.came(*words)
             elif kind == "o":
                 pair = self.numbers[words[0]]
-                if words[1].startswith("2") and pair.answered is None:
+                if not words[1].startswith("2"):
+                    del self.numbers[words[0]]
+                elif pair.answered is None:
                     pair.answered = self.line
-            elif kind == "s":
-                pair = self.numbers.pop(words[0])
-                if pair.answered is not None:
-                    pair.accepted_in = self.run
+            elif kind == "s" and words[0] in self.numbers:
+                self.numbers.pop(words[0]).accepted_in = self.run
             elif kind == "r":
                 self.run = int(words[0])
 

@@ -114,7 +114,7 @@ class Store:
             connection.close()
 
     def cursor(self):
-        return self.journal("SELECT value FROM meta WHERE name = 'cursor'")[0][0] or 0
+        return self.journal("SELECT ifnull(max(value), 0) FROM meta WHERE name = 'cursor'")[0][0]
 
     def newest(self):
         return self.ext("SELECT ifnull(max(id), 0) FROM resthook_outbox")[0][0]

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "e2e"))
 
 from receiver import Receiver, answer, hang, reset  # noqa: E402
 
-MARK = re.compile(rb'"(?:mark|delivery)":"([^"]*)"')  # a notice has the delivery that it is of
+MARK = re.compile(rb'"(?:mark|delivery)": ?"([^"]*)"')  # a notice has the delivery that it is of
 
 
 class Log:
