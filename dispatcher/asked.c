@@ -3,7 +3,8 @@
 **
 ** Requests are consumed in order by a cursor that is committed together with their effect. What is
 ** asked for may concern a row of the side file, a pair in memory, or an event that was not read
-** yet; and a pair that is in flight can't be called back: it is cancelled when its attempt fails.
+** yet; and a pair that is in flight can't be called back: it is cancelled unless its attempt
+** succeeds. What is in memory alone gets its row at once: it would not be known after a crash.
 ** SPDX-License-Identifier: MIT
 */
 #include <string.h>
@@ -116,10 +117,29 @@ static bool cancel_unread(struct outbox *outbox, struct sub *sub, int64_t event,
     return wanted;
 }
 
+/* The pairs in memory that are in no row yet are cancelled in one. */
+static void record_cancelled(struct outbox *outbox, const struct sub *sub, int64_t event,
+                             int64_t now) {
+    const struct pair *pair;
+
+    TAILQ_FOREACH(pair, &sub->busy, links) {
+        bool asked = pair->cancelled != NULL ||
+                     (pair->place == PAIR_DONE && pair->outcome.state == STATE_CANCELLED);
+
+        if (pair->event->id == event && asked &&
+            !journal_recorded(outbox->journal, sub->n, event)) {
+            struct delivery row = pair_row(pair, STATE_CANCELLED, NEVER, "cancelled", now);
+
+            journal_put(outbox->journal, &row);
+        }
+    }
+}
+
 static bool cancel(struct outbox *outbox, struct sub *sub, int64_t event, int64_t now) {
     int in_memory = call_back_all(outbox, sub, event, false, "cancelled", now);
     bool row = cancel_row(outbox, sub, event, now);
 
+    record_cancelled(outbox, sub, event, now);
     order_review(outbox, sub);
     fault_point("request.cancel");
     return in_memory > 0 || row || cancel_unread(outbox, sub, event, now);

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 
 GROUP = 256  # outcomes that one commit of the dispatcher holds at most
 DELIVERED, DEAD, CANCELLED = 3, 4, 5
-WORDS_NEVER_DEAD = {"all", "flaky", "order", "paused", "filter", "hung"}
+WORDS_NEVER_DEAD = {"all", "down", "flaky", "order", "paused", "filter", "hung"}
 
 
 def matches(pattern, event):
@@ -251,7 +251,7 @@ class Oracle:
         told = {pair.mark for pair in self.seen[f"/{story.store.name}/watcher"].values()
                 if pair.event == "resthook.delivery.dead"}
         for (sub, event), (state, reason) in story.ended.items():
-            if state == DEAD and story.store.subs.get(sub, "").endswith("/doomed") and f"{sub}-{event}" not in told \
+            if state == DEAD and story.store.subs.get(sub, "").endswith(("/doomed", "/dying")) and f"{sub}-{event}" not in told \
                     and event > story.settled:
                 self.lost.append(f"no notice tells that {sub}-{event} is dead: {reason}")
 

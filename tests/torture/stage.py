@@ -34,6 +34,8 @@ SUBSCRIPTIONS = {
     "paused": ("item.create", {}, 0),
     "filter": ("item.create", {"filter": "NEW.n % 2 = 0"}, 0),
     "watcher": ("resthook.*", {}, 0),
+    "dying": ("item.delete", {"retry_schedule": "0,50ms"}, 0),
+    "down": ("item.update", {"retry_schedule": "0" + ",200ms" * 49}, 0),
 }
 
 
@@ -97,7 +99,7 @@ class Store:
         self.subs[sub] = f"/{self.name}/{word}"
         return sub
 
-    def subscribe_all(self, words=SUBSCRIPTIONS):
+    def subscribe_all(self, words):
         for word in words:
             event, options, port = SUBSCRIPTIONS[word]
             self.subscribe(event, word, port, **options)

@@ -18,6 +18,7 @@ import os
 import re
 import sys
 import threading
+import time
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -72,6 +73,8 @@ ANSWERS = {
     "order": lambda request, attempt: 404 if share(request, attempt) < 0.1 else 200,
     "stop": stops,
     "gone": once_in(60, 410),
+    "dying": once_in(10, 404),
+    "down": lambda request, attempt: 404 if time.time() % 25 < 8 else 200,  # for seconds, again and again
 }
 
 
