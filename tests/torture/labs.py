@@ -25,9 +25,11 @@ class Lab:
         self.extension = str(build / "resthook")
         self.runs = 0
 
-    def play(self, name, point):
-        """Whether the point was met, and what is wrong."""
+    def play(self, name, point, count=1):
+        """Whether the point was met at the count-th passage, and what is wrong."""
         self.folder.mkdir()
+        self.count = count
+        self.anywhere = point.startswith("disk.")  # then what was being sent comes once more
         self.path = self.folder / "app.db"
         self.wrong = []
         try:
@@ -35,7 +37,7 @@ class Lab:
                 met = LABS[name](self, point)
         finally:
             shutil.rmtree(self.folder)
-        return met, [f"{point}: {line}" for line in self.wrong]
+        return met, [f"{name} at {point}:{count}: {line}" for line in self.wrong]
 
     # ---- what a lab is made of ----
 
@@ -73,7 +75,7 @@ class Lab:
 
     def killed(self, point, *options, path=None):
         """Whether it was, and both files are whole."""
-        run, _ = self.once(*options, fault=f"{point}:1", path=path)
+        run, _ = self.once(*options, fault=f"{point}:{self.count}", path=path)
         self.whole(path or self.path)
         return run.died_of_fault()
 
@@ -92,6 +94,13 @@ class Lab:
     def numbers(self, path="/ok"):
         return sorted(request.json()["n"] for request in self.receiver.received(path))
 
+    def came(self, path, expected, what=""):
+        """Just these numbers, each as often as it stands there; new ones once more where they may."""
+        numbers = self.numbers(path)
+        self.check(numbers == expected or (self.anywhere and set(numbers) == set(expected) and all(
+            expected.count(n) <= numbers.count(n) <= expected.count(n) + (n > 3 or what == "birth") for n in expected)),
+            f"{what} {numbers} came to {path}, expected {expected}")
+
     def states(self, path=None):
         side = (path or self.path).with_name("app.db-resthook")
         return self.sql("SELECT event_id, state, reason FROM resthook_deliveries ORDER BY event_id, state", path=side)
@@ -106,14 +115,15 @@ class Lab:
         met = self.killed(point)
         run, status = self.once()
         self.check(status == 0, f"the next one ends with {status}: {run.text()}")
-        self.check(self.numbers() == [1, 2, 3], f"{self.numbers()} came")
+        self.came("/ok", [1, 2, 3], "birth")
         mode = self.path.with_name("app.db-resthook").stat().st_mode & 0o777
         self.check(mode == 0o640, f"the side file has mode {mode:o}, the database 640")
         return met
 
     def adopt(self, point):
         """A dispatcher dies while it makes a database its own: at its birth, moved, without its side file."""
-        way = self.chance.choice(["birth", "moved", "lost"]) if point != "adopt.done" else self.chance.choice(["moved", "lost"])
+        ways = ["moved", "lost"] + ["birth"] * (point not in ("adopt.done", "disk.write", "disk.half_write", "disk.truncate"))
+        way = self.chance.choice(ways)
         if way == "birth":
             return self.birth(point)
         option = self.chance.choice(["--adopt", "--adopt=skip"])
@@ -142,14 +152,13 @@ class Lab:
         self.emit_at(path, 6)
         run, status = self.once(path=path)
         self.check(status == 0, f"{way} {option}: in the end {status}: {run.text()}")
-        ok, kept = self.numbers(), self.numbers("/paused")
-        expected = {
+        for target, expected in zip(("/ok", "/paused"), {
             ("moved", "--adopt"): ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]),
             ("moved", "--adopt=skip"): ([1, 2, 3, 6], [6]),
             ("lost", "--adopt"): ([1, 1, 2, 2, 3, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]),
             ("lost", "--adopt=skip"): ([1, 2, 3, 6], [6]),
-        }[way, option]
-        self.check((ok, kept) == expected, f"{way} {option}: {ok} and {kept} came, expected {expected}")
+        }[way, option]):
+            self.came(target, expected, f"{way} {option}:")
         if (way, option) == ("moved", "--adopt=skip"):
             states = self.states(path)
             self.check([state for state in states if state[1] == "cancelled"] ==
@@ -176,15 +185,16 @@ class Lab:
         met = self.killed(point)
         run = self.start()
         end = time.monotonic() + 20
-        while not ([len(self.receiver.received(path)) for path in ("/ok", "/retry")] == [1, 1]
-                   and len(self.receiver.received("/dead")) >= 2):
+        while not all(len(self.receiver.received(path)) >= least for path, least in (("/ok", 1), ("/retry", 1), ("/dead", 2))):
             if time.monotonic() > end:
                 self.wrong.append(f"{[(r.path, r.body) for r in self.receiver.received()]} came: {run.text()}")
                 break
             run.wait(0.01)
         run.process.terminate()
         run.wait(20)
-        self.check([r.json() for r in self.receiver.received("/ok")] == [{"id": 3, "name": "three", "done": None}], "another body")
+        came = [r.json() for r in self.receiver.received("/ok")]
+        self.check(all(body == {"id": 3, "name": "three", "done": None} for body in came), f"{came} came")
+        self.check(len(came) == 1 or (self.anywhere and len(came) == 2), f"{len(came)} came")
         self.check(set(before) <= set(self.sql(delivered, path=side)), "what was delivered is not known any more")
         self.check(self.sql("SELECT value FROM resthook_meta WHERE name = 'schema'") == [(2,)], "app.db is not brought up to date")
         self.check(self.sql("SELECT value FROM meta WHERE name = 'schema'", path=side) == [(2,)], "nor is the side file")
@@ -221,7 +231,7 @@ class Lab:
         met = self.killed(point)
         run, status = self.once()
         self.check(status == 0, f"the next one ends with {status}: {run.text()}")
-        self.check(self.numbers() == [1, 2, 3, 4, 5], f"{self.numbers()} came")
+        self.came("/ok", [1, 2, 3, 4, 5])
         return met
 
 

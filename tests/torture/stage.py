@@ -121,6 +121,12 @@ class Store:
     def newest(self):
         return self.ext("SELECT ifnull(max(id), 0) FROM resthook_outbox")[0][0]
 
+    def is_drained(self):
+        """Is everything delivered, and known to have been?"""
+        ((left,),) = self.journal("SELECT (SELECT count(*) FROM delivery WHERE state < 3) + (SELECT count(*) FROM notice)"
+                                  " + (SELECT count(*) FROM effect)")
+        return left == 0 and self.cursor() >= self.newest()
+
     def integrity(self):
         """What is broken in either file; nothing."""
         wrong = []
