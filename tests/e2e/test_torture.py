@@ -35,9 +35,20 @@ def test_what_is_installed_has_no_fault_points():
         assert "fault_" not in subprocess.run(["nm", file], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def test_every_group_of_points(tmp_path):
+@pytest.fixture(scope="module")
+def soak(tmp_path_factory):
+    """Begins with the first test and is waited for by the last: it takes its seconds beside the others."""
+    folder = tmp_path_factory.mktemp("soak")
+    process = subprocess.Popen([sys.executable, TORTURE / "soak.py", "--build", BUILD, "--minutes", "0.1", "--dir", folder],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_every_group_of_points(tmp_path, soak):
     """One point of each group, and what is killed beside: nothing lost, nothing sent that was not committed."""
-    done = subprocess.run([sys.executable, TORTURE / "torture.py", "--build", BUILD, "--short", "--kills", "25",
+    done = subprocess.run([sys.executable, TORTURE / "torture.py", "--build", BUILD, "--short", "--kills", "20",
                            "--dir", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
     assert re.search(r" points (\d+) of \1  lost 0  ghosts 0 ", done.stdout), done.stdout
@@ -72,3 +83,8 @@ def test_a_cancellation_survives_a_kill(db, receiver, dispatcher, monkeypatch):
     assert [request.json()["id"] for request in receiver.received()] == [1, 3]
     assert db.ext("SELECT event_id, state, reason FROM resthook_deliveries WHERE event_id < 3 ORDER BY 1") == [
         (1, "cancelled", "cancelled"), (2, "cancelled", "cancelled")]
+
+
+def test_all_at_once_for_seconds(soak):
+    said, _ = soak.communicate(timeout=120)
+    assert soak.returncode == 0 and re.search(r"events [1-9]\d+ .* lost 0  ghosts 0", said), said
