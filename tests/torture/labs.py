@@ -234,5 +234,33 @@ class Lab:
         self.came("/ok", [1, 2, 3, 4, 5])
         return met
 
+    def keys(self, point):
+        """Idempotency keys outlive their events, and go when they are too old."""
+        self.make()
+        for name, value in (("keep_events", 0), ("idempotency_window", 1)):
+            self.sql("SELECT resthook_set(?, ?)", name, value)
+        for key in "abc":
+            self.sql("SELECT resthook_emit('a.a', '{\"n\":1}', ?)", f'{{"idempotency_key":"{key}"}}')
+        self.emit(2)
+        self.once()
+        self.check(self.sql("SELECT count(*) FROM resthook_outbox") == [(1,)], "the events are still there")
+        time.sleep(1.1)
+        run = self.start(fault=f"{point}:1")  # with --once they go together with events
+        if run.wait(10) is None:
+            run.kill()
+        met = run.died_of_fault()
+        self.whole(self.path)
+        run = self.start()
+        run.wait_for(" ready ")
+        end = time.monotonic() + 20
+        while self.sql("SELECT count(*) FROM resthook_extra") != [(0,)] and time.monotonic() < end:
+            run.wait(0.05)
+        self.check(time.monotonic() < end, "the keys are still there")
+        run.process.terminate()
+        self.check(run.wait(20) == 0, f"it does not stop: {run.text()}")
+        self.check(self.numbers() == [1, 1, 1, 2], f"{self.numbers()} came")
+        return met
 
-LABS = {"birth": Lab.birth, "adopt": Lab.adopt, "upgrade": Lab.upgrade, "spill": Lab.spill, "rewind": Lab.rewind}
+
+LABS = {"birth": Lab.birth, "adopt": Lab.adopt, "upgrade": Lab.upgrade, "spill": Lab.spill, "rewind": Lab.rewind,
+        "keys": Lab.keys}

@@ -103,9 +103,8 @@ class Torture:
 
     # ---- what brings a point about ----
 
-    def stimulate(self, point, acts):
+    def stimulate(self, name, acts):
         """Before the dispatcher starts; returns its options and what is to be done once it runs."""
-        name = group(point)
         self.writers.go_on()
         if name in ("retention", "notice", "effect"):
             self.writers.pause()  # a quiet moment
@@ -113,8 +112,6 @@ class Torture:
             acts.rewatch()
             acts.emit()
             acts.cancel()
-            if "keys" in point:
-                self.outlive(acts)
             return ["--once"], None
         if name == "request":
             self.chance.choice([acts.replay, acts.cancel, acts.forget])()
@@ -145,20 +142,6 @@ class Torture:
             return [], acts.toggle_pause
         return [], None
 
-    def outlive(self, acts):
-        """Idempotency keys whose events are gone are too old by the next run."""
-        store = acts.store
-        for name, value in (("idempotency_window", 3600), ("keep_events", 0)):
-            store.ext("SELECT resthook_set(?, ?)", name, value)
-        for _ in range(8):
-            acts.emit()
-        run = self.start(None, "--once")
-        run.wait(30)
-        self.ended(run)
-        for name, value in SETTINGS:
-            store.ext("SELECT resthook_set(?, ?)", name, value)
-        time.sleep(1.1)
-
     def count(self, point):
         if self.chance.random() < 0.4:
             return 1
@@ -167,8 +150,8 @@ class Torture:
     def at_point(self, point):
         """A run that ends at it, if it is met."""
         name = group(point)
-        if name in LABS or name == "disk" and self.chance.random() < 0.3:
-            lab, count = name, 1
+        lab, count = "keys" if "keys" in point else name, 1
+        if lab in LABS or name == "disk" and self.chance.random() < 0.3:
             if name == "disk":
                 lab, count = self.chance.choice(["birth", "adopt", "upgrade", "rewind"]), self.chance.randrange(1, 60)
             met, wrong = self.lab.play(lab, point, count)
@@ -180,7 +163,7 @@ class Torture:
         if name == "sql" or name == "disk" and self.chance.random() < 0.3:
             self.script(point, acts)
             return
-        options, then = self.stimulate(point, acts)
+        options, then = self.stimulate(name, acts)
         if acts.store.name == "wal" and point == "disk.unlink":
             acts = self.acts[1]  # only a rollback journal is removed
         count = 1 if self.passed[point] == 0 else self.count(point)
@@ -254,6 +237,7 @@ class Torture:
         for acts in self.acts:
             acts.calm()
         run = self.start()
+        run.wait_for(" ready ")  # SIGTERM before that would end it at once
         end = time.monotonic() + DRAIN
         while self.undrained() and run.wait(0.05) is None and time.monotonic() < end:
             for acts in self.acts:
