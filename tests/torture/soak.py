@@ -59,14 +59,14 @@ class Soak:
             store.subscribe_all(WORDS)
         self.target = Target(folder / "target.log", ports)
         self.target.note("r", 1)
+        arguments = ["--allow", "127.0.0.0/8", "--max-in-flight", IN_FLIGHT, "--log-level", "error",
+                     *(store.path for store in self.stores)]
+        Run(build / "resthookd", ["--once", *arguments], folder / "run.log").wait(60)  # both have a side file then
         self.writers = Writers(folder, self.stores, 2, seed, 20)
         self.stories = [Story(store, [self.writers.log(name) for name, (of, _) in self.writers.running.items() if of is store])
                         for store in self.stores]
         self.acts = [Acts(store, story, self.chance) for store, story in zip(self.stores, self.stories)]
         self.oracle = Oracle(self.target, self.stories)
-        arguments = ["--allow", "127.0.0.0/8", "--max-in-flight", IN_FLIGHT, "--log-level", "error",
-                     *(store.path for store in self.stores)]
-        Run(build / "resthookd", ["--once", *arguments], folder / "run.log").wait(60)  # both have a side file then
         self.run = Run(build / "resthookd", arguments, folder / "run.log")
         self.samples = []  # (seconds, {figure: value})
         self.broken = []

@@ -65,7 +65,8 @@ class Torture:
         for store in self.stores:
             store.subscribe_all(word for word in SUBSCRIPTIONS if word not in ("dying", "down"))  # those are the soak's
         self.target = Target(folder / "target.log", ports)
-        self.writers = Writers(folder, self.stores, 1 if short else 2, seed, 50)
+        self.start(None, "--once").wait(30)  # both have a side file then
+        self.writers = Writers(folder, self.stores, 1 if short else 2, seed, 150 if short else 50)
         self.stories = [Story(store, [self.writers.log(name) for name, (of, _) in self.writers.running.items() if of is store])
                         for store in self.stores]
         self.acts = [Acts(store, story, self.chance) for store, story in zip(self.stores, self.stories)]
@@ -274,7 +275,6 @@ class Torture:
 
     def play(self):
         tries, told = 0, 0
-        self.start(None, "--once").wait(30)  # both have a side file then
         while (self.done() < self.wanted or self.missing()) and not self.evidence():
             tries += 1
             if tries > 2 * self.wanted + 300:
