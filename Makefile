@@ -2,6 +2,8 @@
 #
 #   make help     what there is to make
 #   SAN=1         the same with AddressSanitizer and UndefinedBehaviorSanitizer, beside the plain build
+#   KILLS=N       make torture: so many; SEED=S chooses where
+#   MINUTES=N     make soak: so long
 #   BUILD=DIR     build somewhere else than in build/
 #   SHORT=1       make matrix: with three versions only
 #   V=1           show whole commands
@@ -34,10 +36,11 @@ docdir = $(datarootdir)/doc/resthook
 
 SQL := $(wildcard sql/*.sql)
 EXT := $(wildcard ext/*.c)
-DISPATCHER := $(wildcard dispatcher/*.c)
+DISPATCHER := $(filter-out dispatcher/fault.c,$(wildcard dispatcher/*.c))
 EXT_SO := $(EXT:ext/%.c=$(BUILD)/so/%.o) $(BUILD)/so/sql.o
 EXT_CORE := $(EXT:ext/%.c=$(BUILD)/core/%.o) $(BUILD)/core/sql.o
 DAEMON := $(DISPATCHER:dispatcher/%.c=$(BUILD)/dispatcher/%.o)
+FAULTY := $(patsubst dispatcher/%.c,%.o,$(shell grep -l 'fault\.h' $(DISPATCHER)))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MODEL := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/model/*.c))
 BENCH := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
@@ -90,6 +93,15 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) -lsqlite3 -lcurl -lssl -lcrypto
 
+# The dispatcher with fault points (dispatcher/fault.h), in a folder of its own: the rooms that have any are compiled
+# once more, the others are the same.
+$(BUILD)/faults/%.o: dispatcher/%.c $(BUILD)/gen/sql.h
+	@mkdir -p $(@D)
+	$(call say,CC faults,$<)$(CC) $(CFLAGS) -DSQLITE_CORE -DFAULTS -c -o $@ $<
+$(BUILD)/faults/resthookd: $(FAULTY:%=$(BUILD)/faults/%) $(BUILD)/faults/fault.o \
+		$(filter-out $(FAULTY:%=$(BUILD)/dispatcher/%),$(DAEMON)) $(EXT_CORE)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) -pie $(HARDEN) -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
+
 deps: ## install the Debian packages that building and testing need
 	sh .ci/deps
 
@@ -98,6 +110,8 @@ demo: all ## a row is inserted by the plain sqlite3 shell; a local receiver gets
 
 unit: $(UNIT) ## build the unit tests' programs, build/unit/test_*
 model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/model
+
+faults: $(BUILD)/faults/resthookd ## build the dispatcher that the tests kill at named points, build/faults/resthookd
 
 test: ## build and run every test; with SAN=1 or CI=true a second time under the sanitizers
 	@SAN=$(SAN) BUILD=$(BUILD) $(PYTHON) tests/run
@@ -112,6 +126,15 @@ bench: all $(BENCH) ## what users pay, measured against the limits: build/bench/
 
 bench-check: all $(BENCH) ## instruction counts of a fixed drain and fixed writes, against tests/bench/baseline
 	$(PYTHON) tests/bench/check --build $(BUILD)
+
+KILLS = 500
+SEED = 1
+torture: all faults ## everything is killed, everywhere, KILLS times (500) by SEED (1): is anything lost, or sent that was not?
+	$(PYTHON) tests/torture/torture.py --build $(BUILD) --kills $(KILLS) --seed $(SEED)
+
+MINUTES = 5
+soak: all ## everything at once for MINUTES (5): does memory, a file or a table grow?
+	$(PYTHON) tests/torture/soak.py --build $(BUILD) --minutes $(MINUTES)
 
 languages: all ## writers in other languages, with Debian's runtimes and npm's (sh .ci/deps languages)
 	RESTHOOK_BUILD=$(BUILD) $(PYTHON) tests/languages/run
@@ -144,6 +167,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model test matrix languages formats bench bench-programs bench-check lint format install uninstall clean help
+.PHONY: all deps demo unit model faults test torture soak matrix languages formats bench bench-programs bench-check lint format install \
+	uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)

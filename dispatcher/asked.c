@@ -3,11 +3,13 @@
 **
 ** Requests are consumed in order by a cursor that is committed together with their effect. What is
 ** asked for may concern a row of the side file, a pair in memory, or an event that was not read
-** yet; and a pair that is in flight can't be called back: it is cancelled when its attempt fails.
+** yet; and a pair that is in flight can't be called back: it is cancelled unless its attempt
+** succeeds. What is in memory alone gets its row at once: it would not be known after a crash.
 ** SPDX-License-Identifier: MIT
 */
 #include <string.h>
 
+#include "fault.h"
 #include "log.h"
 #include "memory.h"
 #include "sql.h"
@@ -115,11 +117,31 @@ static bool cancel_unread(struct outbox *outbox, struct sub *sub, int64_t event,
     return wanted;
 }
 
+/* The pairs in memory that are in no row yet are cancelled in one. */
+static void record_cancelled(struct outbox *outbox, const struct sub *sub, int64_t event,
+                             int64_t now) {
+    const struct pair *pair;
+
+    TAILQ_FOREACH(pair, &sub->busy, links) {
+        bool asked = pair->cancelled != NULL ||
+                     (pair->place == PAIR_DONE && pair->outcome.state == STATE_CANCELLED);
+
+        if (pair->event->id == event && asked &&
+            !journal_recorded(outbox->journal, sub->n, event)) {
+            struct delivery row = pair_row(pair, STATE_CANCELLED, NEVER, "cancelled", now);
+
+            journal_put(outbox->journal, &row);
+        }
+    }
+}
+
 static bool cancel(struct outbox *outbox, struct sub *sub, int64_t event, int64_t now) {
     int in_memory = call_back_all(outbox, sub, event, false, "cancelled", now);
     bool row = cancel_row(outbox, sub, event, now);
 
+    record_cancelled(outbox, sub, event, now);
     order_review(outbox, sub);
+    fault_point("request.cancel");
     return in_memory > 0 || row || cancel_unread(outbox, sub, event, now);
 }
 
@@ -128,6 +150,7 @@ static bool replay(struct outbox *outbox, struct sub *sub, int64_t event, int64_
         return false;
     }
     sub_due(outbox, sub, now);
+    fault_point("request.replay");
     return true;
 }
 
@@ -148,6 +171,7 @@ static void forget(struct outbox *outbox, int64_t event, int64_t now) {
     db_run(side, outbox->forget_rows);
     db_int(side, outbox->forget_attempts, 1, event);
     db_run(side, outbox->forget_attempts);
+    fault_point("request.forget");
     outbox->erase_at = now;
 }
 
@@ -158,11 +182,13 @@ void asked_turn(struct outbox *outbox, int64_t now) {
         return;
     }
     /* A reader would be waited for, with all other databases: he is asked again later instead. */
+    fault_point("request.before_erase");
     sqlite3_busy_timeout(side->handle, 0);
     int rc = sqlite3_wal_checkpoint_v2(side->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
     sqlite3_busy_timeout(side->handle, JOURNAL_PATIENCE);
     outbox->erase_at = rc == SQLITE_OK ? 0 : now + ERASE_AGAIN;
+    fault_point("request.after_erase");
 }
 
 /* false: there was nothing to act on. */
@@ -210,9 +236,11 @@ bool asked_take(struct outbox *outbox, int64_t now) {
     }
     journal_set(outbox->journal, "request_cursor", taken);
     journal_set(outbox->journal, "request_filed", filed);
+    fault_point("request.before_commit");
     if (!journal_commit(outbox->journal)) {
         return false;
     }
+    fault_point("request.after_commit");
     outbox->request_cursor = taken;
     outbox->request_filed = filed;
     return app->rc == SQLITE_OK;

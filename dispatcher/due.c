@@ -7,6 +7,7 @@
 */
 #include <stdlib.h>
 
+#include "fault.h"
 #include "memory.h"
 #include "state.h"
 
@@ -89,6 +90,7 @@ void due_load(struct outbox *outbox, int64_t now) {
         }
         load_rows(outbox, sub, now);
         reader_end(outbox->reader);
+        fault_point("claim.due");
     }
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "sql.h"
 #include "state.h"
 #include "writer.h"
@@ -43,9 +44,11 @@ void effect_put(struct outbox *outbox, const struct sub *sub, const char *status
     db_int(side, put, 5, sub->updated_at);
     db_run(side, put);
     notice_write(outbox);
+    fault_point("effect.before_commit");
     if (journal_commit(outbox->journal)) { /* else it is found out once more after a restart */
         notice_written(outbox);
     }
+    fault_point("effect.after_commit");
     outbox->effects_wait = true;
 }
 
@@ -128,8 +131,10 @@ void effect_write(struct outbox *outbox, int64_t now) {
         done[count++] = id;
     }
     db_reset(outbox->effects);
+    fault_point("effect.before_app_commit");
     bool written = writer_end(outbox->writer);
 
+    fault_point("effect.after_app_commit");
     journal_begin(outbox->journal, true);
     for (int i = 0; i < count; i++) {
         if (written) {
@@ -142,4 +147,5 @@ void effect_write(struct outbox *outbox, int64_t now) {
         free(done[i]);
     }
     journal_commit(outbox->journal);
+    fault_point("effect.done");
 }

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "fault.h"
 #include "http.h"
 #include "line.h"
 #include "memory.h"
@@ -106,12 +107,14 @@ static void harvest(struct engine *engine, int64_t now) {
         struct line *line = job->line;
         struct outcome outcome;
 
+        fault_point("send.answered");
         verdict(&reply, job, now, next_random(engine, now), &outcome);
         count_outcome(engine, outcome.state);
         judge(engine, &job->place, &reply, &outcome, now);
         place_finish(&job->place, outcome.state == VERDICT_DELIVERED,
                      outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
         line->source->settle(line->source, job, &outcome, now);
+        fault_point("settle.outcome");
     }
 }
 
@@ -124,7 +127,9 @@ static void fill(struct engine *engine, int64_t now) {
         if (job != NULL) {
             job->may_hang = line->health != GOOD && endpoints_unproven(engine->endpoints) >= FEW;
             place_take(&job->place, line, now);
+            fault_point("claim.taken");
             http_send(engine->http, job, now);
+            fault_point("send.begun");
         } else {
             assert(!line->waiting); /* else it would be asked for ever */
         }

@@ -9,6 +9,7 @@
 */
 #include <stdio.h>
 
+#include "fault.h"
 #include "format.h"
 #include "sql.h"
 #include "state.h"
@@ -78,9 +79,11 @@ void failing_forgive(struct outbox *outbox, struct sub *sub) {
     sub->failing_since = 0;
     journal_begin(outbox->journal, false);
     failing_write(outbox, sub);
+    fault_point("failing.before_commit");
     if (journal_commit(outbox->journal)) {
         sub->failing_written = 0;
     }
+    fault_point("failing.after_commit");
 }
 
 void failing_clock(struct outbox *outbox, int64_t now) {

@@ -8,6 +8,7 @@
 */
 #include <string.h>
 
+#include "fault.h"
 #include "sql.h"
 #include "state.h"
 #include "stopwatch.h"
@@ -98,9 +99,11 @@ void held_turn(struct outbox *outbox, int64_t now) {
     while (more && stopwatch_us() - began < STEP_US) {
         more = unhold(outbox, now);
     }
+    fault_point("held.before_commit");
     if (!journal_commit(outbox->journal)) {
         outbox->unholding = before;
     } else if (!more) {
         outbox->unholding.under_way = false;
     }
+    fault_point("held.after_commit");
 }

@@ -3,7 +3,8 @@
 **
 ** A token is written to the side file first, then to app.db: whoever dies between the two left an
 ** empty side file with a token beside a database without one, which is finished by the next start.
-** Everything else that doesn't fit is held.
+** Who dies there while he adopts left the token that app.db had until then beside the new one
+** ("former"), and it is finished likewise. Everything else that doesn't fit is held.
 ** SPDX-License-Identifier: MIT
 */
 #include "identity.h"
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "hooks.h"
 #include "log.h"
 #include "memory.h"
@@ -148,25 +150,46 @@ static bool untouched(struct journal *journal) {
     return journal_get(journal, "cursor", 0) == 0 && db_value(journal_db(journal), any, 0) == 0;
 }
 
+/* What the two files say of themselves; NULL: nothing. */
+struct identity {
+    char *app_token;
+    char *side_token, *side_path;
+    char *former; /* app.db's token, "" for none, when an adoption began that was not finished */
+};
+
+static void free_identity(struct identity *known) {
+    free(known->app_token);
+    free(known->side_token);
+    free(known->side_path);
+    free(known->former);
+}
+
+static bool is_half_adopted(const struct identity *known, const char *path) {
+    return same(known->former, known->app_token != NULL ? known->app_token : "") &&
+           known->side_token != NULL && same(path, known->side_path);
+}
+
 /* Why it can't be that this side file and this database belong together as they are; NULL: they do.
 ** */
-static const char *misfit(const char *app_token, const char *side_token, const char *path,
-                          const char *side_path, struct journal *journal) {
-    if (app_token == NULL && side_token == NULL) {
+static const char *misfit(const struct identity *known, const char *path, struct journal *journal) {
+    if (is_half_adopted(known, path)) {
+        return NULL;
+    }
+    if (known->app_token == NULL && known->side_token == NULL) {
         return untouched(journal) ? NULL : "the side file is not of this database";
     }
-    if (app_token == NULL) {
-        return same(path, side_path) && untouched(journal)
+    if (known->app_token == NULL) {
+        return same(path, known->side_path) && untouched(journal)
                    ? NULL
                    : "the database is new, its side file is not";
     }
-    if (side_token == NULL) {
+    if (known->side_token == NULL) {
         return "its side file is missing: this is a copy, or the side file was deleted";
     }
-    if (!same(app_token, side_token)) {
+    if (!same(known->app_token, known->side_token)) {
         return "its side file belongs to another database: one of the two was restored or replaced";
     }
-    return same(path, side_path) ? NULL : "it was moved or copied here with its side file";
+    return same(path, known->side_path) ? NULL : "it was moved or copied here with its side file";
 }
 
 int64_t identity_common_past(struct db *app, struct journal *journal, int64_t *created_at) {
@@ -188,7 +211,7 @@ int64_t identity_common_past(struct db *app, struct journal *journal, int64_t *c
 /* Makes the side file this database's. What it knows of the past that it shares with this file is
 ** kept. */
 static bool renew(struct db *app, struct journal *journal, const char *path, const char *token,
-                  enum adopt adopt, bool keep, int64_t now) {
+                  const char *former, enum adopt adopt, bool keep, int64_t now) {
     struct db *db = journal_db(journal);
     sqlite3_stmt *newest = db_prepare(app, sql_app_newest);
     int64_t top = db_value(app, newest, 0);
@@ -221,7 +244,14 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
     }
     journal_set_text(journal, "token", token);
     journal_set_text(journal, "path", path);
-    return journal_commit(journal);
+    if (adopt != ADOPT_NO) {
+        journal_set_text(journal, "former", former != NULL ? former : "");
+    }
+    fault_point("adopt.before_commit");
+    bool committed = journal_commit(journal);
+
+    fault_point("adopt.after_commit");
+    return committed;
 }
 
 static bool write_token(struct db *app, const char *token) {
@@ -244,6 +274,28 @@ static char *read_token(struct db *app) {
     return token;
 }
 
+/* journal: NULL when there is none. */
+static struct identity read_identity(struct db *app, struct journal *journal) {
+    struct identity known = {.app_token = read_token(app)};
+
+    if (journal != NULL) {
+        known.side_token = journal_get_text(journal, "token");
+        known.side_path = journal_get_text(journal, "path");
+        known.former = journal_get_text(journal, "former");
+    }
+    return known;
+}
+
+/* The side file's token becomes app.db's. Whoever restores the former app.db later is held. */
+static bool finish(struct db *app, struct journal *journal, const struct identity *known,
+                   const char *token) {
+    if (!same(known->app_token, token) && !write_token(app, token)) {
+        return false;
+    }
+    fault_point("adopt.app_done");
+    return db_exec(journal_db(journal), "DELETE FROM meta WHERE name = 'former'");
+}
+
 static char *held(const char *path, const char *wrong) {
     return xprintf("%s: held: %s: start once with --adopt to send what is pending, or "
                    "--adopt=skip to cancel it",
@@ -252,20 +304,17 @@ static char *held(const char *path, const char *wrong) {
 
 char *identity_compare(const char *path, int *status) {
     char *side = xprintf("%s-resthook", path);
-    char *error = NULL, *app_token = NULL, *side_token = NULL, *side_path = NULL;
+    char *error = NULL;
     const char *wrong = NULL;
     struct journal *journal = journal_look(side, &error);
+    struct identity known = {0};
     struct db app;
 
     *status = EXIT_IO;
     db_open(&app, path, true, PATIENCE);
     if (error == NULL) {
-        app_token = read_token(&app);
-        if (journal != NULL) {
-            side_token = journal_get_text(journal, "token");
-            side_path = journal_get_text(journal, "path");
-        }
-        wrong = misfit(app_token, side_token, path, side_path, journal);
+        known = read_identity(&app, journal);
+        wrong = misfit(&known, path, journal);
     }
     if (error == NULL && app.rc != SQLITE_OK) {
         error = xprintf("%s: %s", path, app.error);
@@ -280,50 +329,49 @@ char *identity_compare(const char *path, int *status) {
     }
     db_close(&app);
     free(side);
-    free(app_token);
-    free(side_token);
-    free(side_path);
+    free_identity(&known);
     return error;
 }
 
 char *identity_settle(const char *path, struct journal *journal, enum adopt adopt, int64_t now,
                       char **error, int *status) {
     struct db app;
-    char *app_token, *side_token, *side_path, *token = NULL;
+    char *token = NULL;
     const char *wrong;
 
     *status = EXIT_IO;
     db_open(&app, path, true, PATIENCE);
-    app_token = read_token(&app);
-    side_token = journal_get_text(journal, "token");
-    side_path = journal_get_text(journal, "path");
-    wrong = misfit(app_token, side_token, path, side_path, journal);
+    struct identity known = read_identity(&app, journal);
+
+    wrong = misfit(&known, path, journal);
     if (app.rc != SQLITE_OK || journal_db(journal)->rc != SQLITE_OK) {
         *error =
             xprintf("%s: %s", path, app.rc != SQLITE_OK ? app.error : journal_db(journal)->error);
     } else if (wrong != NULL && adopt == ADOPT_NO) {
         *status = EXIT_HELD;
         *error = held(path, wrong);
-    } else if (wrong == NULL && app_token != NULL && adopt == ADOPT_NO) {
-        token = xstrdup(app_token);
     } else {
-        bool keep = adopt == ADOPT_NO || same(app_token, side_token);
+        bool half = is_half_adopted(&known, path);
+        bool settled =
+            adopt == ADOPT_NO && known.side_token != NULL && (half || known.app_token != NULL);
+        bool keep = adopt == ADOPT_NO || half || same(known.app_token, known.side_token);
 
-        token = adopt == ADOPT_NO && side_token != NULL ? xstrdup(side_token) : random_token();
-        if (token == NULL || !renew(&app, journal, path, token, adopt, keep, now) ||
-            !write_token(&app, token)) {
+        token = adopt == ADOPT_NO && known.side_token != NULL ? xstrdup(known.side_token)
+                                                              : random_token();
+        if (token == NULL ||
+            (!settled && !renew(&app, journal, path, token, known.app_token, adopt, keep, now)) ||
+            !finish(&app, journal, &known, token)) {
             *error = xprintf("%s: its identity can't be written: %s", path,
                              app.rc != SQLITE_OK ? app.error : journal_error(journal));
             free(token);
             token = NULL;
         } else if (adopt != ADOPT_NO) {
+            fault_point("adopt.done");
             log_line(LOG_WARN, "adopted", "database", path, "pending",
                      adopt == ADOPT_SKIP ? "cancelled" : "sent", NULL);
         }
     }
-    free(app_token);
-    free(side_token);
-    free(side_path);
+    free_identity(&known);
     db_close(&app);
     return token;
 }

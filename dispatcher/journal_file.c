@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "journal_state.h"
 #include "memory.h"
 #include "sql.h"
@@ -26,18 +27,22 @@ static bool is_file(const char *path, const struct stat *info, char **error) {
 }
 
 /* The side file is made before SQLite opens it, so that it never has a wider mode than the
-** database. */
+** database. One that is empty was left by somebody who was killed in here. */
 static bool create_like(const char *path, const char *database, char **error) {
     struct stat model, there;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-    if (fd < 0) {
-        if (errno == EEXIST && lstat(path, &there) == 0) {
-            return is_file(path, &there, error);
+    if (fd < 0 && errno == EEXIST && lstat(path, &there) == 0) {
+        if (!is_file(path, &there, error) || there.st_size > 0 || there.st_uid != geteuid()) {
+            return *error == NULL;
         }
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    }
+    if (fd < 0) {
         *error = xprintf("cannot create %s: %s", path, strerror(errno));
         return false;
     }
+    fault_point("birth.created");
     bool made = stat(database, &model) == 0;
 
     /* Only root may give a file away; anybody else made it as himself, which is what can be had. */
@@ -127,9 +132,12 @@ struct journal *journal_open(const char *path, const char *database, char **erro
     db_exec(db, "BEGIN IMMEDIATE");
     if (journal->schema == 1) {
         db_exec(db, sql_journal_upgrade_2);
+        fault_point("upgrade.side_changed");
     }
     db_exec(db, sql_journal);
+    fault_point("birth.before_commit");
     db_exec(db, "INSERT OR IGNORE INTO meta(name, value) VALUES ('schema', 2); COMMIT");
+    fault_point("birth.after_commit");
     journal_prepare(journal);
     if (db->rc != SQLITE_OK) {
         *error = xprintf("%s: %s", path, db->error);

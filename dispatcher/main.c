@@ -17,6 +17,7 @@
 
 #include "command.h"
 #include "engine.h"
+#include "fault.h"
 #include "files.h"
 #include "hooks.h"
 #include "http.h"
@@ -207,6 +208,7 @@ int main(int argc, char **argv) {
     int status = command_read(&options, argc, argv);
 
     if (status < 0) {
+        fault_open();
         log_open(options.log_level, options.log_json);
         if (options.command == COMMAND_SQL) {
             status = shell_sql(options.names[0], options.count > 1 ? options.names[1] : NULL);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "fault.h"
 #include "format.h"
 #include "memory.h"
 #include "sql.h"
@@ -170,10 +171,13 @@ void notice_move(struct outbox *outbox) {
         db_run(app, outbox->notice_emit);
     }
     db_reset(list);
+    fault_point("notice.before_app_commit");
     if (writer_end(outbox->writer)) {
+        fault_point("notice.after_app_commit");
         journal_begin(outbox->journal, true);
         db_int(side, outbox->notice_done, 1, last);
         db_run(side, outbox->notice_done);
         journal_commit(outbox->journal);
+        fault_point("notice.done");
     }
 }

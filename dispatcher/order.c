@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "memory.h"
 #include "sql.h"
 #include "state.h"
@@ -222,12 +223,14 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
             release(outbox, sub, key, now);
         }
     }
+    fault_point("order.before_review_commit");
     if (!journal_commit(outbox->journal)) { /* from the beginning, later */
         free(sub->reviewed);
         sub->reviewed = NULL;
         sub->review = true;
         return;
     }
+    fault_point("order.after_review_commit");
     order_released(outbox, sub, now);
 }
 
@@ -291,9 +294,11 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     } else {
         run(outbox, outbox->order_adopt, sub, now);
     }
+    fault_point("order.before_sort_commit");
     if (!journal_commit(outbox->journal)) {
         return false;
     }
+    fault_point("order.after_sort_commit");
     sub_due(outbox, sub, now);
     return true;
 }

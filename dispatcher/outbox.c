@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "fault.h"
 #include "hooks.h"
 #include "log.h"
 #include "memory.h"
@@ -72,7 +73,9 @@ static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     journal_set(journal, "stopped_at", 0);
     journal_set(journal, "asleep_since", 0);
     journal_set_text(journal, "held", "");
+    fault_point("start.before_commit");
     journal_commit(journal);
+    fault_point("start.after_commit");
     outbox->synced_at = now;
     return true;
 }
@@ -189,7 +192,9 @@ static bool leave(struct outbox *outbox, const char *so, int64_t now) {
     journal_begin(outbox->journal, true);
     journal_set(outbox->journal, so, now);
     journal_set(outbox->journal, "in_flight", 0);
+    fault_point("stop.before_commit");
     recorded = journal_commit(outbox->journal) && outbox->done_count == 0;
+    fault_point("stop.after_commit");
     drop(outbox);
     return recorded;
 }

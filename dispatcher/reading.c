@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "log.h"
 #include "memory.h"
 #include "repair.h"
@@ -50,6 +51,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
         outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
         return;
     }
+    fault_point("expand.snapshot");
     if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
         enum roster loaded = roster_load(outbox, now);
 
@@ -84,6 +86,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
             outbox->read_at = now + 500;
             break;
         }
+        fault_point("expand.event");
         outbox->window.read_to = row.id;
         if (row.id > outbox->check_id) { /* what a crash makes us read again moves it not back */
             outbox->check_id = row.id;
@@ -97,6 +100,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
     }
     reader_end(reader);
     if (count > 0) {
+        fault_point("expand.read");
         if (outbox->cause != WAKE_NONE) {
             outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
             outbox->counts_moved = true;
@@ -132,10 +136,12 @@ static bool go_back(struct outbox *outbox) {
              "database", outbox->path, "to_event#", (long long)common, NULL);
     journal_begin(journal, true);
     journal_rewind(journal, common);
+    fault_point("rewind.before_commit");
     if (!journal_commit(journal)) {
         outbox_hold(outbox, journal_error(journal));
         return true;
     }
+    fault_point("rewind.after_commit");
     outbox->check_id = common;
     outbox->check_created = created;
     outbox->cursor = outbox->cursor < common ? outbox->cursor : common;

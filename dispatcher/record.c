@@ -6,6 +6,7 @@
 ** read, and little is sent (outbox->stalled).
 ** SPDX-License-Identifier: MIT
 */
+#include "fault.h"
 #include "log.h"
 #include "state.h"
 
@@ -126,14 +127,17 @@ void record_flush(struct outbox *outbox, int64_t now) {
     journal_begin(outbox->journal, durable);
     TAILQ_FOREACH(pair, &outbox->done, done) {
         journal_put(outbox->journal, &pair->outcome);
+        fault_point("settle.row");
         failing_write(outbox, pair->sub);
     }
     order_release(outbox, now);
     notice_write(outbox);
     write_state(outbox, beat, now);
+    fault_point("settle.before_commit");
     if (!commit(outbox, now, durable, news)) {
         return;
     }
+    fault_point("settle.after_commit");
     wrote_state(outbox, beat, now);
     notice_written(outbox);
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
@@ -173,9 +177,11 @@ void record_spill(struct outbox *outbox, int64_t now) {
             }
         }
     }
+    fault_point("spill.before_commit");
     if (!commit(outbox, now, false, true)) {
         return;
     }
+    fault_point("spill.after_commit");
     for (event = TAILQ_FIRST(&outbox->window.events); event != NULL;) {
         struct event *following = TAILQ_NEXT(event, links);
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "hooks.h"
 #include "log.h"
 #include "memory.h"
@@ -56,6 +57,7 @@ char *repair_schema(const char *path) {
     if (open_with_functions(&app, path, MIGRATION_PATIENCE) &&
         db_value(&app, db_prepare(&app, sql_schema_version), 0) < SCHEMA_VERSION &&
         db_exec(&app, "SELECT resthook_init()")) {
+        fault_point("upgrade.app_done");
         log_line(LOG_INFO, "schema brought up to date", "database", path, "schema#",
                  (long long)SCHEMA_VERSION, NULL);
     }
@@ -195,6 +197,7 @@ static int repair(struct outbox *outbox, struct db *app, int64_t now) {
     if (app->rc != SQLITE_OK) {
         return app->rc;
     }
+    fault_point("repair.locked");
     count = list_missing(app, &list);
     repaired = db_value(app, db_prepare(app, "SELECT resthook_repair()"), -1);
     version = db_value(app, db_prepare(app, "PRAGMA schema_version"), -1);
@@ -206,7 +209,9 @@ static int repair(struct outbox *outbox, struct db *app, int64_t now) {
         }
     }
     free_missing(list, count);
+    fault_point("repair.before_commit");
     if (db_exec(app, "COMMIT")) {
+        fault_point("repair.after_commit");
         log_line(LOG_INFO, "triggers repaired", "database", outbox->path, "watches#",
                  (long long)repaired, NULL);
         /* What is stale still is so for good; until the schema moves again nothing is tried. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "log.h"
 #include "memory.h"
 #include "sql.h"
@@ -135,6 +136,7 @@ static void obey(struct outbox *outbox, int64_t now) {
     outbox->subs.obeyed = true;
     outbox->generation++;
     held_retry(outbox);
+    fault_point("roster.obeyed");
 }
 
 enum roster roster_load(struct outbox *outbox, int64_t now) {
@@ -238,7 +240,11 @@ static bool cancel_some(struct outbox *outbox, int64_t n, const char *reason, in
     journal_begin(outbox->journal, false);
     int cancelled = journal_cancel(outbox->journal, n, reason, now, CANCEL_ROWS);
 
-    return journal_commit(outbox->journal) && cancelled < CANCEL_ROWS;
+    fault_point("end.before_commit");
+    bool committed = journal_commit(outbox->journal);
+
+    fault_point("end.after_commit");
+    return committed && cancelled < CANCEL_ROWS;
 }
 
 /* A dispatcher that stopped between a subscription's end and the last of its rows left some that

@@ -15,6 +15,7 @@
 
 #include "command.h"
 #include "db.h"
+#include "fault.h"
 #include "filter.h"
 #include "hooks.h"
 #include "http.h"
@@ -84,8 +85,10 @@ static int run_all(sqlite3 *db, const char *sql) {
         if (rc == SQLITE_OK && statement != NULL) {
             while (sqlite3_step(statement) == SQLITE_ROW) {
                 print_row(statement);
+                fault_point("sql.row");
             }
             rc = sqlite3_finalize(statement); /* says what the last step met */
+            fault_point("sql.statement");
         }
         if (rc != SQLITE_OK) {
             fflush(stdout);

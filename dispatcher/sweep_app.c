@@ -7,6 +7,7 @@
 */
 #include <stdlib.h>
 
+#include "fault.h"
 #include "log.h"
 #include "memory.h"
 #include "sql.h"
@@ -127,6 +128,7 @@ static void delete_event(struct app_sweep *sweep, int64_t id, bool extras, int64
 
     db_int(app, sweep->remove, 1, id);
     db_run(app, sweep->remove);
+    fault_point("retention.event");
     if (extras) {
         db_int(app, sweep->extra_delete, 1, id);
         db_int(app, sweep->extra_delete, 2, key_until(sweep, now));
@@ -164,6 +166,7 @@ bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
         sweep->swept_to = before;
         return true;
     }
+    fault_point("retention.locked");
     db_int(app, sweep->requests_taken, 1, outbox->request_cursor);
     db_int(app, sweep->requests_taken, 2, outbox->request_filed);
     int64_t taken = db_value(app, sweep->requests_taken, 0);
@@ -186,7 +189,9 @@ bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
     if (extras) {
         delete_keys(sweep, now);
     }
+    fault_point("retention.before_commit");
     if (writer_end(outbox->writer)) {
+        fault_point("retention.after_commit");
         log_line(LOG_DEBUG, "old events deleted", "database", outbox->path, "events#",
                  (long long)count, NULL);
     }
@@ -200,7 +205,9 @@ void app_sweep_requests(struct app_sweep *sweep, int64_t now) {
     if (sync_side(outbox, now) && writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         db_int(app, sweep->requests_done, 1, outbox->request_cursor);
         db_run(app, sweep->requests_done);
+        fault_point("retention.before_requests_commit");
         if (writer_end(outbox->writer)) {
+            fault_point("retention.after_requests_commit");
             outbox->requests_deleted = outbox->request_cursor;
         }
     }
@@ -214,7 +221,9 @@ void app_sweep_keys(struct app_sweep *sweep, int64_t now) {
     if (db_value(app, sweep->extra_over, 0) != 0 &&
         writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         delete_keys(sweep, now);
+        fault_point("retention.before_keys_commit");
         writer_end(outbox->writer);
+        fault_point("retention.after_keys_commit");
     }
 }
 
@@ -226,7 +235,9 @@ void app_sweep_watches(struct app_sweep *sweep) {
         writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         db_run(app, sweep->watches);
         db_run(app, sweep->backfills);
+        fault_point("retention.before_watches_commit");
         writer_end(outbox->writer);
+        fault_point("retention.after_watches_commit");
     }
 }
 

@@ -9,6 +9,7 @@
 */
 #include <stdlib.h>
 
+#include "fault.h"
 #include "memory.h"
 #include "sql.h"
 #include "state.h"
@@ -321,11 +322,13 @@ bool side_sweep_step(struct side_sweep *sweep, int64_t now) {
     for (int rows = 0; more && rows < ROWS && stopwatch_us() - began < STEP_US; rows += BATCH) {
         more = go_on(sweep, now);
     }
+    fault_point("retention.before_side_commit");
     if (!journal_commit(sweep->outbox->journal)) {
         more = false; /* the next round tries again */
     } else if (sweep->whole) {
         sweep->outbox->clock_was = 0;
     }
+    fault_point("retention.after_side_commit");
     if (!more) {
         side_sweep_restart(sweep);
     }

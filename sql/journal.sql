@@ -12,6 +12,7 @@
 --   schema           version of this schema
 --   token            the database this file belongs to (resthook_meta.token in app.db)
 --   path             real path of app.db when the token was written
+--   former           app.db's token before an adoption that has not come to it yet, '' for none
 --   boot             the machine's boot id when the cursor last moved: tells a power loss from a restore
 --   cursor           see above
 --   request_cursor, request_filed   id and created_at of the last resthook_request carried out
@@ -190,5 +191,5 @@ CREATE VIEW IF NOT EXISTS resthook_attempts AS
     FROM delivery AS d JOIN subscription AS s ON s.n = d.sub WHERE d.started_at IS NOT NULL;
 
 CREATE VIEW IF NOT EXISTS resthook_status AS
-  SELECT name, value FROM meta WHERE name <> 'token'
+  SELECT name, value FROM meta WHERE name NOT IN ('token', 'former')
   UNION ALL SELECT 'filtered ' || id, filtered FROM subscription WHERE filtered > 0;

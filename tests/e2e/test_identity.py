@@ -359,6 +359,36 @@ def test_another_mount_path_of_the_database_alone(db, receiver, dispatcher, moun
     assert ids(receiver) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("option, sent", [("--adopt", [1, 2, 3, 4, 5]), ("--adopt=skip", [1, 2, 3, 5])])
+def test_an_adoption_that_was_killed_half_way_is_finished(db, receiver, tmp_path, option, sent):
+    """Between its two writes: the side file has the new token, the database the one before. It need not be asked for
+    again, and what both know of the past is kept. Who restores that database later is held as ever."""
+    prepared(db, receiver, 3)
+    insert(db, 4, 4)
+    (tmp_path / "other").mkdir()
+    copy = copied(db, tmp_path / "other" / "app.db", with_side=True)
+    former = copy.shell("SELECT value FROM resthook_meta WHERE name = 'token'")
+    back = f"UPDATE resthook_meta SET value = '{former}' WHERE name = 'token'"
+    assert run_once(copy, option)[0] == 0
+    copy.shell(back)
+    insert(copy, 5, 5)
+    assert run_once(copy)[0] == 69
+    Database(copy.side).shell(f"INSERT INTO meta(name, value) VALUES ('former', '{former}')")
+    assert resthookd("check", copy.path).returncode == 0
+    assert run_once(copy)[0] == 0
+    assert ids(receiver) == sent
+    assert copy.meta("former") is None and copy.meta("token") != former
+    copy.shell(back)
+    assert run_once(copy)[0] == 69
+
+
+def test_a_side_file_that_was_begun_has_the_mode_of_the_database(db, receiver):
+    os.chmod(db.path, 0o640)
+    db.side.touch(0o600)  # so it was left by a dispatcher that was killed before it had given it one
+    prepared(db, receiver)
+    assert os.stat(db.side).st_mode & 0o777 == 0o640
+
+
 def test_the_side_file_has_the_mode_of_the_database(db, receiver):
     os.chmod(db.path, 0o640)
     prepared(db, receiver)
