@@ -100,7 +100,7 @@ bool line_is_throttled(const struct line *line, int64_t now) {
 bool line_has_room(const struct line *line, int64_t now) {
     return rests_until(line) <= own_time(line->endpoint->set, now) &&
            line->endpoint->circuit.state == CIRCUIT_CLOSED && window_open(line) &&
-           has_place(line->endpoint->in_flight, line->endpoint->set->most, line->health);
+           has_place(line->endpoint->in_flight, line->endpoint->set->most, (int)line->health);
 }
 
 bool line_is_cut(const struct line *line) {
