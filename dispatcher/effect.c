@@ -77,14 +77,16 @@ void effect_overlay(struct outbox *outbox) {
     while (db_row(side, list)) {
         struct sub *sub =
             subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
-
         const char *status = (const char *)sqlite3_column_text(list, 1);
         int64_t revision = sqlite3_column_int64(list, 3);
 
-        if (sub != NULL && strcmp(status, "confirmed") == 0) {
+        if (sub == NULL || status == NULL) {
+            continue;
+        }
+        if (strcmp(status, "confirmed") == 0) {
             sub->status =
                 sub->status == SUB_PROBES && sub->probe == revision ? SUB_SENDS : sub->status;
-        } else if (sub != NULL && sub->status != SUB_ENDED && sub->revision == revision &&
+        } else if (sub->status != SUB_ENDED && sub->revision == revision &&
                    sub->updated_at == sqlite3_column_int64(list, 4)) {
             overlay(sub, status);
         }

@@ -222,9 +222,9 @@ static struct watch *watch_of(struct reader *reader, int64_t id) {
     return watch;
 }
 
-void reader_rows(struct reader *reader, int64_t from, int64_t most) {
+void reader_rows(struct reader *reader, int64_t after, int64_t most) {
     reader->current = reader->rows;
-    db_int(&reader->db, reader->rows, 1, from);
+    db_int(&reader->db, reader->rows, 1, after);
     db_int(&reader->db, reader->rows, 2, most);
 }
 

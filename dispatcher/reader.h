@@ -43,8 +43,8 @@ struct outbox_row {
     bool captured;      /* by a watch */
 };
 
-/* Rows with id >= from, in order; at most `most`. */
-void reader_rows(struct reader *reader, int64_t from, int64_t most);
+/* Rows after that id, in order; at most `most`. */
+void reader_rows(struct reader *reader, int64_t after, int64_t most);
 /* The next of them, or the one row asked for by reader_row. false: no more. */
 bool reader_next(struct reader *reader, struct outbox_row *row);
 bool reader_row(struct reader *reader, int64_t id,

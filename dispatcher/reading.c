@@ -75,7 +75,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
     }
     int64_t began = stopwatch_us();
 
-    reader_rows(reader, outbox->window.read_to + 1, most);
+    reader_rows(reader, outbox->window.read_to, most);
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
         if (count > 0 && !reader_is_wal(reader) && stopwatch_us() - began > READ_US) {
             break;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "hooks.h"
 #include "log.h"
 #include "memory.h"
 #include "roster_copy.h"
@@ -84,6 +85,9 @@ void subscriptions_close(struct subscriptions *subs) {
 struct sub *subscription_named(struct subscriptions *subs, const char *id) {
     struct sub *sub;
 
+    if (id == NULL) {
+        return NULL;
+    }
     for (sub = *bucket_of(subs, id); sub != NULL && strcmp(sub->id, id) != 0;
          sub = sub->next_by_id) {
     }
@@ -128,6 +132,13 @@ bool subscriptions_secrets_changed(const struct subscriptions *subs) {
     return false;
 }
 
+/* NULL has no place there, but may be there. */
+static const char *text_of(sqlite3_stmt *row, int column) {
+    const char *text = (const char *)sqlite3_column_text(row, column);
+
+    return text != NULL ? text : "";
+}
+
 static enum sub_status read_status(sqlite3_stmt *row) {
     const char *status = (const char *)sqlite3_column_text(row, COL_STATUS);
 
@@ -148,7 +159,7 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     struct sub *sub = xcalloc(1, sizeof *sub);
 
     sub->id = db_copy(row, COL_ID);
-    sub->event = db_copy(row, COL_EVENT);
+    sub->event = xstrdup(text_of(row, COL_EVENT));
     sub->endpoint = xstrdup(endpoint);
     sub->n = n;
     sub->from_id = sqlite3_column_int64(row, COL_FROM_ID);
@@ -232,6 +243,10 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
         strlen(sub->filter) != (size_t)sqlite3_column_bytes(row, COL_FILTER)) {
         wrong = "its filter has a NUL character";
     }
+    if (event_check_pattern(text_of(row, COL_EVENT),
+                            (size_t)sqlite3_column_bytes(row, COL_EVENT)) != NULL) {
+        wrong = "its event is not a name, one followed by .*, or *";
+    }
     if (!read_ordered(row, &sub->ordered)) {
         wrong = "ordered is neither skip nor stop";
     }
@@ -263,6 +278,8 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
         {"max_in_flight", &s->endpoint_most, 1},
         {"sync_every", &s->sync_every, 1000},
         {"idempotency_window", &s->idempotency_window, 1000},
+        {"response_max", &s->response_most, 1},
+        {"response_headers_max", &s->headers_most, 1},
     };
 
     while (db_row(app, list)) {
@@ -270,17 +287,12 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
 
         for (size_t i = 0; name != NULL && i < sizeof numbers / sizeof *numbers; i++) {
             if (strcmp(name, numbers[i].name) == 0) {
-                *numbers[i].value =
-                    (int64_t)(sqlite3_column_double(list, 1) * (double)numbers[i].unit);
+                *numbers[i].value = (int64_t)(setting_within(name, sqlite3_column_double(list, 1)) *
+                                              (double)numbers[i].unit);
             }
         }
         if (name != NULL && strcmp(name, "retry_schedule") == 0) {
-            snprintf(s->retry_schedule, sizeof s->retry_schedule, "%s",
-                     sqlite3_column_text(list, 1));
-        } else if (name != NULL && strcmp(name, "response_max") == 0) {
-            s->response_most = (size_t)sqlite3_column_int64(list, 1);
-        } else if (name != NULL && strcmp(name, "response_headers_max") == 0) {
-            s->headers_most = (size_t)sqlite3_column_int64(list, 1);
+            snprintf(s->retry_schedule, sizeof s->retry_schedule, "%s", text_of(list, 1));
         }
     }
 }
@@ -319,7 +331,7 @@ bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roste
     }
     while (db_row(from, list)) {
         const char *id = (const char *)sqlite3_column_text(list, COL_ID);
-        const char *url = (const char *)sqlite3_column_text(list, COL_TARGET);
+        const char *url = text_of(list, COL_TARGET);
 
         sub = subscription_named(subs, id);
         if (sub == NULL) {

@@ -88,7 +88,7 @@ struct settings {
     int64_t endpoint_most;
     int64_t sync_every;         /* ms */
     int64_t idempotency_window; /* ms */
-    size_t response_most, headers_most;
+    int64_t response_most, headers_most;
     char retry_schedule[512];
 };
 

@@ -16,6 +16,9 @@
 #include "subscription.h"
 #include "url.h"
 
+#define TIMEOUT_LEAST 100 /* ms; as resthook_subscribe() has it */
+#define TIMEOUT_MOST 300000
+
 static void free_secret(char *secret) {
     if (secret != NULL) {
         explicit_bzero(secret, strlen(secret));
@@ -134,8 +137,8 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *b
     target->target.timeout = target_column(row, COL_TIMEOUT, settings->timeout);
     target->target.connect_timeout = settings->connect_timeout;
     target->target.retry_after_most = settings->retry_after_most;
-    target->target.response_most = settings->response_most;
-    target->target.headers_most = settings->headers_most;
+    target->target.response_most = (size_t)settings->response_most;
+    target->target.headers_most = (size_t)settings->headers_most;
     schedule = target->schedule != NULL ? target->schedule : settings->retry_schedule;
     *wrong = read_secrets(row, before, secrets, target);
     if (*wrong == NULL) {
@@ -147,6 +150,10 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *b
     }
     if (*wrong == NULL) {
         *wrong = read_statuses(row, target);
+    }
+    if (*wrong == NULL &&
+        (target->target.timeout < TIMEOUT_LEAST || target->target.timeout > TIMEOUT_MOST)) {
+        *wrong = "its timeout is not from 0.1 to 300 seconds";
     }
     if (*wrong == NULL && target->headers_text != NULL) {
         *wrong = headers_read(target->headers_text, &target->headers);

@@ -99,6 +99,9 @@ extern void (*public_key_of)(const unsigned char *private_key, unsigned char *pu
 /* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
 sqlite3_int64 newest_event(struct call *call);
 
+/* The value, or the nearest to it that the setting may have: its row may have been written by other
+** means than resthook_set(). */
+double setting_within(const char *name, double value);
 /* Value of a setting, as resthook_get returns it. */
 sqlite3_int64 setting_int(struct call *call, const char *name);
 

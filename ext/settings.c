@@ -97,6 +97,15 @@ static const struct setting *find(struct call *call, const char *name) {
     return NULL;
 }
 
+double setting_within(const char *name, double value) {
+    for (const struct setting *s = settings; s < settings + SETTINGS; s++) {
+        if (strcmp(s->name, name) == 0) {
+            return value < s->least ? s->least : value > s->most ? s->most : value;
+        }
+    }
+    return value;
+}
+
 sqlite3_int64 setting_int(struct call *call, const char *name) {
     return call_int(call, 0, sql_setting_value, "t", name);
 }
