@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "db.h"
+#include "header.h"
 #include "headers.h"
 #include "memory.h"
 #include "sign.h"
@@ -154,6 +155,10 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *b
     if (*wrong == NULL &&
         (target->target.timeout < TIMEOUT_LEAST || target->target.timeout > TIMEOUT_MOST)) {
         *wrong = "its timeout is not from 0.1 to 300 seconds";
+    }
+    if (*wrong == NULL && target->challenge != NULL &&
+        header_check("x-hook-secret", 13, target->challenge, strlen(target->challenge)) != NULL) {
+        *wrong = "what it has to give back can't be sent as a header";
     }
     if (*wrong == NULL && target->headers_text != NULL) {
         *wrong = headers_read(target->headers_text, &target->headers);
