@@ -27,6 +27,9 @@ void failing_load(struct outbox *outbox, struct sub *sub) {
 
     db_int(side, outbox->failing_get, 1, sub->n);
     sub->failing_since = sub->failing_written = db_value(side, outbox->failing_get, 0);
+    if (sub->failing_since < 0) { /* no time of ours */
+        sub->failing_since = 0;
+    }
 }
 
 void failing_write(struct outbox *outbox, struct sub *sub) {

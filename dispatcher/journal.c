@@ -9,6 +9,8 @@
 #include "source.h"
 #include "sql.h"
 
+#define ATTEMPTS_MOST 1000000 /* of a delivery */
+
 void journal_prepare(struct journal *journal) {
     struct db *db = &journal->db;
 
@@ -190,6 +192,13 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
+/* Of a row that somebody else may have written. */
+static int attempts_of(sqlite3_stmt *row, int column) {
+    int64_t attempts = sqlite3_column_int64(row, column);
+
+    return attempts < 0 || attempts > ATTEMPTS_MOST ? 0 : (int)attempts;
+}
+
 static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
     int count = 0;
 
@@ -197,8 +206,8 @@ static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *
         rows[count++] = (struct due_row){
             .event = sqlite3_column_int64(due, 0),
             .next_at = sqlite3_column_int64(due, 1),
-            .attempts = sqlite3_column_int(due, 2),
-            .base = sqlite3_column_int(due, 3),
+            .attempts = attempts_of(due, 2),
+            .base = attempts_of(due, 3),
             .state = (enum delivery_state)sqlite3_column_int(due, 4),
             .created_at = sqlite3_column_int64(due, 5),
             .judged = sqlite3_column_int(due, 6) != 0,

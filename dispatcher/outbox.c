@@ -16,11 +16,20 @@
 #include "state.h"
 #include "writer.h"
 
+#define COUNT_MOST (INT64_MAX / 2)
+
 /* The first of the two files that has an error; NULL: neither has. */
 static const struct db *failed(const struct outbox *outbox) {
     const struct db *app = reader_db(outbox->reader), *side = journal_db(outbox->journal);
 
     return app->rc != SQLITE_OK ? app : side->rc != SQLITE_OK ? side : NULL;
+}
+
+/* Of something counted: there are never so many that one more is none. */
+static int64_t count_of(struct journal *journal, const char *name) {
+    int64_t count = journal_get(journal, name, 0);
+
+    return count < 0 || count > COUNT_MOST ? 0 : count;
 }
 
 /* false: one of the files can't be read now, or lacks what it should have. */
@@ -31,12 +40,12 @@ static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->cursor = journal_get(journal, "cursor", 0);
     outbox->request_cursor = journal_get(journal, "request_cursor", 0);
     outbox->request_filed = journal_get(journal, "request_filed", 0);
-    outbox->filtered = journal_get(journal, "filtered", 0);
+    outbox->filtered = count_of(journal, "filtered");
     outbox->filtered_written = -1;
     outbox->counted_to = journal_get(journal, "counted_to", 0);
-    outbox->wakes[WAKE_HINT] = journal_get(journal, "wakes_hint", 0);
-    outbox->wakes[WAKE_RECHECK] = journal_get(journal, "wakes_recheck", 0);
-    outbox->wakes[WAKE_POLL] = journal_get(journal, "wakes_poll", 0);
+    outbox->wakes[WAKE_HINT] = count_of(journal, "wakes_hint");
+    outbox->wakes[WAKE_RECHECK] = count_of(journal, "wakes_recheck");
+    outbox->wakes[WAKE_POLL] = count_of(journal, "wakes_poll");
     window_open(&outbox->window, outbox->cursor);
     roster_open(outbox);
     repair_open(outbox, now);

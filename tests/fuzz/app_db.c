@@ -1,6 +1,6 @@
 /*
 ** app_db.c: whatever somebody did to app.db, the dispatcher refuses it with an error, or hands out jobs
-** that can be sent as they are, and ends.
+** that can be sent as they are.
 ** SPDX-License-Identifier: MIT
 */
 #include "hostile.h"

@@ -329,7 +329,7 @@ static void make_templates(bool of_side) {
     dispatch(&input);
     sqlite3 *db = open_file(file);
     add_events(db);
-    finish_template(db, "UPDATE resthook_meta SET value = 'token' WHERE name = 'token';"
+    finish_template(db, "UPDATE resthook_meta SET value = '0123456789abcdef01234567' WHERE name = 'token';"
                         "UPDATE resthook_outbox SET created_at = 1789999999000 + id;"
                         "UPDATE resthook_extra SET created_at = 1789999999000 + event;"
                         "UPDATE resthook_subscription SET created_at = 1, updated_at = 2;"
@@ -338,7 +338,7 @@ static void make_templates(bool of_side) {
                         "UPDATE resthook_request SET created_at = 1");
     MUST(sqlite3_open(side, &db) == SQLITE_OK, "%s", side);
     finish_template(db, "PRAGMA journal_mode = DELETE; PRAGMA page_size = 1024;"
-                        "UPDATE meta SET value = 'token' WHERE name = 'token';"
+                        "UPDATE meta SET value = '0123456789abcdef01234567' WHERE name = 'token';"
                         "UPDATE meta SET value = 1 WHERE name LIKE '%!_at' ESCAPE '!';"
                         "UPDATE delivery SET created_at = 1789999999000 + event;"
                         "UPDATE anchor SET created_at = 1789999999000 + id");
@@ -385,6 +385,11 @@ static void run_line(sqlite3 *db, struct input *input) {
     size_t length;
     char *sql = take_line(input, &length);
 
+    /* A view or a trigger without an end holds a dispatcher that reads or writes through it. */
+    if (strcasestr(sql, "recursive") != NULL) {
+        free(sql);
+        return;
+    }
     sqlite3_progress_handler(db, 1000, count_down, &left);
     (void)sqlite3_exec(db, sql, NULL, NULL, NULL);
     sqlite3_progress_handler(db, 0, NULL, NULL);

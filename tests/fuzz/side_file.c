@@ -1,6 +1,6 @@
 /*
 ** side_file.c: whatever somebody did to app.db-resthook, the dispatcher refuses it with an error, or hands
-** out jobs that can be sent as they are, and ends; and who reads the history gets rows, or none.
+** out jobs that can be sent as they are; and who reads the history gets rows, or none, and no error.
 ** SPDX-License-Identifier: MIT
 */
 #include "hostile.h"

@@ -208,6 +208,55 @@ static void the_greatest_id_is_read_once(void **state) {
     assert_false(outbox->unread);
 }
 
+/* Closes the outbox, changes the side file, and opens it again. */
+static void change_side(const char *text) {
+    char path[80];
+    sqlite3 *db;
+
+    outbox_close(outbox, now);
+    snprintf(path, sizeof path, "%s-resthook", file);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    open_outbox();
+}
+
+static void what_the_side_file_counts_may_be_any_number(void **state) {
+    (void)state;
+    change_side("UPDATE meta SET value = 9223372036854775807"
+                " WHERE name = 'filtered' OR name LIKE 'wakes_%'");
+    assert_int_equal(outbox->filtered, 0);
+    expect_service();
+    assert_int_equal(outbox->wakes[WAKE_HINT], 1);
+}
+
+static void what_it_says_of_attempts_may_be_too(void **state) {
+    static const struct outcome failed = {.state = VERDICT_RETRY,
+                                          .class = "connect",
+                                          .error = "connect: refused",
+                                          .response = "",
+                                          .headers = ""};
+    struct outcome outcome = failed;
+    struct job *job;
+
+    (void)state;
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    outcome.next_at = now;
+    outbox_source(outbox)->settle(outbox_source(outbox), job, &outcome, now);
+    turns(SECOND);
+    change_side("UPDATE delivery SET attempts = 2147483647, base = -2147483648;"
+                "UPDATE subscription SET failing_since = -9223372036854775808");
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    assert_int_equal(job->attempt, 1);
+    outcome.next_at = now;
+    outbox_source(outbox)->settle(outbox_source(outbox), job, &outcome, now);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_table_that_is_gone_is_an_error, begin, end_world),
@@ -220,6 +269,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_token_that_is_none_is_held, begin, end_world),
         cmocka_unit_test_setup_teardown(a_damaged_watch_is_an_error_of_who_looks_at_it, begin,
                                         end_world),
+        cmocka_unit_test_setup_teardown(what_the_side_file_counts_may_be_any_number, begin,
+                                        end_world),
+        cmocka_unit_test_setup_teardown(what_it_says_of_attempts_may_be_too, begin, end_world),
         cmocka_unit_test_setup_teardown(the_greatest_id_is_read_once, begin, end_world),
     };
 
