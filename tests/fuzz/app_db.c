@@ -12,6 +12,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         make_templates(false);
     }
     make_files(&app_image, &input);
-    dispatch(&input);
+    dispatch(file, &input);
     return 0;
 }

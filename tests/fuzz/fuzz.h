@@ -54,10 +54,9 @@ static inline char *take_text(struct input *input, size_t *length) {
     char *text;
 
     *length = *length < input->left ? *length : input->left;
-    text = malloc(*length + 1);
+    text = calloc(1, *length + 1);
     MUST(text != NULL, "memory");
     memcpy(text, input->at, *length);
-    text[*length] = '\0';
     input->at += *length;
     input->left -= *length;
     return text;

@@ -58,7 +58,7 @@ static struct network read_network(const char *cidr) {
     snprintf(text, sizeof text, "%.*s", (int)length, cidr);
     network.address = read_address(text);
     most = network.address.family == AF_INET ? 32 : 128;
-    network.bits = cidr[length] == '/' ? atoi(cidr + length + 1) : most;
+    network.bits = cidr[length] == '/' ? (int)strtol(cidr + length + 1, NULL, 10) : most;
     network.valid = network.address.family != 0 && network.bits >= 0 && network.bits <= most;
     for (int i = network.bits; network.valid && i < most; i++) {
         network.valid = !bit(&network.address, i);

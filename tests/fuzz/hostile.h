@@ -1,9 +1,8 @@
 /*
-** hostile.h: a database and its side file, changed by somebody who means harm, and a dispatcher over
-** them. Nothing is sent: each job is looked at as one that could be, and an outcome made up for it.
+** hostile.h: a database and its side file, one of them changed by somebody who means harm.
 **
 ** An input is steps: bytes of the file overwritten; a value put into any column of any row, where no
-** constraint and no type is left; a line of SQL. It says besides what the targets answer.
+** constraint and no type is left; a line of SQL. What follows them is dispatch.h's.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOK_FUZZ_HOSTILE_H
@@ -12,21 +11,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "db.h"
-#include "event.h"
-#include "header.h"
+#include "dispatch.h"
 #include "hooked.h"
-#include "hooks.h"
-#include "json.h"
-#include "log.h"
-#include "memory.h"
-#include "outbox.h"
-#include "sign.h"
-#include "url.h"
 #include "value.h"
 
-#define NOW INT64_C(1790000000000) /* 2026-09-21 */
-#define TURNS 6
 #define STEPS_MOST 24  /* of an input */
 #define SQL_STEPS 2000 /* thousands of SQLite's own, of a line */
 #define COLUMNS_MOST 400
@@ -40,19 +28,9 @@ struct image {
 };
 static struct image app_image = {.path = file}, side_image = {.path = side};
 
-/* Instead of log.c's: what is said of each input is nobody's to read. */
-void log_line(enum log_level level, const char *message, ...) {
-    (void)level;
-    (void)message;
-}
-bool log_enabled(enum log_level level) {
-    (void)level;
-    return false;
-}
-
-/* What steps can put a value into. */
-static struct { char *put; /* UPDATE … */ } columns[COLUMNS_MOST];
-static unsigned columns_count;
+/* Statements, each of which puts a value into a column of a row. */
+static char *updates[COLUMNS_MOST];
+static unsigned updates_count;
 
 static void remove_files(void) {
     static const char *const suffixes[] = {
@@ -111,150 +89,6 @@ static void finish_template(sqlite3 *db, const char *sql) {
     MUST(sqlite3_close(db) == SQLITE_OK, "sqlite3_close");
 }
 
-/* ---- the dispatcher ---- */
-
-static void check_header(const char *name, const char *value) {
-    MUST(value != NULL && header_check("x", 1, value, strlen(value)) == NULL, "%s: %s", name,
-         value);
-}
-
-static void check_headers(const char *const *headers, bool own) {
-    for (; headers != NULL && *headers != NULL; headers++) {
-        size_t name = strcspn(*headers, ":;");
-        const char *value = (*headers)[name] == ';' ? "" : *headers + name + 2;
-
-        if (own) {
-            check_header(*headers, value);
-        } else {
-            MUST(header_check(*headers, name, value, strlen(value)) == NULL, "%s", *headers);
-        }
-    }
-}
-
-/* Could it be sent as it is? */
-static void check_job(const struct job *job) {
-    const struct target *target = job->target;
-    char signature[SIGN_TEXT_MAX];
-
-    MUST(url_check(target->url, strlen(target->url), NULL) == NULL, "%s", target->url);
-    MUST(event_check(job->event, strlen(job->event)) == NULL, "%s", job->event);
-    MUST(target->timeout > 0 && target->connect_timeout > 0, "%lld, %lld",
-         (long long)target->timeout, (long long)target->connect_timeout);
-    MUST(target->schedule.count > 0 && target->schedule.count <= RETRY_MAX, "%d",
-         target->schedule.count);
-    MUST(json_check(job->body, job->body_length, NULL) == NULL, "%s", job->body);
-    MUST(is_utf8(job->body, job->body_length), "%s", job->body);
-    check_header("webhook-id", job->id);
-    check_header("content-type", job->content_type);
-    if (job->challenge != NULL) {
-        check_header("x-hook-secret", job->challenge);
-    }
-    check_headers(job->extra, true);
-    check_headers(target->headers, false);
-    check_headers(job->headers, false);
-    sign_request(target->ring, NOW, job->id, job->body, job->body_length, signature);
-    check_header("webhook-signature", signature);
-}
-
-static void settle(struct source *source, struct job *job, uint8_t answer, int64_t now) {
-    static const struct outcome outcomes[] = {
-        {.state = VERDICT_DELIVERED,
-         .status = 200,
-         .error = "",
-         .response = "ok",
-         .response_length = 2},
-        {.state = VERDICT_RETRY,
-         .status = 500,
-         .class = "status",
-         .error = "status: 500",
-         .response = "",
-         .headers = "x: y",
-         .headers_length = 4},
-        {.state = VERDICT_DEAD,
-         .class = "connect",
-         .error = "connect: refused",
-         .reason = "no success in 10 attempts",
-         .response = ""},
-        {.state = VERDICT_DEAD,
-         .effect = EFFECT_GONE,
-         .status = 410,
-         .class = "status",
-         .error = "",
-         .reason = "gone: 410 from target",
-         .response = ""},
-        {.state = VERDICT_DELIVERED,
-         .effect = EFFECT_CONFIRMED,
-         .status = 200,
-         .error = "",
-         .response = ""},
-        {.state = VERDICT_RETRY,
-         .effect = EFFECT_THROTTLE,
-         .status = 429,
-         .class = "status",
-         .error = "",
-         .response = ""},
-    };
-    struct outcome outcome = outcomes[answer % (sizeof outcomes / sizeof *outcomes)];
-
-    if (answer == 0xff) {
-        place_drop(&job->place);
-        source->settle(source, job, NULL, now);
-        return;
-    }
-    if (outcome.effect == EFFECT_CONFIRMED && job->challenge == NULL) {
-        outcome.effect = EFFECT_NONE;
-    }
-    outcome.started_at = now;
-    outcome.next_at = now + answer;
-    outcome.throttle_until = outcome.effect == EFFECT_THROTTLE ? now + 100 : 0;
-    outcome.headers = outcome.headers != NULL ? outcome.headers : "";
-    outcome.steps = (struct steps){1, 2, 3, 4};
-    place_finish(&job->place, outcome.state == VERDICT_DELIVERED, outcome.throttle_until);
-    source->settle(source, job, &outcome, now);
-}
-
-/* A dispatcher's life over the files, short. */
-static void dispatch(struct input *answers) {
-    struct outbox_options options = {.adopt = (enum adopt)(take_byte(answers) % 4), .lock = -1};
-    struct endpoints *endpoints = endpoints_new(8, 4);
-    struct wake *wake = wake_new();
-    char *error = NULL;
-    int64_t now = NOW;
-    int status = 0;
-
-    options.adopt = options.adopt > ADOPT_SKIP ? ADOPT_NO : options.adopt;
-    MUST(wake != NULL, "descriptors");
-    struct outbox *outbox = outbox_open(file, &options, endpoints, wake, now, &error, &status);
-    MUST(outbox != NULL || (error != NULL && status >= 64), "%d: %s", status, error);
-    for (int i = 0; outbox != NULL && i < TURNS; i++) {
-        struct source *source = outbox_source(outbox);
-        struct line *line;
-
-        now += 1 + (int64_t)take_byte(answers) * 20;
-        endpoints_turn(endpoints, now);
-        wake_turn(wake);
-        (void)source->turn(source, now, true);
-        while ((line = endpoints_next(endpoints, now)) != NULL) {
-            struct job *job = source->claim(source, line, now);
-
-            if (job != NULL) {
-                check_job(job);
-                place_take(&job->place, line, now);
-                settle(source, job, take_byte(answers), now);
-            }
-        }
-    }
-    if (outbox != NULL) {
-        (void)outbox_upkeep(outbox, now);
-        (void)outbox_close(outbox, now);
-    }
-    free(error);
-    wake_free(wake);
-    endpoints_free(endpoints);
-}
-
-/* ---- the files ---- */
-
 static void make_app(void) {
     sqlite3 *db = open_file(file);
 
@@ -303,8 +137,8 @@ static void list_columns(sqlite3 *db, const char *like) {
             "WHERE m.type = 'table' AND m.name LIKE ?1 ESCAPE '!' ORDER BY m.name, c.cid");
 
     sqlite3_bind_text(list, 1, like, -1, SQLITE_STATIC);
-    while (sqlite3_step(list) == SQLITE_ROW && columns_count < COLUMNS_MOST) {
-        columns[columns_count++].put =
+    while (sqlite3_step(list) == SQLITE_ROW && updates_count < COLUMNS_MOST) {
+        updates[updates_count++] =
             sqlite3_mprintf("UPDATE OR REPLACE \"%w\" SET \"%w\" = ?1 WHERE \"%w\" IS "
                             "(SELECT \"%w\" FROM \"%w\" LIMIT 1 OFFSET ?2)",
                             sqlite3_column_text(list, 0), sqlite3_column_text(list, 1),
@@ -326,16 +160,17 @@ static void make_templates(bool of_side) {
     snprintf(side, sizeof side, "%s-resthook", file);
     atexit(remove_folder);
     make_app();
-    dispatch(&input);
+    dispatch(file, &input);
     sqlite3 *db = open_file(file);
     add_events(db);
-    finish_template(db, "UPDATE resthook_meta SET value = '0123456789abcdef01234567' WHERE name = 'token';"
-                        "UPDATE resthook_outbox SET created_at = 1789999999000 + id;"
-                        "UPDATE resthook_extra SET created_at = 1789999999000 + event;"
-                        "UPDATE resthook_subscription SET created_at = 1, updated_at = 2;"
-                        "UPDATE resthook_watch SET created_at = 1;"
-                        "UPDATE resthook_backfill_run SET created_at = 1;"
-                        "UPDATE resthook_request SET created_at = 1");
+    finish_template(
+        db, "UPDATE resthook_meta SET value = '0123456789abcdef01234567' WHERE name = 'token';"
+            "UPDATE resthook_outbox SET created_at = 1789999999000 + id;"
+            "UPDATE resthook_extra SET created_at = 1789999999000 + event;"
+            "UPDATE resthook_subscription SET created_at = 1, updated_at = 2;"
+            "UPDATE resthook_watch SET created_at = 1;"
+            "UPDATE resthook_backfill_run SET created_at = 1;"
+            "UPDATE resthook_request SET created_at = 1");
     MUST(sqlite3_open(side, &db) == SQLITE_OK, "%s", side);
     finish_template(db, "PRAGMA journal_mode = DELETE; PRAGMA page_size = 1024;"
                         "UPDATE meta SET value = '0123456789abcdef01234567' WHERE name = 'token';"
@@ -368,10 +203,10 @@ static int count_down(void *left) {
 
 static void put_value(sqlite3 *db, struct input *input) {
     sqlite3_stmt *statement = NULL;
-    unsigned column = (unsigned)take_number(input, 2) % columns_count, at = take_byte(input) % 16;
+    unsigned column = (unsigned)take_number(input, 2) % updates_count, at = take_byte(input) % 16;
     struct value value = take_value(input);
 
-    if (sqlite3_prepare_v2(db, columns[column].put, -1, &statement, NULL) == SQLITE_OK) {
+    if (sqlite3_prepare_v2(db, updates[column], -1, &statement, NULL) == SQLITE_OK) {
         bind_value(statement, 1, &value);
         sqlite3_bind_int(statement, 2, (int)at);
         (void)sqlite3_step(statement);

@@ -16,8 +16,10 @@ static void replay(const char *path) {
     fflush(stdout);
     MUST(file != NULL, "%s can't be read", path);
     for (size_t room = 4096, got = 1; got > 0; size += got, room *= 2) {
-        data = realloc(data, room);
-        MUST(data != NULL, "memory");
+        uint8_t *grown = realloc(data, room);
+
+        MUST(grown != NULL, "memory");
+        data = grown;
         got = fread(data + size, 1, room - size, file);
     }
     MUST(ferror(file) == 0, "%s can't be read", path);

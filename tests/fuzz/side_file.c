@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     read_history("resthook_deliveries");
     read_history("resthook_attempts");
     read_history("resthook_status");
-    dispatch(&input);
+    dispatch(file, &input);
     read_history("resthook_deliveries");
     return 0;
 }

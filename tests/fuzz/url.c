@@ -54,7 +54,7 @@ static void compare(const char *url, const struct url_endpoint *endpoint) {
     MUST(curl_url_get(read, CURLUPART_PATH, &theirs[3], 0) == CURLUE_OK, "%s", url);
     MUST(strcmp(scheme, theirs[0]) == 0, "%s: %s, %s", url, scheme, theirs[0]);
     MUST(same_host(host, theirs[1]), "%s: %s, %s", url, host, theirs[1]);
-    MUST(atoi(port) == atoi(theirs[2]), "%s: %s, %s", url, port, theirs[2]);
+    MUST(strtol(port, NULL, 10) == strtol(theirs[2], NULL, 10), "%s: %s, %s", url, port, theirs[2]);
     MUST(length == 0 ? strcmp(theirs[3], "/") == 0
                      : strlen(theirs[3]) == length && strncmp(path, theirs[3], length) == 0,
          "%s: %s", url, theirs[3]);

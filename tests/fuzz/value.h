@@ -53,9 +53,17 @@ static inline void bind_value(sqlite3_stmt *statement, int i, const struct value
     MUST(rc == SQLITE_OK, "%d", rc);
 }
 
+/* Every bit of it: 0.0 is not -0.0. */
+static inline uint64_t bits_of(double real) {
+    uint64_t bits;
+
+    memcpy(&bits, &real, sizeof bits);
+    return bits;
+}
+
 static inline bool same_value(const struct value *a, const struct value *b) {
     return a->type == b->type && a->integer == b->integer && a->length == b->length &&
-           memcmp(&a->real, &b->real, sizeof a->real) == 0 &&
+           bits_of(a->real) == bits_of(b->real) &&
            (a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0);
 }
 
@@ -82,8 +90,7 @@ static inline void must_be(const cJSON *json, const struct value *value) {
         MUST(number == (double)value->integer, "%" PRId64, value->integer);
         break;
     case SQLITE_FLOAT:
-        MUST(isfinite(value->real) ? memcmp(&number, &value->real, sizeof number) == 0
-                                   : cJSON_IsNull(json),
+        MUST(isfinite(value->real) ? bits_of(number) == bits_of(value->real) : cJSON_IsNull(json),
              "%.17g", value->real);
         break;
     case SQLITE_TEXT:
