@@ -6,6 +6,7 @@
 #   MINUTES=N     make soak: so long
 #   BUILD=DIR     build somewhere else than in build/
 #   SHORT=1       make matrix: with three versions only
+#   SECONDS=n     make fuzz: so long, shared among the targets
 #   V=1           show whole commands
 #
 # The extension's sources are compiled twice: for resthook.so, where SQLite is reached through the host's own
@@ -17,7 +18,9 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 BUILD := build$(if $(SAN),/san)
 , := ,
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
-SANFLAGS = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+SANFLAGS = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+	$(if $(FUZZER),-fsanitize=fuzzer-no-link)
+SECONDS = 60
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
 	-fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) $(SANFLAGS) -Iext -I$(BUILD)/gen -MMD -MP
@@ -43,6 +46,7 @@ DAEMON := $(DISPATCHER:dispatcher/%.c=$(BUILD)/dispatcher/%.o)
 FAULTY := $(patsubst dispatcher/%.c,%.o,$(shell grep -l 'fault\.h' $(DISPATCHER)))
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 MODEL := $(patsubst tests/%.c,$(BUILD)/tests/%.o,$(wildcard tests/model/*.c))
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(filter-out %/replay.c,$(wildcard tests/fuzz/*.c)))
 BENCH := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 
 # In front of a command: a short line instead of it; with V=1 the command, with -s nothing.
@@ -89,6 +93,11 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/rooms.a
 $(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
+# A target of the fuzzer: with a main that replays its corpus, or (FUZZER) with libFuzzer's.
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(BUILD)/rooms.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(if $(FUZZER),-fsanitize=fuzzer) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
+
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) -lsqlite3 -lcurl -lssl -lcrypto
@@ -112,6 +121,11 @@ unit: $(UNIT) ## build the unit tests' programs, build/unit/test_*
 model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/model
 
 faults: $(BUILD)/faults/resthookd ## build the dispatcher that the tests kill at named points, build/faults/resthookd
+replay: $(FUZZ) ## build what replays the fuzzer's corpus, build/fuzz/*
+
+fuzz: ## look for input that breaks a promise, SECONDS=60 in all (sh .ci/deps fuzz)
+	@$(MAKE) -s CC=clang SAN=1 FUZZER=1 BUILD=$(BUILD)/fuzzer replay
+	$(PYTHON) tests/fuzz/run --build $(BUILD)/fuzzer --seconds $(SECONDS)
 
 test: ## build and run every test; with SAN=1 or CI=true a second time under the sanitizers
 	@SAN=$(SAN) BUILD=$(BUILD) $(PYTHON) tests/run
@@ -167,7 +181,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model faults test torture soak matrix languages formats bench bench-programs bench-check lint format install \
-	uninstall clean help
+.PHONY: all deps demo unit model faults replay fuzz test torture soak matrix languages formats bench bench-programs bench-check lint \
+	format install uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)

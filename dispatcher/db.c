@@ -113,15 +113,18 @@ void db_null(struct db *db, sqlite3_stmt *statement, int i) {
 }
 
 void db_reset(sqlite3_stmt *statement) {
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement);
+    if (statement != NULL) {
+        sqlite3_reset(statement);
+        sqlite3_clear_bindings(statement);
+    }
 }
 
 bool db_row(struct db *db, sqlite3_stmt *statement) {
+    if (statement == NULL) { /* why, was said when it was prepared, and may be cleared by now */
+        db_fail(db, "a statement does not fit the tables");
+    }
     if (db->rc != SQLITE_OK) {
-        if (statement != NULL) {
-            db_reset(statement);
-        }
+        db_reset(statement);
         return false;
     }
     int rc = sqlite3_step(statement);

@@ -43,9 +43,8 @@ void db_text(struct db *db, sqlite3_stmt *statement, int i, const char *text);
 void db_bytes(struct db *db, sqlite3_stmt *statement, int i, const char *text, size_t length);
 void db_null(struct db *db, sqlite3_stmt *statement, int i);
 
-bool db_row(
-    struct db *db,
-    sqlite3_stmt *statement); /* steps: true, a row; false, the end (it is reset) or an error */
+/* Steps: true, a row; false, the end (it is reset) or an error. One that could not be prepared fails. */
+bool db_row(struct db *db, sqlite3_stmt *statement);
 void db_reset(sqlite3_stmt *statement);              /* ends it early; bindings are cleared */
 bool db_run(struct db *db, sqlite3_stmt *statement); /* steps to the end and resets */
 int64_t db_value(struct db *db, sqlite3_stmt *statement,

@@ -80,7 +80,6 @@ void effect_overlay(struct outbox *outbox) {
     while (db_row(side, list)) {
         struct sub *sub =
             subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
-
         const char *status = (const char *)sqlite3_column_text(list, 1);
         int64_t revision = sqlite3_column_int64(list, 3);
 

@@ -34,6 +34,9 @@ void failing_load(struct outbox *outbox, struct sub *sub, int64_t now) {
     db_int(side, outbox->failing_get, 1, sub->n);
     if (db_row(side, outbox->failing_get)) {
         sub->failing_since = sub->failing_written = sqlite3_column_int64(outbox->failing_get, 0);
+        if (sub->failing_since < 0) { /* no time of ours */
+            sub->failing_since = 0;
+        }
         if (outbox->was_asleep) {
             sub->probe_pause = least(sqlite3_column_int64(outbox->failing_get, 2),
                                      outbox->subs.settings.failing_probe * PAUSE_MOST);

@@ -28,6 +28,8 @@
 /* SQLite locks bytes 0x40000000 to 0x400001ff; ours is where no file has a byte. */
 #define LOCK_BYTE 0x7265737468000000LL
 
+#define TOKEN_MAX 40 /* bytes; those made here have 24 */
+
 #define PATIENCE 500 /* ms for another program's lock; other databases wait meanwhile */
 
 void identity_boot(char *out) {
@@ -140,6 +142,14 @@ static bool same(const char *a, const char *b) {
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+/* Could it be one that was made here? It becomes a part of headers. */
+static bool is_token(const char *token) {
+    size_t length = strlen(token);
+
+    return length > 0 && length <= TOKEN_MAX &&
+           strspn(token, "0123456789abcdefghijklmnopqrstuvwxyz") == length;
+}
+
 /* Has the side file (NULL: there is none) never been used? Then nothing was sent by it. */
 static bool untouched(struct journal *journal) {
     if (journal == NULL) {
@@ -177,6 +187,10 @@ static const char *misfit(const struct identity *known, const char *path, struct
     }
     if (known->app_token == NULL && known->side_token == NULL) {
         return untouched(journal) ? NULL : "the side file is not of this database";
+    }
+    if ((known->app_token != NULL && !is_token(known->app_token)) ||
+        (known->side_token != NULL && !is_token(known->side_token))) {
+        return "its token was written by somebody else";
     }
     if (known->app_token == NULL) {
         return same(path, known->side_path) && untouched(journal)

@@ -103,7 +103,7 @@ bool line_has_room(const struct line *line, int64_t now) {
                     (endpoint->circuit.state == CIRCUIT_HALF_OPEN && !endpoint->probing);
 
     return may_send && rests_until(line) <= own_time(endpoint->set, now) && window_open(line) &&
-           has_place(endpoint->in_flight, endpoint->set->most, line->health);
+           has_place(endpoint->in_flight, endpoint->set->most, (int)line->health);
 }
 
 bool line_is_cut(const struct line *line) {

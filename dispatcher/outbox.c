@@ -30,6 +30,13 @@ static void compare_clocks(struct outbox *outbox, int64_t now) {
     }
 }
 
+/* The first of the two files that has an error; NULL: neither has. */
+static const struct db *failed(const struct outbox *outbox) {
+    const struct db *app = reader_db(outbox->reader), *side = journal_db(outbox->journal);
+
+    return app->rc != SQLITE_OK ? app : side->rc != SQLITE_OK ? side : NULL;
+}
+
 /* What a hand wrote is no more than can be counted on from. */
 static int64_t count_of(struct journal *journal, const char *name) {
     int64_t count = journal_get(journal, name, 0);
@@ -37,7 +44,7 @@ static int64_t count_of(struct journal *journal, const char *name) {
     return count < 0 ? 0 : count < INT64_MAX / 2 ? count : INT64_MAX / 2;
 }
 
-/* false: app.db can't be read now. */
+/* false: one of the files can't be read now, or lacks what it should have. */
 static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     struct journal *journal = outbox->journal;
 
@@ -59,7 +66,7 @@ static bool start(struct outbox *outbox, bool was_asleep, int64_t now) {
     outbox->unread = true;
     outbox->cause = WAKE_HINT;
     identity_boot(outbox->boot);
-    if (!reading_anchor(outbox)) {
+    if (failed(outbox) != NULL || !reading_anchor(outbox)) {
         return false;
     }
     if (outbox->held != NULL) {
@@ -134,7 +141,7 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     }
     if (!start(outbox, options->lock >= 0, now)) {
         *status = EXIT_IO;
-        *error = xprintf("%s: %s", outbox->path, reader_db(outbox->reader)->error);
+        *error = xprintf("%s: %s", outbox->path, failed(outbox)->error);
         drop(outbox);
         return NULL;
     }

@@ -36,7 +36,7 @@ enum {
 struct watch { /* a version made ready; NULL expander: it could not be */
     int64_t id;
     struct expander *expander;
-    char *event; /* known also when the expander is NULL, if the version is there at all */
+    char *event; /* known also when the expander is NULL, if the version is there and names one */
     char *error;
     struct watch *next;
 };
@@ -226,6 +226,12 @@ static struct watch *watch_of(struct reader *reader, int64_t id) {
     db_int(&reader->db, reader->watch_event, 1, id);
     if (db_row(&reader->db, reader->watch_event)) {
         watch->event = db_copy(reader->watch_event, 0);
+        if (watch->event != NULL &&
+            event_check(watch->event, (size_t)sqlite3_column_bytes(reader->watch_event, 0)) !=
+                NULL) {
+            free(watch->event); /* it would become a header */
+            watch->event = NULL;
+        }
         db_reset(reader->watch_event);
     }
     if (reader->db.rc != SQLITE_OK) {

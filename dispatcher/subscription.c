@@ -77,7 +77,10 @@ void subscriptions_close(struct subscriptions *subs) {
 struct sub *subscription_named(struct subscriptions *subs, const char *id) {
     struct sub *sub;
 
-    for (sub = id != NULL ? *bucket_of(subs, id) : NULL; sub != NULL && strcmp(sub->id, id) != 0;
+    if (id == NULL) {
+        return NULL;
+    }
+    for (sub = *bucket_of(subs, id); sub != NULL && strcmp(sub->id, id) != 0;
          sub = sub->next_by_id) {
     }
     return sub;
@@ -121,6 +124,13 @@ bool subscriptions_secrets_changed(const struct subscriptions *subs) {
     return false;
 }
 
+/* NULL has no place there, but may be there. */
+static const char *text_of(sqlite3_stmt *row, int column) {
+    const char *text = (const char *)sqlite3_column_text(row, column);
+
+    return text != NULL ? text : "";
+}
+
 static enum sub_status read_status(sqlite3_stmt *row) {
     const char *status = (const char *)sqlite3_column_text(row, COL_STATUS);
 
@@ -141,7 +151,7 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     struct sub *sub = xcalloc(1, sizeof *sub);
 
     sub->id = db_copy(row, COL_ID);
-    sub->event = db_copy(row, COL_EVENT);
+    sub->event = xstrdup(text_of(row, COL_EVENT));
     sub->endpoint = xstrdup(endpoint);
     sub->n = n;
     sub->from_id = sqlite3_column_int64(row, COL_FROM_ID);
@@ -245,6 +255,10 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
         strlen(sub->filter) != (size_t)sqlite3_column_bytes(row, COL_FILTER)) {
         wrong = "its filter has a NUL character";
     }
+    if (event_check_pattern(text_of(row, COL_EVENT),
+                            (size_t)sqlite3_column_bytes(row, COL_EVENT)) != NULL) {
+        wrong = "its event is not a name, one followed by .*, or *";
+    }
     if (!read_ordered(row, &sub->ordered)) {
         wrong = "ordered is neither skip nor stop";
     }
@@ -301,7 +315,7 @@ static void read_settings(struct subscriptions *subs, struct db *app, sqlite3_st
             }
         }
         if (strcmp(name, "retry_schedule") == 0) {
-            snprintf(s.retry_schedule, sizeof s.retry_schedule, "%s", sqlite3_column_text(list, 1));
+            snprintf(s.retry_schedule, sizeof s.retry_schedule, "%s", text_of(list, 1));
         }
     }
     if (app->rc == SQLITE_OK) {
@@ -356,7 +370,7 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
     }
     while (db_row(from, list)) {
         const char *id = (const char *)sqlite3_column_text(list, COL_ID);
-        const char *url = (const char *)sqlite3_column_text(list, COL_TARGET);
+        const char *url = text_of(list, COL_TARGET);
 
         if (id == NULL || url == NULL || sqlite3_column_type(list, COL_EVENT) == SQLITE_NULL) {
             continue; /* the table is not the one that resthook_init() made */

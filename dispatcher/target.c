@@ -10,11 +10,15 @@
 #include <string.h>
 
 #include "db.h"
+#include "header.h"
 #include "headers.h"
 #include "memory.h"
 #include "sign.h"
 #include "subscription.h"
 #include "url.h"
+
+#define TIMEOUT_LEAST 100 /* ms; as resthook_subscribe() has it */
+#define TIMEOUT_MOST 300000
 
 static void free_secret(char *secret) {
     if (secret != NULL) {
@@ -147,6 +151,14 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *b
     }
     if (*wrong == NULL) {
         *wrong = read_statuses(row, target);
+    }
+    if (*wrong == NULL &&
+        (target->target.timeout < TIMEOUT_LEAST || target->target.timeout > TIMEOUT_MOST)) {
+        *wrong = "its timeout is not from 0.1 to 300 seconds";
+    }
+    if (*wrong == NULL && target->challenge != NULL &&
+        header_check("x-hook-secret", 13, target->challenge, strlen(target->challenge)) != NULL) {
+        *wrong = "what it has to give back can't be sent as a header";
     }
     if (*wrong == NULL && target->headers_text != NULL) {
         *wrong = headers_read(target->headers_text, &target->headers);

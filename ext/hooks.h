@@ -100,9 +100,10 @@ extern void (*public_key_of)(const unsigned char *private_key, unsigned char *pu
 sqlite3_int64 newest_event(struct call *call);
 
 /* Value of a setting, as resthook_get returns it. */
-/* The number nearest to it that resthook_set() takes for this setting, of which there is one; NULL: its default. */
-double setting_bounded(const char *name, const double *value);
 sqlite3_int64 setting_int(struct call *call, const char *name);
+/* The number nearest to it that resthook_set() takes for this setting, of which there is one; NULL:
+** its default. Its row may have been written by other means. */
+double setting_bounded(const char *name, const double *value);
 
 /* From where a function may be called; without effect before SQLite 3.31. */
 enum function_use {

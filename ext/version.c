@@ -23,6 +23,20 @@ void versions_free(struct versions *list) {
     *list = (struct versions){0};
 }
 
+/* Has it all that every version has? Its row lies in a file that anybody may have written. */
+static bool is_whole(const struct version *version) {
+    static const int always[] = {VERSION_TABLE,       VERSION_OPERATION,   VERSION_EVENT,
+                                 VERSION_OPTIONS,     VERSION_RECORD,      VERSION_CAPTURED,
+                                 VERSION_PRIMARY_KEY, VERSION_STORED_TABLE};
+
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
+        if (version->text[always[i]] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void versions_read(struct call *call, struct versions *list) {
     sqlite3_stmt *statement = call_prepare(call, sql_watch_current, "");
 
@@ -45,6 +59,9 @@ void versions_read(struct call *call, struct versions *list) {
             if (at->text[j] == NULL && sqlite3_column_type(statement, j + 2) != SQLITE_NULL) {
                 call->rc = SQLITE_NOMEM;
             }
+        }
+        if (call->rc == SQLITE_OK && !is_whole(at)) {
+            call_fail(call, "watch %lld is damaged", (long long)at->id);
         }
     }
     (void)sqlite3_finalize(statement);

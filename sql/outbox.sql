@@ -15,12 +15,14 @@ INSERT INTO main.resthook_meta(name, value) VALUES (?1, ?2)
 -- name: app_settings
 SELECT name, coalesce(value, standard) FROM main.resthook_setting
 
--- Live subscriptions, and ended ones that may still have something to settle: they end above the cursor (?1).
+-- Live subscriptions, and ended ones that may still have something to settle: they end above the cursor (?1). Who wrote to
+-- the table by hand may have left a row without a name: it is nobody's.
 -- name: app_subscriptions
 SELECT id, event, target, status, secret, old_secret, old_secret_until, verify_secret, verify_event, headers, format,
        max_in_flight, timeout, retry_schedule, retry_statuses, from_id, to_id, revision, updated_at, filter, rate,
        ordered
-  FROM main.resthook_subscription WHERE to_id IS NULL OR to_id > ?1
+  FROM main.resthook_subscription
+ WHERE (to_id IS NULL OR to_id > ?1) AND typeof(id) = 'text' AND instr(id, char(0)) = 0
 
 -- name: app_subscription_end
 SELECT to_id FROM main.resthook_subscription WHERE id = ?1

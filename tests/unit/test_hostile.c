@@ -1,0 +1,279 @@
+/*
+** test_hostile.c: files in which somebody wrote what no function of ours writes: a dispatcher over them
+** says so, sends nothing that is no request, and serves the rest. What else may stand in them the fuzzer
+** tries (tests/fuzz/app_db.c, side_file.c); here is what it found.
+** SPDX-License-Identifier: MIT
+*/
+#include <string.h>
+
+#include "outbox_world.h"
+
+/* Columns may be NULL from now on, as in a file that was made so. */
+static void without_constraints(void) {
+    sql("PRAGMA writable_schema = ON");
+    sql("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'");
+    sql("PRAGMA writable_schema = RESET");
+}
+
+static int begin(void **state) {
+    (void)state;
+    if (begin_world() != 0) {
+        return -1;
+    }
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
+    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
+    sql("SELECT resthook_subscribe('item.*', 'https://example.com/good')");
+    turns(SECOND);
+    return 0;
+}
+
+static void reopen(void) {
+    outbox_close(outbox, now);
+    open_outbox();
+}
+
+/* What it says instead of being opened; the good file is opened again at the end of the test. */
+static void expect_refused(const char *why) {
+    struct outbox_options options = {.lock = -1};
+    char *error = NULL;
+    int status = 0;
+
+    outbox_close(outbox, now);
+    outbox = outbox_open(file, &options, endpoints, wake, now, &error, &status);
+    assert_null(outbox);
+    assert_non_null(error);
+    if (strstr(error, why) == NULL) {
+        fail_msg("%s", error);
+    }
+    free(error);
+}
+
+/* The job that is to be sent now; NULL: none. It is settled when the world ends. */
+static struct job *claim(void) {
+    struct line *line = endpoints_next(endpoints, now);
+
+    return line != NULL ? outbox_source(outbox)->claim(outbox_source(outbox), line, now) : NULL;
+}
+
+static void unclaim(struct job *job) {
+    outbox_source(outbox)->settle(outbox_source(outbox), job, NULL, now);
+}
+
+/* The good subscription still gets what comes. */
+static void expect_service(void) {
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    struct job *job = claim();
+
+    assert_non_null(job);
+    assert_string_equal(job->target->url, "https://example.com/good");
+    assert_string_equal(job->event, "item.create");
+    unclaim(job);
+}
+
+static const char *kept_reason(const char *id) {
+    const struct sub *sub = subscription_named(&outbox->subs, id);
+
+    assert_non_null(sub);
+    return sub->kept != NULL ? sub->kept : "nothing";
+}
+
+static void a_table_that_is_gone_is_an_error(void **state) {
+    static const char *const tables[] = {"resthook_setting", "resthook_request", "resthook_extra",
+                                         "resthook_watch"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char why[100];
+
+        snprintf(why, sizeof why, "no such table: main.%s", tables[i]);
+        sql("ALTER TABLE %s RENAME TO elsewhere", tables[i]);
+        expect_refused(why);
+        sql("ALTER TABLE elsewhere RENAME TO %s", tables[i]);
+        open_outbox();
+    }
+    expect_service();
+}
+
+static void a_subscription_without_a_name_is_nobodys(void **state) {
+    (void)state;
+    without_constraints();
+    sql("INSERT INTO resthook_subscription(id, event, target, secret, from_id, created_at, "
+        "updated_at) VALUES (NULL, 'item.*', 'https://example.com/bad', 'x', 0, 0, 0),"
+        "(x'0041', '*', 'https://example.com/bad', 'x', 0, 0, 0),"
+        "(CAST(x'410042' AS TEXT), 'a', 'https://example.com/bad', 'x', 0, 0, 0)");
+    turns(SECOND);
+    assert_int_equal(outbox->subs.count, 1);
+    expect_service();
+}
+
+static void a_row_that_lacks_something_keeps_its_events(void **state) {
+    static const struct {
+        const char *change, *reason;
+    } rows[] = {
+        {"target = NULL", "it has no target"},
+        {"event = NULL", "its event is not a name, one followed by .*, or *"},
+        {"event = CAST(x'61002e2a' AS TEXT)", "its event is not a name, one followed by .*, or *"},
+        {"timeout = -1", "its timeout is not from 0.1 to 300 seconds"},
+        {"timeout = 9223372036854775807", "its timeout is not from 0.1 to 300 seconds"},
+        {"verify_secret = 'a' || char(13, 10) || 'x: y'",
+         "what it has to give back can't be sent as a header"},
+    };
+
+    (void)state;
+    without_constraints();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sql("INSERT INTO resthook_subscription(id, event, target, secret, from_id, created_at, "
+            "updated_at) SELECT 'sub_%d', 'a.b', 'https://example.com/%d', secret, 0, 0, 0 FROM "
+            "resthook_subscription LIMIT 1",
+            (int)i, (int)i);
+        sql("UPDATE resthook_subscription SET %s WHERE id = 'sub_%d'", rows[i].change, (int)i);
+    }
+    turns(SECOND);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char id[20];
+
+        snprintf(id, sizeof id, "sub_%d", (int)i);
+        assert_string_equal(kept_reason(id), rows[i].reason);
+    }
+    expect_service();
+}
+
+static void settings_are_brought_within_their_bounds(void **state) {
+    (void)state;
+    sql("UPDATE resthook_setting SET value = -1e300");
+    turns(SECOND);
+    assert_int_equal(outbox->subs.settings.timeout, 100);
+    assert_int_equal(outbox->subs.settings.response_most, 0);
+    sql("UPDATE resthook_setting SET value = 9e18 WHERE name <> 'retry_schedule'");
+    turns(SECOND);
+    assert_int_equal(outbox->subs.settings.timeout, 300 * SECOND);
+    assert_int_equal(outbox->subs.settings.keep_deliveries, INT64_C(315360000) * SECOND);
+    assert_int_equal(outbox->subs.settings.response_most, 65536);
+    sql("UPDATE resthook_setting SET value = NULL");
+    turns(SECOND);
+    expect_service();
+}
+
+/* It would be lines of a request's head. */
+static void a_watchs_event_that_is_no_name_is_not_sent(void **state) {
+    (void)state;
+    sql("UPDATE resthook_subscription SET event = '*'");
+    sql("UPDATE resthook_watch SET event = 'item.create' || char(13, 10) || 'x: y'");
+    reopen();
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
+    sql("UPDATE resthook_watch SET event = 'item.create'");
+    reopen();
+    expect_service();
+}
+
+static void a_token_that_is_none_is_held(void **state) {
+    (void)state;
+    sql("UPDATE resthook_meta SET value = value || char(13, 10) || 'x: y' WHERE name = 'token'");
+    expect_refused("its token was written by somebody else");
+    sql("UPDATE resthook_meta SET value = substr(value, 1, 24) WHERE name = 'token'");
+    open_outbox();
+    expect_service();
+}
+
+static void a_damaged_watch_is_an_error_of_who_looks_at_it(void **state) {
+    char *error = NULL;
+
+    (void)state;
+    without_constraints();
+    sql("UPDATE resthook_watch SET operation = NULL");
+    assert_int_equal(sqlite3_exec(app, "SELECT resthook_repair()", NULL, NULL, &error),
+                     SQLITE_ERROR);
+    assert_string_equal(error, "resthook_repair: watch 1 is damaged");
+    sqlite3_free(error);
+    turns(SECOND);
+    sql("UPDATE resthook_watch SET operation = 'insert'");
+    reopen();
+    expect_service();
+}
+
+static void the_greatest_id_is_read_once(void **state) {
+    (void)state;
+    sql("INSERT INTO resthook_outbox(id, event, payload) "
+        "VALUES (9223372036854775807, 'item.last', '{}')");
+    turns(SECOND);
+    struct job *job = claim();
+
+    assert_non_null(job);
+    assert_string_equal(job->event, "item.last");
+    unclaim(job);
+    assert_false(outbox->unread);
+}
+
+/* Closes the outbox, changes the side file, and opens it again. */
+static void change_side(const char *text) {
+    char path[80];
+    sqlite3 *db;
+
+    outbox_close(outbox, now);
+    snprintf(path, sizeof path, "%s-resthook", file);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    open_outbox();
+}
+
+static void what_the_side_file_counts_may_be_any_number(void **state) {
+    (void)state;
+    change_side("UPDATE meta SET value = 9223372036854775807"
+                " WHERE name = 'filtered' OR name LIKE 'wakes_%'");
+    assert_int_equal(outbox->filtered, 0);
+    expect_service();
+    assert_int_equal(outbox->wakes[WAKE_HINT], 1);
+}
+
+static void what_it_says_of_attempts_may_be_too(void **state) {
+    static const struct outcome failed = {.state = VERDICT_RETRY,
+                                          .class = "connect",
+                                          .error = "connect: refused",
+                                          .response = "",
+                                          .headers = ""};
+    struct outcome outcome = failed;
+    struct job *job;
+
+    (void)state;
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    outcome.next_at = now;
+    outbox_source(outbox)->settle(outbox_source(outbox), job, &outcome, now);
+    turns(SECOND);
+    change_side("UPDATE delivery SET attempts = 2147483647, base = -2147483648;"
+                "UPDATE subscription SET failing_since = -9223372036854775808");
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    assert_int_equal(job->attempt, 1);
+    outcome.next_at = now;
+    outbox_source(outbox)->settle(outbox_source(outbox), job, &outcome, now);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_table_that_is_gone_is_an_error, begin, end_world),
+        cmocka_unit_test_setup_teardown(a_subscription_without_a_name_is_nobodys, begin, end_world),
+        cmocka_unit_test_setup_teardown(a_row_that_lacks_something_keeps_its_events, begin,
+                                        end_world),
+        cmocka_unit_test_setup_teardown(settings_are_brought_within_their_bounds, begin, end_world),
+        cmocka_unit_test_setup_teardown(a_watchs_event_that_is_no_name_is_not_sent, begin,
+                                        end_world),
+        cmocka_unit_test_setup_teardown(a_token_that_is_none_is_held, begin, end_world),
+        cmocka_unit_test_setup_teardown(a_damaged_watch_is_an_error_of_who_looks_at_it, begin,
+                                        end_world),
+        cmocka_unit_test_setup_teardown(what_the_side_file_counts_may_be_any_number, begin,
+                                        end_world),
+        cmocka_unit_test_setup_teardown(what_it_says_of_attempts_may_be_too, begin, end_world),
+        cmocka_unit_test_setup_teardown(the_greatest_id_is_read_once, begin, end_world),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
