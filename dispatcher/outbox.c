@@ -37,11 +37,11 @@ static const struct db *failed(const struct outbox *outbox) {
     return app->rc != SQLITE_OK ? app : side->rc != SQLITE_OK ? side : NULL;
 }
 
-/* What a hand wrote is no more than can be counted on from. */
+/* What a hand wrote, and can't be counted on from, is none. */
 static int64_t count_of(struct journal *journal, const char *name) {
     int64_t count = journal_get(journal, name, 0);
 
-    return count < 0 ? 0 : count < INT64_MAX / 2 ? count : INT64_MAX / 2;
+    return count < 0 || count > INT64_MAX / 2 ? 0 : count;
 }
 
 /* false: one of the files can't be read now, or lacks what it should have. */

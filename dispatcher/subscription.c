@@ -192,9 +192,7 @@ static bool is_within(sqlite3_stmt *row, int column, double least, double most) 
 
 /* false: the bounds of resthook_subscribe() are not kept; then nothing of it is obeyed. */
 static bool read_speed(const struct subscriptions *subs, struct sub *sub, sqlite3_stmt *row) {
-    bool good = is_within(row, COL_RATE, 0.01, 10000) &&
-                is_within(row, COL_MAX_IN_FLIGHT, 1, 1000) &&
-                is_within(row, COL_TIMEOUT, 100, 300000);
+    bool good = is_within(row, COL_RATE, 0.01, 10000) && is_within(row, COL_MAX_IN_FLIGHT, 1, 1000);
 
     if (good) {
         line_bound(&sub->line,
@@ -244,7 +242,7 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     sub->status = read_status(row);
     sub->to_id = target_column(row, COL_TO_ID, NEVER);
     if (!read_speed(subs, sub, row)) {
-        wrong = "its rate, max_in_flight or timeout is out of bounds";
+        wrong = "its rate or max_in_flight is out of bounds";
     }
     if (format == NULL || !format_named(format, &sub->format)) {
         wrong = "its format is not known";
@@ -372,7 +370,7 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
         const char *id = (const char *)sqlite3_column_text(list, COL_ID);
         const char *url = text_of(list, COL_TARGET);
 
-        if (id == NULL || url == NULL || sqlite3_column_type(list, COL_EVENT) == SQLITE_NULL) {
+        if (id == NULL) {
             continue; /* the table is not the one that resthook_init() made */
         }
         sub = subscription_named(subs, id);

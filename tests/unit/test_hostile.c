@@ -48,17 +48,6 @@ static void expect_refused(const char *why) {
     free(error);
 }
 
-/* The job that is to be sent now; NULL: none. It is settled when the world ends. */
-static struct job *claim(void) {
-    struct line *line = endpoints_next(endpoints, now);
-
-    return line != NULL ? outbox_source(outbox)->claim(outbox_source(outbox), line, now) : NULL;
-}
-
-static void unclaim(struct job *job) {
-    outbox_source(outbox)->settle(outbox_source(outbox), job, NULL, now);
-}
-
 /* The good subscription still gets what comes. */
 static void expect_service(void) {
     sql("INSERT INTO item DEFAULT VALUES");
@@ -68,7 +57,7 @@ static void expect_service(void) {
     assert_non_null(job);
     assert_string_equal(job->target->url, "https://example.com/good");
     assert_string_equal(job->event, "item.create");
-    unclaim(job);
+    settle(job, VERDICT_DELIVERED, 0);
 }
 
 static const char *kept_reason(const char *id) {
@@ -204,7 +193,7 @@ static void the_greatest_id_is_read_once(void **state) {
 
     assert_non_null(job);
     assert_string_equal(job->event, "item.last");
-    unclaim(job);
+    settle(job, VERDICT_DELIVERED, 0);
     assert_false(outbox->unread);
 }
 
