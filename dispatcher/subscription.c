@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "fault.h"
 #include "hooks.h"
 #include "log.h"
 #include "memory.h"
@@ -384,7 +385,11 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
         read_row(subs, sub, list);
         put_public_key(subs, sub, journal_db(journal));
     }
-    if (!journal_commit(journal) || app->rc != SQLITE_OK || from->rc != SQLITE_OK) {
+    fault_point("roster.before_commit");
+    bool written = journal_commit(journal);
+
+    fault_point("roster.after_commit");
+    if (!written || app->rc != SQLITE_OK || from->rc != SQLITE_OK) {
         return false; /* what was not read has not ended */
     }
     find_ends(subs, app);

@@ -35,6 +35,25 @@ def test_what_is_installed_has_no_fault_points():
         assert "fault_" not in subprocess.run(["nm", file], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+# Commits without a point, and why.
+NO_POINT = {
+    "commit": "its callers have them", "writer_end": "the same",
+    "sync_side": "retention.locked follows", "is_intact": "it only reads", "outbox_hold": "it is said again",
+    "failing_sleep": "of many databases only: when the next probe is",
+}
+
+
+def test_every_commit_has_its_points():
+    """So a new step can't be forgotten: a function that commits names the moment before it or after it."""
+    seen = []
+    for file in sorted((ROOT / "dispatcher").glob("*.c")):
+        for name, body in re.findall(r"^[a-z][^\n;]*?\b(\w+)\((?:[^;{]*)\) \{\n(.*?)^\}", file.read_text(), re.M | re.S):
+            if re.search(r'(journal_commit|writer_end)\(|db_exec\([^;]*COMMIT', body):
+                assert ("fault_point" in body) != (name in NO_POINT), f"{file.name}: {name}"
+                seen.append(name)
+    assert len(seen) > 20 and set(NO_POINT) <= set(seen), seen
+
+
 @pytest.fixture(scope="module")
 def soak(tmp_path_factory):
     """Begins with the first test and is waited for by the last: it takes its seconds beside the others."""
