@@ -131,6 +131,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
         failing_write(outbox, pair->sub);
     }
     order_release(outbox, now);
+    effect_keep(outbox);
     notice_write(outbox);
     write_state(outbox, beat, now);
     fault_point("settle.before_commit");
@@ -139,6 +140,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
     }
     fault_point("settle.after_commit");
     wrote_state(outbox, beat, now);
+    effect_kept(outbox);
     notice_written(outbox);
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
         struct sub *sub = pair->sub;

@@ -41,6 +41,7 @@ struct open_row {
 struct retention;
 struct writer;
 STAILQ_HEAD(notices, notice);
+STAILQ_HEAD(effects, effect);
 
 struct outbox {
     struct source source;
@@ -73,6 +74,7 @@ struct outbox {
     bool effects_wait;      /* there may be changes to write to app.db */
     bool notices_wait;      /* likewise, events */
     struct notices notices;
+    struct effects effects_new; /* not in the side file yet */
     sqlite3_stmt *failing_get, *failing_set, *failing_keep, *notice_add, *notice_list, *notice_done,
         *notice_emit;
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *effect_confirms, *requests,
@@ -254,6 +256,10 @@ void effect_prepare(struct outbox *outbox); /* its statement for app.db, once th
 ** target answered; what it holds for. */
 void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
                 const char *reason, int64_t revision);
+void effect_keep(struct outbox *outbox); /* inside a commit with what caused them … */
+void effect_kept(struct outbox *outbox); /* … that came about */
+bool effect_is_kept(const struct outbox *outbox);
+void effect_free(struct outbox *outbox);
 /* Has its target confirmed it, and app.db not been told yet? Another change of ours but its end waits
 ** for that: there is one at a time. */
 bool effect_confirms(struct outbox *outbox, const struct sub *sub);

@@ -169,6 +169,51 @@ static void what_waited_before_the_start_is_sent_later(void **state) {
     answer(must_send(1), 200);
 }
 
+static void a_confirmation_is_written_later(void **state) {
+    struct job *job;
+
+    (void)state;
+    subscribe("{\"verify\": \"x-hook-secret\"}");
+    turn();
+    job = must_send(1);
+    lock_side();
+    answer(job, 200);
+    unlock_side();
+    turn();
+    sql("SELECT resthook_set('timeout', 31)"); /* and what is known of it is read again */
+    turns(20 * SECOND);
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->status, SUB_SENDS);
+    assert_int_equal(
+        value_of(app, "SELECT count(*) FROM resthook_subscriptions WHERE status = 'active'"), 1);
+}
+
+/* ---- an end ---- */
+
+/* However many ended at once, before app.db could be told. */
+static void who_is_gone_stays_so(void **state) {
+    struct job *job;
+    int gone = 0;
+
+    (void)state;
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
+        " SELECT resthook_subscribe('a.a', 'https://example.com/' || i) FROM n");
+    emit(1);
+    turn();
+    while ((job = sent()) != NULL) {
+        answer(job, 410);
+        gone++;
+    }
+    assert_int_equal(gone, 150);
+    turn();
+    emit(1);
+    sql("SELECT resthook_set('timeout', 31)");
+    turn();
+    assert_null(sent());
+    killed();
+    turn();
+    assert_null(sent());
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
 
 int main(void) {
@@ -177,6 +222,8 @@ int main(void) {
         TEST(a_pause_is_obeyed_later),
         TEST(an_end_is_obeyed_later),
         TEST(what_waited_before_the_start_is_sent_later),
+        TEST(a_confirmation_is_written_later),
+        TEST(who_is_gone_stays_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
