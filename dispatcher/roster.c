@@ -43,8 +43,13 @@ static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state
 }
 
 static void end(struct outbox *outbox, struct sub *sub, int64_t now) {
+    struct pair *pair;
+
     sub->cancel = outbox->cancelling = true;
     outbox->ended++;
+    TAILQ_FOREACH(pair, &sub->busy, links) { /* its row may be written after the others' end */
+        pair_revoke(pair, sub->ended, now);
+    }
     withdraw(outbox, sub, STATE_CANCELLED, NEVER, sub->ended, now);
 }
 

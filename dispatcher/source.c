@@ -256,6 +256,10 @@ static void settle(struct source *source, struct job *job, const struct outcome 
     } else if (outcome->effect == EFFECT_CONFIRMED) {
         roster_confirmed(outbox, sub, job->challenge, now);
     }
+    if (sub->status == SUB_FAILING) {
+        sub_due(outbox, sub,
+                now); /* for the next probe, also where this one is not to be repeated */
+    }
 }
 
 /* Is every target that anything waits for left alone? */

@@ -275,6 +275,8 @@ struct delivery pair_row(const struct pair *pair, enum delivery_state state, int
 ** its subscription. */
 void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state state, int64_t next_at,
                const char *reason, int64_t now);
+/* What is finished for now, but not for good, and not yet written, is cancelled. reason: a constant. */
+void pair_revoke(struct pair *pair, const char *reason, int64_t now);
 /* Hands a finished pair, busy and with its outcome filled, to the next commit. */
 void pair_done(struct outbox *outbox, struct pair *pair, int64_t now);
 /* Takes in what an attempt brought. */

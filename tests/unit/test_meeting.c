@@ -96,6 +96,10 @@ static void emit(int count) {
     }
 }
 
+static void request(const char *what, int event) {
+    sql("SELECT resthook_%s(id || '-%d') FROM resthook_subscriptions", what, event);
+}
+
 static int64_t state_of(int event) {
     char text[80];
 
@@ -187,7 +191,97 @@ static void a_confirmation_is_written_later(void **state) {
         value_of(app, "SELECT count(*) FROM resthook_subscriptions WHERE status = 'active'"), 1);
 }
 
+/* ---- requests ---- */
+
+static void what_is_cancelled_in_flight_is_not_sent_after_a_kill(void **state) {
+    (void)state;
+    subscribe("{}");
+    emit(2);
+    turn();
+    must_send(1);
+    request("cancel", 1);
+    request("cancel", 2); /* which waits */
+    now += SECOND;
+    turn();
+    killed();
+    turns(SECOND);
+    assert_null(sent());
+    assert_int_equal(state_of(1), STATE_CANCELLED);
+    assert_int_equal(state_of(2), STATE_CANCELLED);
+}
+
+static void what_is_cancelled_in_flight_can_be_replayed(void **state) {
+    struct job *job;
+
+    (void)state;
+    subscribe("{\"retry_schedule\": \"0\"}");
+    emit(1);
+    turn();
+    job = must_send(1);
+    request("cancel", 1);
+    request("replay", 1);
+    turn();
+    assert_null(sent()); /* it is being sent */
+    answer(job, 500);
+    turns(SECOND);
+    assert_int_equal(state_of(1), STATE_DEAD); /* that was the replay's only attempt */
+    request("replay", 1);
+    turns(SECOND);
+    job = must_send(1);
+    request("cancel", 1);
+    turn();
+    request("replay", 1);
+    turn();
+    answer(job, 200);
+    turn();
+    assert_int_equal(state_of(1), STATE_DELIVERED);
+}
+
+static void what_is_replayed_in_flight_has_its_schedule(void **state) {
+    struct job *job;
+
+    (void)state;
+    subscribe("{}");
+    emit(1);
+    turn();
+    job = must_send(1);
+    request("cancel", 1);
+    turn();
+    request("replay", 1);
+    turn();
+    answer(job, 500);
+    turns(10 * SECOND);
+    answer(must_send(1), 200);
+}
+
 /* ---- an end ---- */
+
+static void what_failed_when_it_ended_ends_too(void **state) {
+    struct job *first, *second;
+
+    (void)state;
+    subscribe("{}");
+    emit(2);
+    turn();
+    first = must_send(1);
+    second = must_send(2);
+    answer(first, 500);
+    answer(second, 410);
+    turns(SECOND);
+    assert_int_equal(state_of(1), STATE_CANCELLED);
+    assert_int_equal(state_of(2), STATE_DEAD);
+}
+
+static void what_failed_when_it_was_unsubscribed_ends_too(void **state) {
+    (void)state;
+    subscribe("{}");
+    emit(1);
+    turn();
+    answer(must_send(1), 500);
+    sql("SELECT resthook_unsubscribe(id) FROM resthook_subscriptions");
+    turns(SECOND);
+    assert_int_equal(state_of(1), STATE_CANCELLED);
+}
 
 /* However many ended at once, before app.db could be told. */
 static void who_is_gone_stays_so(void **state) {
@@ -214,6 +308,107 @@ static void who_is_gone_stays_so(void **state) {
     assert_null(sent());
 }
 
+/* ---- failing ---- */
+
+/* A subscription that is failing, with three deliveries; the next probe is due. */
+static void make_failing(const char *options) {
+    sql("SELECT resthook_set('failing_after', 1)");
+    subscribe(options);
+    emit(3);
+    turn();
+    answer(must_send(1), 500);
+    now += 2 * SECOND;
+    answer(must_send(2), 500);
+    turn();
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->status, SUB_FAILING);
+    turns(70 * SECOND);
+}
+
+static void a_probe_that_outlasts_failing(void **state) {
+    struct job *probe;
+
+    (void)state;
+    make_failing("{}");
+    probe = sent();
+    assert_non_null(probe);
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
+    turn();
+    turn();
+    answer(probe, 200);
+    turn();
+    turns(HOUR);
+    assert_int_equal(send_all(), 2);
+}
+
+static void a_probe_that_is_cancelled(void **state) {
+    struct job *probe;
+
+    (void)state;
+    make_failing("{}");
+    probe = sent();
+    assert_non_null(probe);
+    request("cancel", (int)probe->sequence);
+    turn();
+    answer(probe, 500);
+    turns(HOUR);
+    assert_int_equal(send_all(), 2);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
+}
+
+static void a_probe_that_is_cancelled_before_it_is_sent(void **state) {
+    struct sub *sub;
+
+    (void)state;
+    make_failing("{}");
+    sub = TAILQ_FIRST(&outbox->subs.list);
+    assert_int_equal(sub->again_count, 1);
+    request("cancel", (int)TAILQ_FIRST(&sub->again)->event->id);
+    turns(HOUR);
+    assert_int_equal(send_all(), 2);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
+}
+
+/* What was tried often as a probe is not given up for that when its target answers again. */
+static void a_probe_has_its_schedule_afterwards(void **state) {
+    struct job *job;
+
+    (void)state;
+    make_failing("{\"retry_schedule\": \"0,5s\"}");
+    for (int i = 0; i < 12; i++) {
+        job = sent();
+        assert_non_null(job);
+        answer(job, 500);
+        turns(2 * HOUR);
+    }
+    job = sent();
+    assert_non_null(job);
+    answer(job, 200);
+    turn();
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->status, SUB_SENDS);
+    while ((job = sent()) != NULL) {
+        answer(job, 429);
+    }
+    turn();
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 1"), 2);
+    turns(10 * SECOND);
+    assert_int_equal(send_all(), 2);
+}
+
+/* ---- order ---- */
+
+/* The handshake is the oldest of what a pending subscription keeps. */
+static void a_handshake_is_not_too_much(void **state) {
+    (void)state;
+    sql("SELECT resthook_set('keep_pending_rows', 3)");
+    subscribe("{\"ordered\": true, \"verify\": \"x-hook-secret\", \"retry_schedule\": \"0,1h\"}");
+    turn();
+    answer(must_send(1), 500);
+    emit(10);
+    turns(70 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 4"), 8);
+    assert_int_equal(state_of(1), STATE_RETRYING);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
 
 int main(void) {
@@ -223,7 +418,17 @@ int main(void) {
         TEST(an_end_is_obeyed_later),
         TEST(what_waited_before_the_start_is_sent_later),
         TEST(a_confirmation_is_written_later),
+        TEST(what_is_cancelled_in_flight_is_not_sent_after_a_kill),
+        TEST(what_is_cancelled_in_flight_can_be_replayed),
+        TEST(what_is_replayed_in_flight_has_its_schedule),
+        TEST(what_failed_when_it_ended_ends_too),
+        TEST(what_failed_when_it_was_unsubscribed_ends_too),
         TEST(who_is_gone_stays_so),
+        TEST(a_probe_that_outlasts_failing),
+        TEST(a_probe_that_is_cancelled),
+        TEST(a_probe_that_is_cancelled_before_it_is_sent),
+        TEST(a_probe_has_its_schedule_afterwards),
+        TEST(a_handshake_is_not_too_much),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
