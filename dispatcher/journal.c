@@ -205,10 +205,10 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
 }
 
 /* Of attempts: what a hand wrote is no more than can be counted on from. */
-static int count_of(sqlite3_stmt *row, int column) {
+static int count_of(sqlite3_stmt *row, int column, int least) {
     int64_t count = sqlite3_column_int64(row, column);
 
-    return (int)(count < 0 ? 0 : count < COUNT_MOST ? count : COUNT_MOST);
+    return (int)(count < least ? least : count < COUNT_MOST ? count : COUNT_MOST);
 }
 
 static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
@@ -218,8 +218,8 @@ static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *
         rows[count] = (struct due_row){
             .event = sqlite3_column_int64(due, 0),
             .next_at = sqlite3_column_int64(due, 1),
-            .attempts = count_of(due, 2),
-            .base = count_of(due, 3),
+            .attempts = count_of(due, 2, 0),
+            .base = count_of(due, 3, -COUNT_MOST),
             .state = (enum delivery_state)sqlite3_column_int(due, 4),
             .created_at = sqlite3_column_int64(due, 5),
             .replayed = sqlite3_column_int(due, 6) != 0,

@@ -96,8 +96,8 @@ bool order_enter_row(struct outbox *outbox, struct pair *pair, const char *key) 
         db_reset(outbox->order_key);
     }
     pair->unknown = kept == NULL || strcmp(kept, ORDER_UNKNOWN) == 0;
-    waits =
-        order_enter(outbox, pair, pair->unknown ? key : kept) || !is_read(outbox, pair->event->id);
+    waits = order_enter(outbox, pair, pair->unknown ? key : kept) ||
+            (pair->key != NULL && !is_read(outbox, pair->event->id));
     free(kept);
     return waits;
 }

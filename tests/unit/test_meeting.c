@@ -90,6 +90,10 @@ static void subscribe(const char *options) {
     sql("SELECT resthook_subscribe('a.*', 'https://example.com/', %Q)", options);
 }
 
+static void update(const char *options) {
+    sql("SELECT resthook_update(id, %Q) FROM resthook_subscriptions", options);
+}
+
 static void emit(int count) {
     while (count-- > 0) {
         sql("SELECT resthook_emit('a.a', '{}')");
@@ -396,6 +400,48 @@ static void a_probe_has_its_schedule_afterwards(void **state) {
 
 /* ---- order ---- */
 
+static void a_later_one_is_not_early_when_order_is_switched_off(void **state) {
+    struct job *job;
+
+    (void)state;
+    subscribe("{\"ordered\": true}");
+    emit(1);
+    sql("SELECT resthook_emit('a.a', '{}', '{\"deliver_at\": 4102444800}')");
+    turn();
+    job = must_send(1);
+    turn();
+    assert_int_equal(side("SELECT next_at IS NULL FROM delivery WHERE event = 2"), 1);
+    update("{\"ordered\": null}");
+    turns(SECOND);
+    assert_null(sent());
+    answer(job, 200);
+    turns(SECOND);
+    assert_null(sent());
+    assert_int_equal(side("SELECT next_at / 1000 FROM delivery WHERE event = 2"), 4102444800);
+}
+
+static void a_replay_that_waits_for_its_key_does_not_expire(void **state) {
+    struct job *job;
+
+    (void)state;
+    sql("SELECT resthook_set('keep_pending', 3600)");
+    subscribe("{\"ordered\": true, \"status\": \"inactive\"}");
+    emit(1);
+    turns(2 * HOUR);
+    assert_int_equal(state_of(1), STATE_DEAD);
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
+    sql("INSERT INTO resthook_outbox(event, payload, created_at) VALUES ('a.a', '{}', %lld)",
+        (long long)now);
+    turn();
+    job = must_send(2);
+    request("replay", 1);
+    turns(2 * 60 * SECOND);
+    assert_int_equal(state_of(1), STATE_PENDING);
+    answer(job, 200);
+    turns(SECOND);
+    answer(must_send(1), 200);
+}
+
 /* The handshake is the oldest of what a pending subscription keeps. */
 static void a_handshake_is_not_too_much(void **state) {
     (void)state;
@@ -407,6 +453,51 @@ static void a_handshake_is_not_too_much(void **state) {
     turns(70 * SECOND);
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 4"), 8);
     assert_int_equal(state_of(1), STATE_RETRYING);
+}
+
+/* Although what is before it was not yet read again. */
+static void a_handshake_goes_on_after_a_kill(void **state) {
+    struct job *job;
+
+    (void)state;
+    sql("SELECT resthook_subscribe('a.a', 'https://example.org/')");
+    emit(1);
+    turn();
+    must_send(1);
+    emit(300);
+    subscribe("{\"ordered\": true, \"verify\": \"x-hook-secret\"}");
+    turn();
+    turn();
+    do {
+        job = sent();
+        assert_non_null(job);
+    } while (strcmp(job->event, "resthook.verify") != 0);
+    answer(job, 500);
+    turn();
+    assert_int_equal(state_of(302), STATE_RETRYING);
+    killed();
+    now += HOUR;
+    turns(SECOND);
+    do {
+        job = sent();
+        assert_non_null(job);
+    } while (strcmp(job->event, "resthook.verify") != 0);
+}
+
+/* Its key is known: it holds that alone. */
+static void what_a_filter_can_not_judge_holds_its_key(void **state) {
+    (void)state;
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY, name, size)");
+    sql("SELECT resthook_watch('item', 'insert', 'a.item', '{\"key\": \"NEW.name\"}')");
+    subscribe("{\"ordered\": true, \"filter\": \"abs(NEW.size) >= 0\"}");
+    sql("INSERT INTO item(name, size) VALUES ('a', -9223372036854775807 - 1), ('a', 1), ('b', 1)");
+    turns(SECOND);
+    assert_int_equal(state_of(1), STATE_HELD);
+    answer(must_send(3), 200);
+    assert_null(sent());
+    request("cancel", 1);
+    turns(SECOND);
+    answer(must_send(2), 200);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
@@ -428,7 +519,11 @@ int main(void) {
         TEST(a_probe_that_is_cancelled),
         TEST(a_probe_that_is_cancelled_before_it_is_sent),
         TEST(a_probe_has_its_schedule_afterwards),
+        TEST(a_later_one_is_not_early_when_order_is_switched_off),
+        TEST(a_replay_that_waits_for_its_key_does_not_expire),
         TEST(a_handshake_is_not_too_much),
+        TEST(a_handshake_goes_on_after_a_kill),
+        TEST(what_a_filter_can_not_judge_holds_its_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
