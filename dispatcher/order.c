@@ -228,6 +228,7 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
         free(sub->reviewed);
         sub->reviewed = NULL;
         sub->review = true;
+        record_stall(outbox, now);
         return;
     }
     fault_point("order.after_review_commit");
@@ -296,6 +297,7 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     fault_point("order.before_sort_commit");
     if (!journal_commit(outbox->journal)) {
+        record_stall(outbox, now);
         return false;
     }
     fault_point("order.after_sort_commit");

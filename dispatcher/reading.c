@@ -71,6 +71,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
             return;
         }
     }
+    outbox->unheard = outbox->requests_left;
     if (!still_there(outbox)) {
         reader_end(reader);
         outbox_hold(outbox, GONE);

@@ -283,7 +283,7 @@ static void look_at_secrets(struct outbox *outbox, int64_t now) {
     outbox->secrets_at = now + SECRETS_EVERY;
     if (subscriptions_secrets_changed(&outbox->subs)) {
         outbox->revision = outbox->loaded_revision = -1; /* the roster is loaded anew */
-        outbox->unread = true;
+        outbox->unread = outbox->unheard = true;
     }
 }
 

@@ -84,6 +84,7 @@ struct outbox {
 
     struct window window;
     bool unread;           /* app.db may have events above window.read_to */
+    bool unheard;          /* … or something to obey */
     enum wake_cause cause; /* why it was looked into */
     int64_t read_at;       /* not before this time again */
     int64_t spill_at, spilled_at;
@@ -159,6 +160,8 @@ void order_changed(struct outbox *outbox, struct sub *sub, int64_t now); /* afte
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */
 void record_turn(struct outbox *outbox, int64_t now, bool idle);
 int64_t record_due(const struct outbox *outbox); /* when it has to do that at the latest */
+/* A commit has failed: until one comes about nothing is read, and nothing is tried at once. */
+void record_stall(struct outbox *outbox, int64_t now);
 /* Writes everything that is finished, and how far that brings the cursor, in one commit. */
 void record_flush(struct outbox *outbox, int64_t now);
 /*

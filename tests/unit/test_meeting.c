@@ -142,6 +142,40 @@ static void a_pause_is_obeyed_later(void **state) {
     assert_null(sent());
 }
 
+static void a_pause_is_obeyed_behind_a_full_window(void **state) {
+    (void)state;
+    subscribe("{}");
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+        " INSERT INTO resthook_outbox(event, payload) SELECT 'a.a', '1' FROM n");
+    turns(2 * SECOND);
+    assert_true(window_full(&outbox->window));
+    lock_side();
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turn();
+    unlock_side();
+    turns(2 * SECOND);
+    assert_true(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
+    assert_null(sent());
+}
+
+/* Nobody turns round and round meanwhile. */
+static void a_review_is_done_later(void **state) {
+    struct sub *sub;
+
+    (void)state;
+    subscribe("{\"ordered\": true}");
+    turn();
+    sub = TAILQ_FIRST(&outbox->subs.list);
+    lock_side();
+    order_review(outbox, sub);
+    turn();
+    assert_true(outbox_source(outbox)->turn(outbox_source(outbox), now, false) > now);
+    unlock_side();
+    turns(2 * SECOND);
+    assert_false(sub->review);
+    assert_false(outbox->stalled);
+}
+
 static void an_end_is_obeyed_later(void **state) {
     (void)state;
     subscribe("{}");
@@ -372,6 +406,32 @@ static void a_probe_that_is_cancelled_before_it_is_sent(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
 }
 
+/* Also when what was under way before it failed ends meanwhile. */
+static void one_probe_at_a_time(void **state) {
+    struct job *before, *probe;
+
+    (void)state;
+    sql("SELECT resthook_set('failing_after', 1)");
+    sql("SELECT resthook_set('failing_probe', 10)");
+    subscribe("{}");
+    emit(4);
+    turn();
+    answer(must_send(1), 500);
+    now += 2 * SECOND;
+    turn();
+    before = must_send(2);
+    answer(must_send(3), 500);
+    turns(11 * SECOND);
+    probe = sent();
+    assert_non_null(probe);
+    answer(before, 500);
+    turns(HOUR);
+    assert_null(sent());
+    answer(probe, 500);
+    turns(HOUR);
+    assert_non_null(sent());
+}
+
 /* What was tried often as a probe is not given up for that when its target answers again. */
 static void a_probe_has_its_schedule_afterwards(void **state) {
     struct job *job;
@@ -500,12 +560,56 @@ static void what_a_filter_can_not_judge_holds_its_key(void **state) {
     answer(must_send(2), 200);
 }
 
+/* A filter that was not asked left nothing out. */
+static void what_when_leaves_out_is_not_counted_for_a_filter(void **state) {
+    (void)state;
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY, size)");
+    sql("CREATE TABLE most(size)");
+    sql("INSERT INTO most VALUES (-9223372036854775807 - 1)");
+    sql("SELECT resthook_watch('item', 'insert', 'a.item',"
+        " '{\"when\": \"abs((SELECT size FROM most)) > NEW.size\"}')");
+    subscribe("{\"filter\": \"NEW.size > 0\"}");
+    sql("INSERT INTO item(size) VALUES (1)");
+    turns(SECOND);
+    assert_int_equal(state_of(1), STATE_HELD);
+    sql("UPDATE most SET size = 0");
+    turns(70 * SECOND);
+    assert_int_equal(state_of(1), STATE_CANCELLED);
+    assert_int_equal(side("SELECT sum(filtered) FROM subscription"), 0);
+}
+
+/* ---- another file ---- */
+
+/* What is to be said of the database that the side file was of is not said in this one. */
+static void what_is_adopted_begins_anew(void **state) {
+    struct outbox_options options = {.adopt = ADOPT_SEND, .lock = -1};
+    char *error = NULL;
+    int status;
+
+    (void)state;
+    sql("SELECT resthook_subscribe('resthook.*', 'https://example.org/')");
+    subscribe("{\"retry_schedule\": \"0\"}");
+    emit(1);
+    turn();
+    answer(must_send(1), 500);
+    turn();
+    assert_int_equal(side("SELECT count(*) FROM notice"), 1);
+    outbox_close(outbox, now);
+    sql("UPDATE resthook_meta SET value = 'another' WHERE name = 'token'");
+    outbox = outbox_open(file, &options, endpoints, wake, now, &error, &status);
+    assert_non_null(outbox);
+    assert_int_equal(side("SELECT count(*) FROM notice"), 0);
+    assert_int_equal(side("SELECT count(failing_since) FROM subscription"), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_new_subscription_has_a_number_of_its_own),
         TEST(a_pause_is_obeyed_later),
+        TEST(a_pause_is_obeyed_behind_a_full_window),
+        TEST(a_review_is_done_later),
         TEST(an_end_is_obeyed_later),
         TEST(what_waited_before_the_start_is_sent_later),
         TEST(a_confirmation_is_written_later),
@@ -518,12 +622,15 @@ int main(void) {
         TEST(a_probe_that_outlasts_failing),
         TEST(a_probe_that_is_cancelled),
         TEST(a_probe_that_is_cancelled_before_it_is_sent),
+        TEST(one_probe_at_a_time),
         TEST(a_probe_has_its_schedule_afterwards),
         TEST(a_later_one_is_not_early_when_order_is_switched_off),
         TEST(a_replay_that_waits_for_its_key_does_not_expire),
         TEST(a_handshake_is_not_too_much),
         TEST(a_handshake_goes_on_after_a_kill),
         TEST(what_a_filter_can_not_judge_holds_its_key),
+        TEST(what_when_leaves_out_is_not_counted_for_a_filter),
+        TEST(what_is_adopted_begins_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
