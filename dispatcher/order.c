@@ -248,8 +248,8 @@ void order_turn(struct outbox *outbox, int64_t now) {
         if (sub->status == SUB_ENDED) {
             continue;
         }
-        sub->sorted = sub->sorted || sort_rows(outbox, sub, now);
-        if (sub->sorted && can_review(outbox, sub)) {
+        sub->sorted = sub->sorted || (!outbox->stalled && sort_rows(outbox, sub, now));
+        if (sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
             review_some(outbox, sub, now);
         }
         more = more || !sub->sorted || sub->review || sub->reviewed != NULL;

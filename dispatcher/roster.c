@@ -249,6 +249,9 @@ static bool cancel_some(struct outbox *outbox, int64_t n, const char *reason, in
     bool committed = journal_commit(outbox->journal);
 
     fault_point("end.after_commit");
+    if (!committed) {
+        record_stall(outbox, now);
+    }
     return committed && cancelled < CANCEL_ROWS;
 }
 
@@ -306,7 +309,7 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
         if (sub->status != SUB_ENDED) {
             continue;
         }
-        if (sub->cancel && budget-- > 0) {
+        if (sub->cancel && !outbox->stalled && budget-- > 0) {
             sub->cancel = !cancel_some(outbox, sub->n, sub->ended, now);
         }
         if (!sub->cancel && sub->busy_count == 0 && sub->filtered == 0 &&

@@ -292,6 +292,26 @@ static void what_is_replayed_in_flight_has_its_schedule(void **state) {
     answer(must_send(1), 200);
 }
 
+/* Before it is recorded that it failed, or sent at all. */
+static void what_is_cancelled_in_memory_can_be_replayed(void **state) {
+    (void)state;
+    subscribe("{\"retry_schedule\": \"0,1h\"}");
+    emit(2);
+    turn();
+    answer(must_send(1), 500);
+    request("cancel", 1);
+    request("replay", 1);
+    request("cancel", 2);
+    request("replay", 2);
+    turns(SECOND);
+    answer(must_send(1), 500);
+    answer(must_send(2), 200);
+    turn();
+    assert_int_equal(state_of(1), STATE_RETRYING); /* its schedule has begun again */
+    turns(2 * HOUR);
+    answer(must_send(1), 200);
+}
+
 /* ---- an end ---- */
 
 static void what_failed_when_it_ended_ends_too(void **state) {
@@ -616,6 +636,7 @@ int main(void) {
         TEST(what_is_cancelled_in_flight_is_not_sent_after_a_kill),
         TEST(what_is_cancelled_in_flight_can_be_replayed),
         TEST(what_is_replayed_in_flight_has_its_schedule),
+        TEST(what_is_cancelled_in_memory_can_be_replayed),
         TEST(what_failed_when_it_ended_ends_too),
         TEST(what_failed_when_it_was_unsubscribed_ends_too),
         TEST(who_is_gone_stays_so),
