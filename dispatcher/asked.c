@@ -37,12 +37,7 @@ static void call_back(struct outbox *outbox, struct pair *pair, const char *reas
     if (pair->place == PAIR_BUSY) {
         pair->cancelled = reason;
     } else if (pair->place == PAIR_DONE) {
-        if (pair->outcome.state < STATE_DELIVERED) {
-            pair->outcome.state = STATE_CANCELLED;
-            pair->outcome.next_at = NEVER;
-            pair->outcome.reason = reason;
-            pair->outcome.finished_at = now;
-        }
+        pair_revoke(pair, reason, now);
     } else if (pair->again) { /* its row is cancelled in the side file */
         TAILQ_REMOVE(&sub->again, pair, links);
         sub->again_count--;
@@ -70,7 +65,7 @@ static int call_back_all(struct outbox *outbox, struct sub *sub, int64_t event, 
             next = TAILQ_NEXT(pair, links);
             if (pair->event->id == event) {
                 count++;
-                pair->forgotten = erase;
+                pair->forgotten = pair->forgotten || erase;
                 if (erase && pair->place == PAIR_DONE) {
                     pair->outcome.response_length = pair->outcome.headers_length = 0;
                     pair->outcome.key = NULL;
@@ -145,10 +140,30 @@ static bool cancel(struct outbox *outbox, struct sub *sub, int64_t event, int64_
     return in_memory > 0 || row || cancel_unread(outbox, sub, event, now);
 }
 
+/* What was cancelled and is still in memory: what is under way is the first attempt of the replay. */
+static void take_up_again(struct sub *sub, int64_t event, int64_t now) {
+    struct pair *pair;
+
+    TAILQ_FOREACH(pair, &sub->busy, links) {
+        if (pair->event->id == event && pair->place == PAIR_BUSY) {
+            pair->cancelled = NULL;
+            pair->base = pair->attempts;
+            pair->job.attempt = 1;
+        } else if (pair->event->id == event && pair->outcome.state == STATE_CANCELLED) {
+            pair->outcome.state = STATE_PENDING;
+            pair->outcome.base = pair->outcome.attempts;
+            pair->outcome.next_at = now;
+            pair->outcome.reason = NULL;
+            pair->outcome.finished_at = 0;
+        }
+    }
+}
+
 static bool replay(struct outbox *outbox, struct sub *sub, int64_t event, int64_t now) {
     if (!journal_replay(outbox->journal, sub->n, event, now)) {
         return false;
     }
+    take_up_again(sub, event, now);
     sub_due(outbox, sub, now);
     fault_point("request.replay");
     return true;

@@ -37,6 +37,7 @@ struct delivery pair_row(const struct pair *pair, enum delivery_state state, int
         .name = pair->event->name_n,
         .created_at = pair->event->created_at,
         .attempts = pair->attempts,
+        .base = pair->base,
         .next_at = next_at,
         .reason = reason,
         .finished_at = state >= STATE_DELIVERED ? now : 0,
@@ -69,6 +70,15 @@ void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state sta
     pair->sub->busy_count++;
     outbox->given_up += state == STATE_DEAD;
     pair_done(outbox, pair, now);
+}
+
+void pair_revoke(struct pair *pair, const char *reason, int64_t now) {
+    if (pair->place == PAIR_DONE && pair->outcome.state < STATE_DELIVERED) {
+        pair->outcome.state = STATE_CANCELLED;
+        pair->outcome.next_at = NEVER;
+        pair->outcome.reason = reason;
+        pair->outcome.finished_at = now;
+    }
 }
 
 static void log_outcome(const struct pair *pair, const struct outcome *outcome) {
@@ -117,6 +127,9 @@ void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome
         row.state = STATE_RETRYING;
         row.next_at = outcome->next_at;
         row.finished_at = 0;
+        if (pair->sub->status == SUB_FAILING) { /* its schedule begins when the target is well */
+            row.base = pair->base > 0 ? row.attempts : -row.attempts;
+        }
     }
     if (outcome->error != NULL && *outcome->error != '\0') {
         row.error = pair->error = xstrdup(outcome->error);
@@ -183,6 +196,6 @@ void pair_job(struct outbox *outbox, struct pair *pair) {
         .body = body->data,
         .body_length = body->length,
         .challenge = strcmp(event->name, EVENT_VERIFY) == 0 ? pair->target->challenge : NULL,
-        .attempt = pair->attempts - pair->base + 1,
+        .attempt = pair->attempts - abs(pair->base) + 1,
     };
 }

@@ -56,7 +56,8 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
         loaded++;
     }
     if (sub->status == SUB_FAILING) { /* one at a time, and not before the next probe */
-        next_due = sub->again_count > 0 ? NEVER : failing_next(sub, next_due);
+        sub->due_waits = sub->again_count > 0;
+        next_due = sub->due_waits ? NEVER : failing_next(sub, next_due);
     }
     agenda_set(&outbox->agenda, sub, next_due);
     for (int i = 0; i < count; i++) {
@@ -71,7 +72,7 @@ void due_load(struct outbox *outbox, int64_t now) {
 
     while (!outbox->stalled && now >= outbox->read_at && budget-- > 0 &&
            (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
-        if (sub->probing) {
+        if (sub->status == SUB_FAILING && sub->probing) {
             agenda_set(&outbox->agenda, sub, NEVER); /* its outcome brings it back */
             continue;
         }

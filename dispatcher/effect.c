@@ -2,7 +2,8 @@
 ** effect.c: what the dispatcher itself changes in a subscription: its end after a 410, that its
 ** target confirmed that it wants its events, that it is failing, that it has recovered.
 **
-** It holds at once, is kept in the side file, and is written to app.db when nobody is writing there.
+** It holds at once, is kept in the side file by the commit that records the answer it comes from, and
+** is written to app.db when nobody is writing there.
 ** An end is dropped when the row changed since: then somebody has decided otherwise. A confirmation
 ** is not, unless another one is asked for by now: the target said so, and will not say it again.
 ** SPDX-License-Identifier: MIT
@@ -11,11 +12,19 @@
 #include <string.h>
 
 #include "fault.h"
+#include "memory.h"
 #include "sql.h"
 #include "state.h"
 #include "writer.h"
 
-#define AT_ONCE 100 /* written in one transaction */
+#define AT_ONCE 100 /* written to app.db in one transaction */
+
+struct effect {
+    char *subscription, *reason;
+    const char *status; /* a constant */
+    int64_t revision, updated_at;
+    STAILQ_ENTRY(effect) links;
+};
 
 void effect_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
@@ -24,6 +33,7 @@ void effect_open(struct outbox *outbox) {
     outbox->effect_put = db_prepare(side, sql_effect_put);
     outbox->effect_done = db_prepare(side, sql_effect_done);
     outbox->effect_confirms = db_prepare(side, sql_effect_confirms);
+    STAILQ_INIT(&outbox->effects_new);
     outbox->effects_wait = true;
 }
 
@@ -33,28 +43,65 @@ void effect_prepare(struct outbox *outbox) {
 
 void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
                 const char *reason, int64_t revision) {
+    struct effect *effect = xcalloc(1, sizeof *effect);
+
+    effect->subscription = xstrdup(sub->id);
+    effect->reason = reason != NULL ? xstrdup(reason) : NULL;
+    effect->status = status;
+    effect->revision = revision;
+    effect->updated_at = sub->updated_at;
+    STAILQ_INSERT_TAIL(&outbox->effects_new, effect, links);
+}
+
+void effect_keep(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
     sqlite3_stmt *put = outbox->effect_put;
+    const struct effect *effect;
 
-    journal_begin(outbox->journal, false);
-    db_text(side, put, 1, sub->id);
-    db_text(side, put, 2, status);
-    db_text(side, put, 3, reason);
-    db_int(side, put, 4, revision);
-    db_int(side, put, 5, sub->updated_at);
-    db_run(side, put);
-    notice_write(outbox);
-    fault_point("effect.before_commit");
-    if (journal_commit(outbox->journal)) { /* else it is found out once more after a restart */
-        notice_written(outbox);
+    STAILQ_FOREACH(effect, &outbox->effects_new, links) {
+        db_text(side, put, 1, effect->subscription);
+        db_text(side, put, 2, effect->status);
+        db_text(side, put, 3, effect->reason);
+        db_int(side, put, 4, effect->revision);
+        db_int(side, put, 5, effect->updated_at);
+        db_run(side, put);
+        fault_point("effect.before_commit");
     }
-    fault_point("effect.after_commit");
-    outbox->effects_wait = true;
+}
+
+void effect_kept(struct outbox *outbox) {
+    if (!effect_is_kept(outbox)) {
+        fault_point("effect.after_commit");
+        outbox->effects_wait = true;
+        effect_free(outbox);
+    }
+}
+
+bool effect_is_kept(const struct outbox *outbox) {
+    return STAILQ_EMPTY(&outbox->effects_new);
+}
+
+void effect_free(struct outbox *outbox) {
+    struct effect *effect;
+
+    while ((effect = STAILQ_FIRST(&outbox->effects_new)) != NULL) {
+        STAILQ_REMOVE_HEAD(&outbox->effects_new, links);
+        free(effect->subscription);
+        free(effect->reason);
+        free(effect);
+    }
 }
 
 bool effect_confirms(struct outbox *outbox, const struct sub *sub) {
     struct db *side = journal_db(outbox->journal);
+    const struct effect *effect;
 
+    STAILQ_FOREACH(effect, &outbox->effects_new, links) {
+        if (strcmp(effect->subscription, sub->id) == 0 &&
+            strcmp(effect->status, "confirmed") == 0) {
+            return true;
+        }
+    }
     if (!outbox->effects_wait) {
         return false;
     }

@@ -52,13 +52,19 @@ static void mark_unsendable(struct outbox *outbox, struct pair *pair, const char
     free(stopped);
 }
 
+/* What the row that was read is ordered by. */
+static const char *key_read(const struct outbox *outbox) {
+    const char *key = reader_key(outbox->reader);
+
+    return key != NULL ? key : ORDER_UNKNOWN;
+}
+
 /* Where a new pair goes. */
 static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row,
                        enum reading reading, const char *why, int64_t now) {
     struct sub *sub = pair->sub;
     int64_t next_at = row->deliver_at > now ? row->deliver_at : now;
-    bool waits = order_enter(outbox, pair,
-                             reading == READ_HELD ? ORDER_UNKNOWN : reader_key(outbox->reader));
+    bool waits = order_enter(outbox, pair, key_read(outbox));
 
     if (sub->status == SUB_ENDED) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, sub->ended, now);
@@ -192,7 +198,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     struct event *event = event_new(due->event, due->created_at, there ? name->text : "", 0);
     struct pair *pair = pair_new(&outbox->window, event, sub);
     enum reading reading = READ_BODY;
-    const char *why = NULL;
+    const char *why = NULL, *key = ORDER_UNKNOWN;
     bool waits;
 
     pair->again = true;
@@ -203,7 +209,8 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         reading =
             reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
                         sub->format == FORMAT_CHANGE, &event->headers, &why);
-        if (!due->judged &&
+        key = key_read(outbox);
+        if (!due->judged && reading == READ_BODY &&
             (reading = judge(outbox, sub, &row, event, reading, &why)) == READ_FILTERED) {
             count_filtered(outbox, sub);
         }
@@ -213,15 +220,14 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         pair_free(&outbox->window, pair);
         return false;
     }
-    waits = order_enter_row(outbox, pair,
-                            reading == READ_HELD ? ORDER_UNKNOWN : reader_key(outbox->reader));
+    waits = order_enter_row(outbox, pair, key);
     if (!there) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "its event is gone from the outbox", now);
     } else if (forgotten) {
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "forgotten", now);
     } else if (reading == READ_DEAD) {
         mark_unsendable(outbox, pair, why, now);
-    } else if (due->base == 0 &&
+    } else if (due->base <= 0 &&
                is_expired(outbox, &row, due->attempts == 0 ? due->next_at : 0, now)) {
         pair_mark(outbox, pair, STATE_DEAD, NEVER, "expired", now);
     } else if (reading == READ_HELD) {
@@ -230,7 +236,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
         pair_mark(outbox, pair, STATE_CANCELLED, NEVER, "filtered", now);
     } else if (waits) {
         pair_mark(outbox, pair, due->state == STATE_RETRYING ? STATE_RETRYING : STATE_PENDING,
-                  NEVER, NULL, now);
+                  NEVER, due->replayed ? "replayed" : NULL, now);
     } else if (due->attempts == 0 && row.deliver_at > now) {
         pair_mark(outbox, pair, STATE_PENDING, row.deliver_at, NULL,
                   now); /* what was before it is done, or it is no longer held */

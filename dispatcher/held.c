@@ -102,6 +102,7 @@ void held_turn(struct outbox *outbox, int64_t now) {
     fault_point("held.before_commit");
     if (!journal_commit(outbox->journal)) {
         outbox->unholding = before;
+        record_stall(outbox, now);
     } else if (!more) {
         outbox->unholding.under_way = false;
     }

@@ -193,6 +193,7 @@ void journal_put(struct journal *journal, const struct delivery *d) {
             db_bytes(db, put, 20, d->headers, d->headers_length);
         }
         db_text(db, put, 21, d->key);
+        db_int(db, put, 22, d->base);
     }
     db_run(db, put);
 }
@@ -204,27 +205,29 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
 }
 
 /* Of attempts: what a hand wrote is no more than can be counted on from. */
-static int count_of(sqlite3_stmt *row, int column) {
+static int count_of(sqlite3_stmt *row, int column, int least) {
     int64_t count = sqlite3_column_int64(row, column);
 
-    return (int)(count < 0 ? 0 : count < COUNT_MOST ? count : COUNT_MOST);
+    return (int)(count < least ? least : count < COUNT_MOST ? count : COUNT_MOST);
 }
 
 static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
     int count = 0;
 
     while (db_row(&journal->db, due)) {
-        rows[count++] = (struct due_row){
+        rows[count] = (struct due_row){
             .event = sqlite3_column_int64(due, 0),
             .next_at = sqlite3_column_int64(due, 1),
-            .attempts = count_of(due, 2),
-            .base = count_of(due, 3),
+            .attempts = count_of(due, 2, 0),
+            .base = count_of(due, 3, -COUNT_MOST),
             .state = (enum delivery_state)sqlite3_column_int(due, 4),
             .created_at = sqlite3_column_int64(due, 5),
-            .judged = sqlite3_column_int(due, 6) != 0,
+            .replayed = sqlite3_column_int(due, 6) != 0,
             .held_since = sqlite3_column_int64(due, 7),
             .reason = db_copy(due, 8),
         };
+        rows[count].judged = rows[count].state != STATE_HELD && !rows[count].replayed;
+        count++;
     }
     return count;
 }

@@ -32,7 +32,7 @@ struct delivery {
     int64_t sub, event;
     enum delivery_state state;
     int64_t name, created_at;
-    int attempts;
+    int attempts, base; /* base: written with an attempt only */
     int64_t next_at;
     const char *reason; /* NULL: none */
     int64_t started_at; /* 0: no attempt was made; then the attempt's columns stay as they were */
@@ -87,9 +87,10 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event);
 /* An unfinished delivery with a time. */
 struct due_row {
     int64_t event, next_at, created_at;
-    int attempts, base; /* base: made before the last replay */
+    int attempts, base; /* base: that don't count in the schedule, see sql/journal.sql */
     enum delivery_state state;
     bool judged;        /* its subscription's filter was asked */
+    bool replayed;      /* and not sent since, nor before */
     int64_t held_since; /* HELD: since when for this reason, which … */
     char *reason;       /* … the caller frees; NULL otherwise */
 };

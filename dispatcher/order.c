@@ -96,8 +96,8 @@ bool order_enter_row(struct outbox *outbox, struct pair *pair, const char *key) 
         db_reset(outbox->order_key);
     }
     pair->unknown = kept == NULL || strcmp(kept, ORDER_UNKNOWN) == 0;
-    waits =
-        order_enter(outbox, pair, pair->unknown ? key : kept) || !is_read(outbox, pair->event->id);
+    waits = order_enter(outbox, pair, pair->unknown ? key : kept) ||
+            (pair->key != NULL && !is_read(outbox, pair->event->id));
     free(kept);
     return waits;
 }
@@ -228,6 +228,7 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
         free(sub->reviewed);
         sub->reviewed = NULL;
         sub->review = true;
+        record_stall(outbox, now);
         return;
     }
     fault_point("order.after_review_commit");
@@ -247,8 +248,8 @@ void order_turn(struct outbox *outbox, int64_t now) {
         if (sub->status == SUB_ENDED) {
             continue;
         }
-        sub->sorted = sub->sorted || sort_rows(outbox, sub, now);
-        if (sub->sorted && can_review(outbox, sub)) {
+        sub->sorted = sub->sorted || (!outbox->stalled && sort_rows(outbox, sub, now));
+        if (sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
             review_some(outbox, sub, now);
         }
         more = more || !sub->sorted || sub->review || sub->reviewed != NULL;
@@ -296,6 +297,7 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     fault_point("order.before_sort_commit");
     if (!journal_commit(outbox->journal)) {
+        record_stall(outbox, now);
         return false;
     }
     fault_point("order.after_sort_commit");

@@ -95,6 +95,7 @@ static void drop(struct outbox *outbox) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         agenda_set(&outbox->agenda, sub, NEVER);
     }
+    effect_free(outbox);
     notice_free(outbox);
     subscriptions_close(&outbox->subs);
     agenda_free(&outbox->agenda);

@@ -53,7 +53,8 @@ struct reader {
     bool truncated;          /* that row was too large to capture */
     struct filters *filters; /* NULL: no subscription had one so far */
     char why[256];
-    struct buffer key; /* of the row read last */
+    struct buffer key; /* of the row read last, if … */
+    bool knows_key;
 };
 
 /* The application may change it while we run. */
@@ -322,6 +323,7 @@ static enum reading emitted_body(struct reader *reader, struct buffer *body, str
     size_t length = (size_t)sqlite3_column_bytes(row, ROW_PAYLOAD);
 
     cell_render_key((struct cell){row, ROW_KEY}, &reader->key);
+    reader->knows_key = true;
     if (payload == NULL || type == SQLITE_BLOB || json_check(payload, length, NULL) != NULL) {
         *why = "payload is not JSON";
         return READ_DEAD;
@@ -341,6 +343,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
 
     reader->shown = NULL;
     reader->truncated = false;
+    reader->knows_key = false;
     buffer_clear(&reader->key);
     if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
         enum reading reading = emitted_body(reader, body, change, with_change, why);
@@ -375,6 +378,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     if (expansion.has_key) {
         buffer_append(&reader->key, expansion.key.data, expansion.key.length);
     }
+    reader->knows_key = true;
     if (with_change) {
         buffer_append(change, expansion.change.data, expansion.change.length);
     }
@@ -407,5 +411,5 @@ enum reading reader_judge(struct reader *reader, const char *filter, const char 
 }
 
 const char *reader_key(const struct reader *reader) {
-    return reader->key.length > 0 ? reader->key.data : "";
+    return !reader->knows_key ? NULL : reader->key.length > 0 ? reader->key.data : "";
 }

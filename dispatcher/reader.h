@@ -62,7 +62,8 @@ enum reading {
 ** the headers it has of its own (headers.h). *why is good until the next call. */
 enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
                          bool with_change, const char ***headers, const char **why);
-/* The ordering key of the row whose body was read last, "" without one; good until the next. */
+/* The ordering key of the row whose body was read last, "" without one, NULL: it is not known; good until
+** the next. */
 const char *reader_key(const struct reader *reader);
 /* Does the filter let that row pass? body is what reader_body gave. READ_BODY: it does. */
 enum reading reader_judge(struct reader *reader, const char *filter, const char *event,

@@ -47,6 +47,12 @@ void reading_next(struct outbox *outbox, int64_t now) {
     int count = 0;
     bool more = true;
 
+    if (!effect_is_kept(outbox)) { /* subscriptions that are read again are read with them */
+        record_flush(outbox, now);
+        if (outbox->stalled) {
+            return;
+        }
+    }
     if (!reader_begin(reader)) {
         outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
         return;
@@ -65,6 +71,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
             return;
         }
     }
+    outbox->unheard = outbox->requests_left;
     if (!still_there(outbox)) {
         reader_end(reader);
         outbox_hold(outbox, GONE);

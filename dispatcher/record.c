@@ -96,6 +96,15 @@ static void stalled_no_more(struct outbox *outbox) {
     }
 }
 
+void record_stall(struct outbox *outbox, int64_t now) {
+    if (!outbox->stalled) {
+        log_line(LOG_ERROR, "outcomes can't be written: they are kept and tried again", "database",
+                 outbox->path, "error", journal_error(outbox->journal), NULL);
+    }
+    outbox->stalled = true;
+    outbox->commit_at = now + RETRY_COMMIT;
+}
+
 /* news: it holds more than a sign of life. */
 static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) {
     if (journal_commit(outbox->journal)) {
@@ -107,12 +116,7 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) 
         outbox->unsynced = !durable && (news || outbox->unsynced);
         return true;
     }
-    if (!outbox->stalled) {
-        log_line(LOG_ERROR, "outcomes can't be written: they are kept and tried again", "database",
-                 outbox->path, "error", journal_error(outbox->journal), NULL);
-    }
-    outbox->stalled = true;
-    outbox->commit_at = now + RETRY_COMMIT;
+    record_stall(outbox, now);
     return false;
 }
 
@@ -131,6 +135,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
         failing_write(outbox, pair->sub);
     }
     order_release(outbox, now);
+    effect_keep(outbox);
     notice_write(outbox);
     write_state(outbox, beat, now);
     fault_point("settle.before_commit");
@@ -139,6 +144,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
     }
     fault_point("settle.after_commit");
     wrote_state(outbox, beat, now);
+    effect_kept(outbox);
     notice_written(outbox);
     while ((pair = TAILQ_FIRST(&outbox->done)) != NULL) {
         struct sub *sub = pair->sub;
@@ -211,7 +217,7 @@ void record_turn(struct outbox *outbox, int64_t now, bool idle) {
                         (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE ||
                          idle || outbox->order_waits);
 
-    if (now >= outbox->commit_at && (group_is_due || now >= next_beat(outbox))) {
+    if (now >= outbox->commit_at && (group_is_due || outbox->stalled || now >= next_beat(outbox))) {
         record_flush(outbox, now);
     }
 }
@@ -222,5 +228,5 @@ int64_t record_due(const struct outbox *outbox) {
     if (outbox->done_count > 0 && outbox->done_since + GROUP_AGE < due) {
         due = outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE);
     }
-    return outbox->stalled && outbox->commit_at > due ? outbox->commit_at : due;
+    return outbox->stalled ? outbox->commit_at : due;
 }

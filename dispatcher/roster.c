@@ -43,8 +43,13 @@ static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state
 }
 
 static void end(struct outbox *outbox, struct sub *sub, int64_t now) {
+    struct pair *pair;
+
     sub->cancel = outbox->cancelling = true;
     outbox->ended++;
+    TAILQ_FOREACH(pair, &sub->busy, links) { /* its row may be written after the others' end */
+        pair_revoke(pair, sub->ended, now);
+    }
     withdraw(outbox, sub, STATE_CANCELLED, NEVER, sub->ended, now);
 }
 
@@ -244,6 +249,9 @@ static bool cancel_some(struct outbox *outbox, int64_t n, const char *reason, in
     bool committed = journal_commit(outbox->journal);
 
     fault_point("end.after_commit");
+    if (!committed) {
+        record_stall(outbox, now);
+    }
     return committed && cancelled < CANCEL_ROWS;
 }
 
@@ -278,7 +286,7 @@ static void look_at_secrets(struct outbox *outbox, int64_t now) {
     outbox->secrets_at = now + SECRETS_EVERY;
     if (subscriptions_secrets_changed(&outbox->subs)) {
         outbox->revision = outbox->loaded_revision = -1; /* the roster is loaded anew */
-        outbox->unread = true;
+        outbox->unread = outbox->unheard = true;
     }
 }
 
@@ -301,7 +309,7 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
         if (sub->status != SUB_ENDED) {
             continue;
         }
-        if (sub->cancel && budget-- > 0) {
+        if (sub->cancel && !outbox->stalled && budget-- > 0) {
             sub->cancel = !cancel_some(outbox, sub->n, sub->ended, now);
         }
         if (!sub->cancel && sub->busy_count == 0 && sub->filtered == 0 &&

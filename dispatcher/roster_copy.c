@@ -120,10 +120,6 @@ bool roster_copy_slice(struct roster_copy *copy, struct db *app, int64_t revisio
     return !more;
 }
 
-bool roster_copy_begun(const struct roster_copy *copy) {
-    return copy->begun;
-}
-
 struct db *roster_copy_db(struct roster_copy *copy) {
     return &copy->memory;
 }

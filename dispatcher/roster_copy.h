@@ -18,7 +18,6 @@ void roster_copy_free(struct roster_copy *copy);
 bool roster_copy_slice(struct roster_copy *copy, struct db *app, int64_t revision, int64_t schema,
                        int64_t cursor);
 void roster_copy_drop(struct roster_copy *copy); /* it was used */
-bool roster_copy_begun(const struct roster_copy *copy);
 
 /* The whole copy: rows as of sql_app_subscriptions. */
 struct db *roster_copy_db(struct roster_copy *copy);

@@ -50,6 +50,7 @@ static void look(struct outbox *outbox, int64_t now) {
     bool changed = cause != WAKE_NONE && reader_changed(outbox->reader);
 
     if (changed) {
+        outbox->unheard = true;
         retention_noticed(outbox->retention, now);
     }
     if (cause != WAKE_NONE && !changed && !outbox->unread) {
@@ -66,7 +67,7 @@ static void look(struct outbox *outbox, int64_t now) {
     }
     if (window_full(&outbox->window)) {
         /* Nothing can be taken, but a pause or an end is heard. */
-        if (changed || (outbox->copy != NULL && roster_copy_begun(outbox->copy))) {
+        if (outbox->unheard) {
             reading_next(outbox, now);
         }
         if (now < outbox->spill_at) {
@@ -220,7 +221,8 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
     sub->busy_count++;
     outbox->in_flight++;
     pair->place = PAIR_BUSY;
-    sub->probing = sub->status == SUB_FAILING;
+    pair->probe = sub->status == SUB_FAILING;
+    sub->probing = sub->probing || pair->probe;
     pair_job(outbox, pair);
     sub_announce(sub);
     return &pair->job;
@@ -233,7 +235,7 @@ static void settle(struct source *source, struct job *job, const struct outcome 
     struct sub *sub = pair->sub;
 
     outbox->in_flight--;
-    sub->probing = false;
+    sub->probing = sub->probing && !pair->probe;
     if (outcome == NULL) { /* not sent: as if it had not been claimed */
         TAILQ_REMOVE(&sub->busy, pair, links);
         sub->busy_count--;
@@ -255,6 +257,10 @@ static void settle(struct source *source, struct job *job, const struct outcome 
         roster_gone(outbox, sub, outcome->reason, now);
     } else if (outcome->effect == EFFECT_CONFIRMED) {
         roster_confirmed(outbox, sub, job->challenge, now);
+    }
+    if (sub->status == SUB_FAILING) {
+        sub_due(outbox, sub,
+                now); /* for the next probe, also where this one is not to be repeated */
     }
 }
 

@@ -41,6 +41,7 @@ struct open_row {
 struct retention;
 struct writer;
 STAILQ_HEAD(notices, notice);
+STAILQ_HEAD(effects, effect);
 
 struct outbox {
     struct source source;
@@ -73,6 +74,7 @@ struct outbox {
     bool effects_wait;      /* there may be changes to write to app.db */
     bool notices_wait;      /* likewise, events */
     struct notices notices;
+    struct effects effects_new; /* not in the side file yet */
     sqlite3_stmt *failing_get, *failing_set, *failing_keep, *notice_add, *notice_list, *notice_done,
         *notice_emit;
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *effect_confirms, *requests,
@@ -82,6 +84,7 @@ struct outbox {
 
     struct window window;
     bool unread;           /* app.db may have events above window.read_to */
+    bool unheard;          /* … or something to obey */
     enum wake_cause cause; /* why it was looked into */
     int64_t read_at;       /* not before this time again */
     int64_t spill_at, spilled_at;
@@ -157,6 +160,8 @@ void order_changed(struct outbox *outbox, struct sub *sub, int64_t now); /* afte
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */
 void record_turn(struct outbox *outbox, int64_t now, bool idle);
 int64_t record_due(const struct outbox *outbox); /* when it has to do that at the latest */
+/* A commit has failed: until one comes about nothing is read, and nothing is tried at once. */
+void record_stall(struct outbox *outbox, int64_t now);
 /* Writes everything that is finished, and how far that brings the cursor, in one commit. */
 void record_flush(struct outbox *outbox, int64_t now);
 /*
@@ -254,6 +259,10 @@ void effect_prepare(struct outbox *outbox); /* its statement for app.db, once th
 ** target answered; what it holds for. */
 void effect_put(struct outbox *outbox, const struct sub *sub, const char *status,
                 const char *reason, int64_t revision);
+void effect_keep(struct outbox *outbox); /* inside a commit with what caused them … */
+void effect_kept(struct outbox *outbox); /* … that came about */
+bool effect_is_kept(const struct outbox *outbox);
+void effect_free(struct outbox *outbox);
 /* Has its target confirmed it, and app.db not been told yet? Another change of ours but its end waits
 ** for that: there is one at a time. */
 bool effect_confirms(struct outbox *outbox, const struct sub *sub);
@@ -269,6 +278,8 @@ struct delivery pair_row(const struct pair *pair, enum delivery_state state, int
 ** its subscription. */
 void pair_mark(struct outbox *outbox, struct pair *pair, enum delivery_state state, int64_t next_at,
                const char *reason, int64_t now);
+/* What is finished for now, but not for good, and not yet written, is cancelled. reason: a constant. */
+void pair_revoke(struct pair *pair, const char *reason, int64_t now);
 /* Hands a finished pair, busy and with its outcome filled, to the next commit. */
 void pair_done(struct outbox *outbox, struct pair *pair, int64_t now);
 /* Takes in what an attempt brought. */

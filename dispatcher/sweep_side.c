@@ -123,6 +123,11 @@ static bool leave(struct side_sweep *sweep) {
     return sweep->at.over > 0;
 }
 
+/* The event that everything else waits for, 0: none. */
+static int64_t handshake(const struct sub *sub) {
+    return sub->status == SUB_PROBES ? sub->probe : 0;
+}
+
 /* The oldest of those that are too many. */
 static void end_first(struct side_sweep *sweep, int64_t now) {
     struct db *side = journal_db(sweep->outbox->journal);
@@ -135,6 +140,7 @@ static void end_first(struct side_sweep *sweep, int64_t now) {
 
         db_int(side, first, 1, sweep->at.sub);
         db_int(side, first, 2, sweep->at.over < BATCH ? sweep->at.over : BATCH);
+        db_int(side, first, 3, handshake(keeper(sweep)));
         while (db_row(side, first)) {
             events[count++] = sqlite3_column_int64(first, 0);
         }
@@ -157,7 +163,7 @@ static bool is_expired(const struct side_sweep *sweep, const struct row *row, in
     const struct sub *sub = subscription_numbered(&sweep->outbox->subs, row->sub);
     int64_t oldest = now - sweep->outbox->subs.settings.keep_pending;
 
-    return row->created_at < oldest && row->base == 0 && row->next_at != NEVER &&
+    return row->created_at < oldest && row->base <= 0 && row->next_at != NEVER &&
            (row->state != STATE_PENDING || row->attempts > 0 || row->next_at < oldest) &&
            (sub == NULL || row->next_at > now ||
             (!subscription_sends(sub, row->event) && sub->again_count + sub->busy_count == 0));
@@ -177,7 +183,7 @@ static void wake(struct side_sweep *sweep, const struct row *row, int64_t now) {
     struct db *side = journal_db(sweep->outbox->journal);
     struct sub *sub = subscription_numbered(&sweep->outbox->subs, row->sub);
 
-    if (sub != NULL && sub->ordered != ORDERED_NOT && row->state < STATE_HELD && row->base == 0 &&
+    if (sub != NULL && sub->ordered != ORDERED_NOT && row->state < STATE_HELD && row->base <= 0 &&
         row->next_at == NEVER &&
         row->created_at < now - sweep->outbox->subs.settings.keep_pending) {
         db_int(side, sweep->wake, 1, row->sub);

@@ -46,6 +46,7 @@ struct pair {
     bool unknown;          /* it came from a row whose key was not known */
     bool again;            /* it came from a row */
     bool spilling;         /* is being written to make way */
+    bool probe;            /* while busy: it was sent to see whether a failing target recovers */
     bool forgotten;        /* nothing of the answer is kept */
     const char *cancelled; /* why it is not sent again after the attempt under way; NULL */
     bool recorded;         /* the journal has a row of it: it doesn't hold the cursor */

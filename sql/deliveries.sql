@@ -26,14 +26,14 @@ INSERT INTO event_name(text) VALUES (?1) ON CONFLICT(text) DO UPDATE SET text = 
 -- name: delivery_put
 INSERT INTO delivery(sub, event, state, name, created_at, attempts, next_at, reason,
                      started_at, duration, status, error, response, finished_at,
-                     class, dns, connect, tls, first_byte, headers, key)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                     class, dns, connect, tls, first_byte, headers, key, base)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
     ON CONFLICT(sub, event) DO UPDATE SET
        state = excluded.state, attempts = excluded.attempts, next_at = excluded.next_at, reason = excluded.reason,
        started_at = excluded.started_at, duration = excluded.duration, status = excluded.status,
        error = excluded.error, response = excluded.response, finished_at = excluded.finished_at,
        class = excluded.class, dns = excluded.dns, connect = excluded.connect, tls = excluded.tls,
-       first_byte = excluded.first_byte, headers = excluded.headers, key = excluded.key
+       first_byte = excluded.first_byte, headers = excluded.headers, key = excluded.key, base = excluded.base
 
 -- A state without an attempt: held, cancelled, expired, due again. What the last attempt brought stays.
 -- name: delivery_mark
@@ -52,14 +52,14 @@ SELECT sub, event, attempts, started_at, duration, status, error, response, clas
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the
 -- caller. One that is held, or replayed and was never sent, was not judged by the subscription's filter.
 -- name: delivery_due
-SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed',
+SELECT event, next_at, attempts, base, state, created_at, reason IS 'replayed',
        finished_at, iif(state = 2, reason, NULL)
   FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
 
 -- The same of one delivery alone, the probe of a subscription that sends nothing else.
 -- name: delivery_due_probe
-SELECT event, next_at, attempts, base, state, created_at, state <> 2 AND reason IS NOT 'replayed',
+SELECT event, next_at, attempts, base, state, created_at, reason IS 'replayed',
        finished_at, iif(state = 2, reason, NULL) FROM delivery
  WHERE sub = ?1 AND event = ?2 AND state < 3 AND next_at IS NOT NULL
 
@@ -132,13 +132,15 @@ UPDATE delivery SET next_at = CASE state WHEN 1 THEN ?3 + min(max(next_at - star
 -- name: delivery_forget
 DELETE FROM delivery WHERE sub = ?1 AND event = ?2
 
--- The first unfinished deliveries of a subscription, in the order in which they came.
+-- The first unfinished deliveries of a subscription but for one (?3), in the order in which they came.
 -- name: delivery_first
-SELECT event FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 ORDER BY next_at, event LIMIT ?2
+SELECT event FROM delivery INDEXED BY delivery_due
+ WHERE sub = ?1 AND state < 3 AND event <> ?3 ORDER BY next_at, event LIMIT ?2
 
 -- … and of an ordered one, in which most have no time.
 -- name: delivery_earliest
-SELECT event FROM delivery INDEXED BY delivery_open WHERE sub = ?1 AND state < 3 ORDER BY event LIMIT ?2
+SELECT event FROM delivery INDEXED BY delivery_open
+ WHERE sub = ?1 AND state < 3 AND event <> ?3 ORDER BY event LIMIT ?2
 
 -- Held deliveries are tried again, something they depend on may have changed: all unfinished ones are looked at, some
 -- at a time, those behind (?1, ?2, ?3).
@@ -164,9 +166,11 @@ SELECT key FROM delivery WHERE sub = ?1 AND event = ?2
 SELECT event, next_at IS NULL AND state <> 2 FROM delivery INDEXED BY delivery_key
  WHERE sub = ?1 AND key = ?2 AND state < 3 AND key IS NOT NULL ORDER BY event LIMIT 1
 
--- Its turn has come. The time is the event's, so that its age counts from there, and the oldest go first.
+-- Its turn has come. The time is the event's, so that its age counts from there, and the oldest go first; a replay's
+-- is now.
 -- name: order_set
-UPDATE delivery SET next_at = CASE WHEN created_at BETWEEN 1 AND ?3 THEN created_at ELSE ?3 END
+UPDATE delivery SET next_at = CASE WHEN created_at BETWEEN 1 AND ?3 AND reason IS NOT 'replayed' THEN created_at
+                                   ELSE ?3 END
  WHERE sub = ?1 AND event = ?2
 
 -- name: order_next_key
@@ -200,7 +204,8 @@ UPDATE delivery SET key = NULL,
 
 -- What waits for its key and is too old is looked at: it may have been meant for later.
 -- name: order_wake
-UPDATE delivery SET next_at = created_at WHERE sub = ?1 AND event = ?2 AND state < 2 AND next_at IS NULL
+UPDATE delivery SET next_at = created_at
+ WHERE sub = ?1 AND event = ?2 AND state < 2 AND next_at IS NULL AND reason IS NOT 'replayed'
 
 -- name: anchor_add
 INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)

@@ -58,8 +58,8 @@ CREATE TABLE IF NOT EXISTS subscription(
 --   state        0 pending, 1 retrying, 2 held; final: 3 delivered, 4 dead, 5 cancelled
 --   name         event_name.n
 --   created_at   the outbox row's (part of the webhook-id)
---   attempts     made so far; base: how many of them were made before the last replay, which begins the
---                schedule again
+--   attempts     made so far; base: how many of them don't count in the schedule, which a replay begins again, and
+--                that the target is well again after it was failing (then it is negative: its age still counts)
 --   next_at      when it is due; NULL in a row that waits for something else than time
 --   key          what it is ordered by, of an ordered subscription; NULL otherwise
 --   reason       why it is held, dead or cancelled; 'replayed' until the first attempt, if there was none before. Such a
