@@ -204,7 +204,7 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
-/* Of attempts: what a hand wrote is no more than can be counted on from. */
+/* Of attempts: what a hand wrote, and can't be counted on from, is none. */
 static int count_of(sqlite3_stmt *row, int column, int least) {
     int64_t count = sqlite3_column_int64(row, column);
 
