@@ -2,8 +2,9 @@
 ** retention.c: see retention.h: when a step is taken.
 **
 ** Everything here is a small step that may be put off. A step in app.db waits until nobody has
-** written there for a while (or, where somebody always does, takes one slot of about a millisecond
-** every ten seconds), tries its lock once and gives way.
+** written there for a while (or, where somebody always does, takes a slot of about a millisecond
+** every ten seconds, or as often as it takes to keep pace with what grows old), tries its lock once
+** and gives way.
 ** SPDX-License-Identifier: MIT
 */
 #include "retention.h"
@@ -15,10 +16,11 @@
 #include "sweep.h"
 #include "writer.h"
 
-#define QUIET 200         /* ms without a commit of others before app.db is written */
-#define SLOT 10000        /* ms between two steps where it is never quiet */
-#define EVERY 1000        /* ms between two looks for work … */
-#define SOON 50           /* … and between the steps of a round */
+#define QUIET 200      /* ms without a commit of others before app.db is written */
+#define SLOT 10000     /* ms between two steps where it is never quiet … */
+#define SLOT_LEAST 250 /* … and where one is not enough, halved until it is or this is reached */
+#define EVERY 1000     /* ms between two looks for work … */
+#define SOON 50        /* … and between the steps of a round */
 #define SWEEP_EVERY 60000 /* ms between two rounds over everything */
 
 struct retention {
@@ -28,6 +30,7 @@ struct retention {
     bool ready; /* the writer is open, and what is asked of it prepared */
     int64_t disturbed_at, next_at;
     int64_t chance_at; /* when app.db could last be written */
+    int64_t slot;      /* so long after that it is written although it is not quiet */
     int64_t next_sweep;
     bool hurried;    /* it was told to be quick */
     bool swept;      /* the last round came to its end */
@@ -42,6 +45,7 @@ struct retention *retention_new(struct outbox *outbox, int64_t now) {
     retention->side = side_sweep_new(outbox);
     retention->next_at = now + EVERY;
     retention->chance_at = now;
+    retention->slot = SLOT;
     retention->next_sweep = now + EVERY;
     return retention;
 }
@@ -91,7 +95,7 @@ static bool get_ready(struct retention *retention) {
 void retention_turn(struct retention *retention, int64_t now) {
     struct outbox *outbox = retention->outbox;
     bool quiet = now - retention->disturbed_at >= QUIET;
-    bool may = quiet || now - retention->chance_at >= SLOT;
+    bool may = quiet || now - retention->chance_at >= retention->slot;
     int64_t before = writer_commits(outbox->writer);
     bool more = false;
 
@@ -118,6 +122,9 @@ void retention_turn(struct retention *retention, int64_t now) {
         bool wrote = writer_commits(outbox->writer) > before;
 
         more = app_sweep_events(retention->app, may && !wrote, now) || wrote;
+        if (!quiet && more && may) {
+            retention->slot = retention->slot / 2 > SLOT_LEAST ? retention->slot / 2 : SLOT_LEAST;
+        }
     }
     if (quiet || writer_commits(outbox->writer) > before) {
         retention->chance_at = now;
@@ -128,9 +135,12 @@ void retention_turn(struct retention *retention, int64_t now) {
     retention->swept = false;
     retention->side_swept = retention->side_swept || !side_sweep_step(retention->side, now);
     if (more || !retention->side_swept) {
-        retention->next_at = now + (retention->side_swept && !quiet ? EVERY : SOON);
+        retention->next_at = now + (!retention->side_swept || quiet ? SOON
+                                    : retention->slot < EVERY       ? retention->slot
+                                                                    : EVERY);
         return;
     }
+    retention->slot = retention->slot * 2 < SLOT ? retention->slot * 2 : SLOT;
     retention->next_sweep = now + SWEEP_EVERY;
     app_sweep_restart(retention->app);
     retention->swept = true;
