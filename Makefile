@@ -22,9 +22,13 @@ SANFLAGS = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all
 	$(if $(FUZZER),-fsanitize=fuzzer-no-link)
 SECONDS = 60
 CFLAGS ?= -O2 -g
+# What makes a mistake harder to use; the last few only where the compiler has them for this processor.
+able = $(foreach flag,$(1),$(shell $(CC) -Werror $(flag) -c -x c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
+GUARDED := -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) \
+	$(call able,-fstack-clash-protection -fcf-protection -mbranch-protection=standard)
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
-	-fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) $(SANFLAGS) -Iext -I$(BUILD)/gen -MMD -MP
-HARDEN = -Wl,--gc-sections -Wl,-z,relro,-z,now
+	$(GUARDED) $(SANFLAGS) -Iext -I$(BUILD)/gen -MMD -MP
+HARDEN = -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack
 DAEMON_LIBS = -lsqlite3 -lcurl -lcjson -lcrypto
 
 # Where make install puts things (the GNU directory variables).
