@@ -29,6 +29,7 @@ enum option_id {
     OPT_ADOPT,
     OPT_LOG_FORMAT,
     OPT_LOG_LEVEL,
+    OPT_CORE,
     OPT_VERSION,
     OPT_HELP
 };
@@ -63,6 +64,8 @@ static const struct {
     {"log-format", "--log-format F", "text or json (text)", OPT_LOG_FORMAT, required_argument},
     {"log-level", "--log-level L", "error, warn, info or debug (info)", OPT_LOG_LEVEL,
      required_argument},
+    {"core", "--core", "let a crash leave a core dump, and debuggers in: it has secrets in it",
+     OPT_CORE, no_argument},
     {"version", "--version", "print the version", OPT_VERSION, no_argument},
     {"help", "--help", "print this", OPT_HELP, no_argument},
 };
@@ -200,6 +203,9 @@ static int take(struct options *options, int id, const char *value) {
         if (!log_level_named(value, &options->log_level)) {
             return usage("--log-level: %s is none of error, warn, info, debug", value);
         }
+        break;
+    case OPT_CORE:
+        options->core = true;
         break;
     case OPT_VERSION:
         puts("resthookd " RESTHOOK_VERSION);

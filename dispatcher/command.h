@@ -35,6 +35,7 @@ struct options {
     const char *secrets; /* --secrets; NULL: none */
     bool log_json;
     enum log_level log_level;
+    bool core; /* dumps and debuggers are let in */
 };
 
 /* Reads argv. Returns -1 to go on, or the exit status to end with (help and version were printed,

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "confine.h"
 #include "engine.h"
 #include "fault.h"
 #include "files.h"
@@ -161,6 +162,7 @@ static int run(const struct options *options) {
                                         .connections = options->max_in_flight * 2};
     int status;
 
+    confine_files();
     raise_descriptors();
     daemon.signals = watch_signals();
     daemon.wake = wake_new();
@@ -210,6 +212,7 @@ int main(int argc, char **argv) {
     if (status < 0) {
         fault_open();
         log_open(options.log_level, options.log_json);
+        confine_self(options.core);
         if (options.command == COMMAND_SQL) {
             status = shell_sql(options.names[0], options.count > 1 ? options.names[1] : NULL);
         } else if (options.command == COMMAND_CHECK) {
