@@ -40,6 +40,7 @@ libdir = $(exec_prefix)/lib
 datarootdir = $(prefix)/share
 datadir = $(datarootdir)
 docdir = $(datarootdir)/doc/resthook
+unitdir = $(prefix)/lib/systemd/system
 
 SQL := $(wildcard sql/*.sql)
 EXT := $(wildcard ext/*.c)
@@ -170,12 +171,16 @@ install: all ## below PREFIX (/usr/local), in DESTDIR if given
 	install -D -m 755 $(BUILD)/resthookd $(DESTDIR)$(bindir)/resthookd
 	install -D -m 644 $(BUILD)/resthook.so $(DESTDIR)$(libdir)/sqlite3/resthook.so
 	install -D -m 644 sql/strigo.sql $(DESTDIR)$(datadir)/resthook/strigo.sql
-	install -D -m 644 -t $(DESTDIR)$(docdir) README.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(docdir) README.md SECURITY.md LICENSE
+	install -d $(DESTDIR)$(unitdir)
+	sed 's|@bindir@|$(bindir)|; s|@docdir@|$(docdir)|' dispatcher/resthookd@.service \
+		> $(DESTDIR)$(unitdir)/resthookd@.service && chmod 644 $(DESTDIR)$(unitdir)/resthookd@.service
 
 uninstall: ## take away what install put there (the same PREFIX and DESTDIR)
 	rm -f $(DESTDIR)$(bindir)/resthookd $(DESTDIR)$(libdir)/sqlite3/resthook.so \
-		$(DESTDIR)$(datadir)/resthook/strigo.sql $(DESTDIR)$(docdir)/README.md $(DESTDIR)$(docdir)/LICENSE
-	@for each in $(libdir)/sqlite3 $(datadir)/resthook $(docdir); do \
+		$(DESTDIR)$(datadir)/resthook/strigo.sql $(DESTDIR)$(unitdir)/resthookd@.service \
+		$(DESTDIR)$(docdir)/README.md $(DESTDIR)$(docdir)/SECURITY.md $(DESTDIR)$(docdir)/LICENSE
+	@for each in $(libdir)/sqlite3 $(datadir)/resthook $(docdir) $(unitdir); do \
 		rmdir $(DESTDIR)$$each 2>/dev/null || true; done
 
 clean: ## remove what was built

@@ -315,6 +315,23 @@ int files_open(struct files *files, int64_t now) {
                                                                                           : status;
 }
 
+/* Of the directory's files those that have no schema of ours don't count. */
+struct files_counts files_counts(const struct files *files) {
+    struct files_counts counts = {0};
+
+    for (int i = 0; i < files->count; i++) {
+        const struct file *file = &files->list[i];
+
+        if (file->outbox == NULL && file->found && file->status == EXIT_NO_DATABASE) {
+            continue;
+        }
+        counts.known++;
+        counts.asleep += file->asleep;
+        counts.idle += file->outbox != NULL ? outbox_held(file->outbox) != NULL : !file->asleep;
+    }
+    return counts;
+}
+
 bool files_all_held(const struct files *files) {
     for (int i = 0; i < files->count; i++) {
         if (files->list[i].outbox == NULL || outbox_held(files->list[i].outbox) == NULL) {
