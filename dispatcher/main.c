@@ -241,7 +241,7 @@ int main(int argc, char **argv) {
         log_open(options.log_level, options.log_json);
         confine_self(options.core);
         if (options.command == COMMAND_SQL) {
-            status = shell_sql(options.names[0], options.count > 1 ? options.names[1] : NULL);
+            status = shell_sql(options.names[0], options.sql);
         } else if (options.command == COMMAND_CHECK) {
             status = 0;
             for (int i = 0; i < options.count; i++) {
@@ -254,7 +254,7 @@ int main(int argc, char **argv) {
             status = run(&options);
         }
     }
-    guard_free(options.guard);
+    command_free(&options);
     if (fflush(stdout) != 0 && status == 0) {
         fputs("resthookd: standard output can't be written\n", stderr);
         status = EXIT_IO;
