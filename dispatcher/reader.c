@@ -344,6 +344,9 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     reader->shown = NULL;
     reader->truncated = false;
     reader->knows_key = false;
+    if (reader->filters != NULL) {
+        filters_begin(reader->filters);
+    }
     buffer_clear(&reader->key);
     if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
         enum reading reading = emitted_body(reader, body, change, with_change, why);

@@ -64,3 +64,60 @@ def test_a_hundred_thousand_rows_for_hung_targets_hold_nobody(tmp_path, receiver
         other.shell(f"INSERT INTO item(name) VALUES ('{number}');")
         receiver.wait_for(number, timeout=60)
     assert hog.journal("SELECT count(*) FROM delivery WHERE finished_at IS NOT NULL AND state > 2") == [(0,)]
+
+
+# Some 900,000 steps, a twentieth of a second: what one filter may take.
+EXPENSIVE = "(WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 55000) SELECT count(*) FROM c) > {}"
+
+
+def test_expensive_filters_hold_nobody(tmp_path, receiver, dispatcher, eventually):
+    """Each takes what it may. All of them for all events would take minutes, in which nobody else had a turn."""
+    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    connection = hog.connect()
+    connection.execute("BEGIN")
+    for number in range(200):
+        connection.execute("SELECT resthook_subscribe('hung.*', ?, ?)", (
+            receiver.url(f"/dear/{number}"), json.dumps({"filter": EXPENSIVE.format(number)})))
+    connection.execute("SELECT resthook_subscribe('hung.*', ?, ?)", (receiver.url("/cheap"), json.dumps({"filter": "payload <> ''"})))
+    connection.execute("COMMIT")
+    connection.close()
+    other.subscribe("*", receiver.url("/other"))
+    emit_many(hog, 8, 1)
+    running = dispatcher(hog, other.path, ready=False)
+    running.wait_log(" ready ", count=2)
+    for number in range(1, 4):
+        other.shell(f"INSERT INTO item(name) VALUES ('{number}');")
+        receiver.wait_for(number, "/other", timeout=60)
+    # A subscriber beside them has what is his, and they come to theirs by and by.
+    receiver.wait_for(8, "/cheap", timeout=120)
+    assert hog.journal("SELECT DISTINCT reason FROM resthook_deliveries WHERE state = 'held'") == [
+        ("filter: the filters of this event take too long together: it is asked by itself",)]
+    assert running.stop(60) == 0
+
+
+# Values written by other means than the functions.
+
+NUMBERS = ("timeout", "connect_timeout", "retry_after_max", "max_in_flight", "response_max", "response_headers_max",
+           "keep_events", "keep_deliveries", "keep_dead", "keep_attempts", "keep_pending", "keep_pending_rows",
+           "failing_after", "failing_probe", "sync_every", "idempotency_window")
+
+
+@pytest.mark.parametrize("value", ["9e999", "-9e999", "9223372036854775807", "-9223372036854775808", "1e18", "'much'", "x'00'"])
+def test_settings_beyond_their_bounds(tmp_path, receiver, dispatcher, eventually, value):
+    """They count as the nearest that is allowed: nothing overflows, and no answer is kept whole."""
+    db = made(tmp_path / "app.db")
+    body = b"a" * 200_000
+    receiver.script("/", answer(500, body), answer(200, body))
+    db.subscribe("*", receiver.url("/"), retry_schedule="0,100ms,100ms,100ms,1s,1s,1s")
+    for name in NUMBERS:
+        db.shell(f"UPDATE resthook_setting SET value = {value} WHERE name = '{name}'")
+    db.shell(f"UPDATE resthook_subscription SET timeout = {value}, max_in_flight = {value}, rate = {value},"
+             " revision = revision + 1")
+    running = dispatcher(db)
+    db.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1, timeout=30)
+    bound = 65536 + 3
+    eventually(lambda: db.journal("SELECT count(*) FROM resthook_attempts")[0][0] >= 1, timeout=30)
+    assert all(len(kept or "") <= bound for kept, in db.journal("SELECT response FROM resthook_attempts"))
+    assert running.stop() == 0
+    assert "runtime error" not in running.text()
