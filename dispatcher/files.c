@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "engine.h"
@@ -78,6 +79,15 @@ static bool is_known(const struct files *files, const struct stat *info) {
     return false;
 }
 
+/* A link leads to a file that is in nobody's directory but its own: whose it is, says whether the
+** operator wants it. */
+static bool is_strangers_link(const char *path) {
+    struct stat info;
+
+    return lstat(path, &info) != 0 ||
+           (S_ISLNK(info.st_mode) && info.st_uid != 0 && info.st_uid != geteuid());
+}
+
 static bool is_database(const struct files *files, const char *path) {
     static const char magic[16] = "SQLite format 3";
     char head[sizeof magic];
@@ -85,7 +95,8 @@ static bool is_database(const struct files *files, const char *path) {
     bool same = false;
 
     /* A file that is open is never opened here: closing it would drop SQLite's locks (fcntl(2)). */
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode) && !is_known(files, &info)) {
+    if (!is_strangers_link(path) && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+        !is_known(files, &info)) {
         FILE *file = fopen(path, "rbe");
 
         same = file != NULL && fread(head, 1, sizeof head, file) == sizeof head &&

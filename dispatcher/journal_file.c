@@ -142,6 +142,7 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         return NULL;
     }
     db_open(db, path, false, JOURNAL_PATIENCE);
+    db_patient(db, true); /* until it is known whose it is */
     recognize(journal);
     statement = db_prepare(db, "PRAGMA journal_mode=WAL");
     db_run(db, statement);

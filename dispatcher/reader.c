@@ -159,6 +159,7 @@ bool reader_is_wal(const struct reader *reader) {
 
 bool reader_begin(struct reader *reader) {
     db_clear(&reader->db);
+    db_watch(&reader->db);
     if (!db_run(&reader->db, reader->begin)) {
         return false;
     }
@@ -274,6 +275,7 @@ static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
 bool reader_next(struct reader *reader, struct outbox_row *row) {
     sqlite3_stmt *current = reader->current;
 
+    db_watch(&reader->db); /* expressions have a fence of their own */
     if (current == NULL || !db_row(&reader->db, current)) {
         return false;
     }

@@ -131,6 +131,7 @@ struct outbox {
 };
 
 void outbox_free(struct outbox *outbox);
+#define ENDLESS "a statement on it takes for ever: a table or a trigger in it is not resthook's own"
 void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing is read or sent */
 
 /* source.c */

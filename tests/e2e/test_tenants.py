@@ -2,10 +2,7 @@
 
 import json
 import os
-import re
 import socket
-import sqlite3
-import stat
 
 import pytest
 
@@ -121,3 +118,55 @@ def test_settings_beyond_their_bounds(tmp_path, receiver, dispatcher, eventually
     assert all(len(kept or "") <= bound for kept, in db.journal("SELECT response FROM resthook_attempts"))
     assert running.stop() == 0
     assert "runtime error" not in running.text()
+
+
+# Files made for the purpose.
+
+FOR_EVER = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+
+
+def as_view(name):
+    """The table as a view that never ends."""
+    return f"""PRAGMA legacy_alter_table=ON; ALTER TABLE {name} RENAME TO kept_{name};
+        CREATE VIEW {name} AS SELECT * FROM kept_{name} WHERE ({FOR_EVER}) > 0;"""
+
+
+@pytest.mark.parametrize("where, sql", [
+    ("app", as_view("resthook_setting")),
+    ("app", f"CREATE TRIGGER t AFTER UPDATE ON resthook_subscription BEGIN SELECT ({FOR_EVER}); END;"),
+    ("side", f"CREATE TRIGGER t AFTER INSERT ON delivery BEGIN SELECT ({FOR_EVER}); END;"),
+], ids=["settings", "an end", "a delivery"])
+def test_a_file_in_which_a_statement_never_ends_is_held(tmp_path, receiver, dispatcher, where, sql):
+    """And the others go on."""
+    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    receiver.script("/hog", 410)
+    hog.subscribe("*", receiver.url("/hog"))
+    other.subscribe("*", receiver.url("/other"))
+    assert resthookd("--once", hog.path).returncode == 0
+    hog.shell("INSERT INTO resthook_outbox(event, payload) VALUES ('a.b', '{}');")
+    Database(hog.path if where == "app" else hog.side).shell(sql)
+    running = dispatcher(hog, other.path, ready=False)
+    running.wait_log(r"(held: nothing is sent|not delivered for) .*hog\.db.*takes for ever", timeout=120)
+    other.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1, "/other", timeout=60)
+    assert running.stop(60) in (0, 69, 74)  # 74: what was sent could not be recorded
+
+
+def test_a_link_in_the_directory(tmp_path, receiver, dispatcher):
+    """Another user's would have the dispatcher deliver for a file that the operator did not put there."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes another user's link")
+    directory = tmp_path / "tenants"
+    directory.mkdir()
+    outside, mine = made(tmp_path / "outside.db"), made(tmp_path / "mine.db")
+    for db in (outside, mine):
+        db.subscribe("*", receiver.url("/"))
+    (directory / "outside.db").symlink_to(outside.path)
+    os.lchown(directory / "outside.db", 65534, 65534)
+    (directory / "mine.db").symlink_to(mine.path)
+    running = dispatcher(directory, "--dir", ready=False)
+    running.wait_log(" ready .*mine.db")
+    mine.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1)
+    assert running.stop() == 0
+    assert "outside.db" not in running.text() and not outside.side.exists()
