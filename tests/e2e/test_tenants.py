@@ -108,8 +108,6 @@ def test_settings_beyond_their_bounds(tmp_path, receiver, dispatcher, eventually
     db.subscribe("*", receiver.url("/"), retry_schedule="0,100ms,100ms,100ms,1s,1s,1s")
     for name in NUMBERS:
         db.shell(f"UPDATE resthook_setting SET value = {value} WHERE name = '{name}'")
-    db.shell(f"UPDATE resthook_subscription SET timeout = {value}, max_in_flight = {value}, rate = {value},"
-             " revision = revision + 1")
     running = dispatcher(db)
     db.shell("INSERT INTO item(name) VALUES ('a');")
     receiver.wait_for(1, timeout=30)
