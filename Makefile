@@ -22,9 +22,13 @@ SANFLAGS = $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all
 	$(if $(FUZZER),-fsanitize=fuzzer-no-link)
 SECONDS = 60
 CFLAGS ?= -O2 -g
+# What makes a mistake harder to use; the last few only where the compiler has them for this processor.
+able = $(foreach flag,$(1),$(shell $(CC) -Werror $(flag) -c -x c /dev/null -o /dev/null 2>/dev/null && echo $(flag)))
+GUARDED := -fstack-protector-strong $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3) \
+	$(call able,-fstack-clash-protection -fcf-protection -mbranch-protection=standard)
 override CFLAGS += -std=c11 -D_GNU_SOURCE $(WARN) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
-	-fstack-protector-strong $(if $(SAN),,-D_FORTIFY_SOURCE=2) $(SANFLAGS) -Iext -I$(BUILD)/gen -MMD -MP
-HARDEN = -Wl,--gc-sections -Wl,-z,relro,-z,now
+	$(GUARDED) $(SANFLAGS) -Iext -I$(BUILD)/gen -MMD -MP
+HARDEN = -Wl,--gc-sections -Wl,-z,relro,-z,now,-z,noexecstack
 DAEMON_LIBS = -lsqlite3 -lcurl -lcjson -lcrypto
 
 # Where make install puts things (the GNU directory variables).
@@ -36,6 +40,7 @@ libdir = $(exec_prefix)/lib
 datarootdir = $(prefix)/share
 datadir = $(datarootdir)
 docdir = $(datarootdir)/doc/resthook
+unitdir = $(prefix)/lib/systemd/system
 
 SQL := $(wildcard sql/*.sql)
 EXT := $(wildcard ext/*.c)
@@ -166,12 +171,16 @@ install: all ## below PREFIX (/usr/local), in DESTDIR if given
 	install -D -m 755 $(BUILD)/resthookd $(DESTDIR)$(bindir)/resthookd
 	install -D -m 644 $(BUILD)/resthook.so $(DESTDIR)$(libdir)/sqlite3/resthook.so
 	install -D -m 644 sql/strigo.sql $(DESTDIR)$(datadir)/resthook/strigo.sql
-	install -D -m 644 -t $(DESTDIR)$(docdir) README.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(docdir) README.md SECURITY.md LICENSE
+	install -d $(DESTDIR)$(unitdir)
+	sed 's|@bindir@|$(bindir)|; s|@docdir@|$(docdir)|' dispatcher/resthookd@.service \
+		> $(DESTDIR)$(unitdir)/resthookd@.service && chmod 644 $(DESTDIR)$(unitdir)/resthookd@.service
 
 uninstall: ## take away what install put there (the same PREFIX and DESTDIR)
 	rm -f $(DESTDIR)$(bindir)/resthookd $(DESTDIR)$(libdir)/sqlite3/resthook.so \
-		$(DESTDIR)$(datadir)/resthook/strigo.sql $(DESTDIR)$(docdir)/README.md $(DESTDIR)$(docdir)/LICENSE
-	@for each in $(libdir)/sqlite3 $(datadir)/resthook $(docdir); do \
+		$(DESTDIR)$(datadir)/resthook/strigo.sql $(DESTDIR)$(unitdir)/resthookd@.service \
+		$(DESTDIR)$(docdir)/README.md $(DESTDIR)$(docdir)/SECURITY.md $(DESTDIR)$(docdir)/LICENSE
+	@for each in $(libdir)/sqlite3 $(datadir)/resthook $(docdir) $(unitdir); do \
 		rmdir $(DESTDIR)$$each 2>/dev/null || true; done
 
 clean: ## remove what was built

@@ -10,11 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "hooks.h"
+#include "memory.h"
+#include "proxy.h"
 
 enum option_id {
     OPT_ALLOW = 256,
@@ -22,6 +23,7 @@ enum option_id {
     OPT_MAX_IN_FLIGHT,
     OPT_CA,
     OPT_PROXY,
+    OPT_PROXY_FILE,
     OPT_SECRETS,
     OPT_DIR,
     OPT_ONCE,
@@ -29,6 +31,7 @@ enum option_id {
     OPT_ADOPT,
     OPT_LOG_FORMAT,
     OPT_LOG_LEVEL,
+    OPT_CORE,
     OPT_VERSION,
     OPT_HELP
 };
@@ -50,6 +53,9 @@ static const struct {
      required_argument},
     {"proxy", "--proxy URL", "send through this proxy; it decides which addresses are reached",
      OPT_PROXY, required_argument},
+    {"proxy-file", "--proxy-file FILE",
+     "the same by the first line of FILE, where a password belongs", OPT_PROXY_FILE,
+     required_argument},
     {"secrets", "--secrets DIR", "where the files are that subscriptions name as their secret",
      OPT_SECRETS, required_argument},
     {"dir", "--dir DIR", "deliver for every database in DIR that has resthook in it", OPT_DIR,
@@ -63,6 +69,8 @@ static const struct {
     {"log-format", "--log-format F", "text or json (text)", OPT_LOG_FORMAT, required_argument},
     {"log-level", "--log-level L", "error, warn, info or debug (info)", OPT_LOG_LEVEL,
      required_argument},
+    {"core", "--core", "let a crash leave a core dump, and debuggers in: it has secrets in it",
+     OPT_CORE, no_argument},
     {"version", "--version", "print the version", OPT_VERSION, no_argument},
     {"help", "--help", "print this", OPT_HELP, no_argument},
 };
@@ -76,7 +84,7 @@ static void print_help(void) {
          "a|b\n"
          "  resthookd check DATABASE...             look at everything, send nothing\n");
     for (int i = 0; i < OPTIONS; i++) {
-        printf("  %-18s %s\n", table[i].shown, table[i].help);
+        printf("  %-19s %s\n", table[i].shown, table[i].help);
     }
     puts("\n"
          "Exit status: 0 done, 1 something stayed undelivered (--once) or the SQL failed, 64 "
@@ -117,27 +125,39 @@ static bool is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* Something that libcurl would take. "" is not: to libcurl that means no proxy, and then nobody
-** would look at the addresses. */
-static bool is_proxy(const char *url) {
-    static const char *const schemes[] = {"http",    "https",  "socks4",
-                                          "socks4a", "socks5", "socks5h"};
-    const char *mark = strstr(url, "://");
+/* A new proxy, or why not. Either way the option has a file for what nobody else is to see. */
+static int take_proxy(struct options *options, char *value) {
+    if (!proxy_check(value)) {
+        char *shown = proxy_shown(value);
+        int status = usage("--proxy: %s is not a URL of http, https, socks4, socks4a, socks5 or "
+                           "socks5h",
+                           shown);
 
-    if (mark == NULL) {
-        return *url != '\0';
+        free(shown);
+        return status;
     }
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        if (strlen(schemes[i]) == (size_t)(mark - url) &&
-            strncasecmp(url, schemes[i], (size_t)(mark - url)) == 0) {
-            return mark[3] != '\0';
-        }
+    text_forget(options->proxy);
+    options->proxy = strchr(value, '@') != NULL ? text_take(value) : xstrdup(value);
+    return -1;
+}
+
+static int take_proxy_file(struct options *options, const char *path) {
+    char *error;
+    char *proxy = proxy_read(path, &error);
+
+    if (proxy == NULL) {
+        int status = usage("--proxy-file: %s", error);
+
+        free(error);
+        return status;
     }
-    return false;
+    text_forget(options->proxy);
+    options->proxy = proxy;
+    return -1;
 }
 
 /* One option. Returns -1, or an exit status. */
-static int take(struct options *options, int id, const char *value) {
+static int take(struct options *options, int id, char *value) {
     switch (id) {
     case OPT_ALLOW:
         if (!guard_allow(options->guard, value)) {
@@ -159,13 +179,9 @@ static int take(struct options *options, int id, const char *value) {
         options->ca_file = value;
         break;
     case OPT_PROXY:
-        if (!is_proxy(value)) {
-            return usage("--proxy: %s is not a URL of http, https, socks4, socks4a, socks5 or "
-                         "socks5h",
-                         value);
-        }
-        options->proxy = value;
-        break;
+        return take_proxy(options, value);
+    case OPT_PROXY_FILE:
+        return take_proxy_file(options, value);
     case OPT_SECRETS:
         if (!is_directory(value)) {
             return usage("--secrets: %s is not a directory", value);
@@ -201,6 +217,9 @@ static int take(struct options *options, int id, const char *value) {
             return usage("--log-level: %s is none of error, warn, info, debug", value);
         }
         break;
+    case OPT_CORE:
+        options->core = true;
+        break;
     case OPT_VERSION:
         puts("resthookd " RESTHOOK_VERSION);
         return 0;
@@ -222,7 +241,10 @@ static int take_all(struct options *options, int argc, char **argv, unsigned *gi
     opterr = 0;
     while ((id = getopt_long(argc, argv, "", getopt_table, NULL)) != -1) {
         if (id == '?') {
-            return usage("%s is not an option, or lacks its value", argv[optind - 1]);
+            char *name = argv[optind - 1]; /* what stands behind it may be a secret */
+
+            name[strcspn(name, "=")] = '\0';
+            return usage("%s is not an option, or lacks its value", name);
         }
         *given |= 1U << (id - OPT_ALLOW);
         status = take(options, id, optarg);
@@ -236,11 +258,11 @@ static int take_all(struct options *options, int argc, char **argv, unsigned *gi
 /* The commands that send nothing have use for few options; one that does nothing would deceive:
 ** `check --adopt` adopts nothing. */
 static int refuse_idle(enum command command, unsigned given) {
-    static const unsigned used[] = {[COMMAND_RUN] = ~0U,
-                                    [COMMAND_SQL] = 0,
-                                    [COMMAND_CHECK] = 1U << (OPT_ALLOW - OPT_ALLOW) |
-                                                      1U << (OPT_ALLOW_HTTP - OPT_ALLOW) |
-                                                      1U << (OPT_SECRETS - OPT_ALLOW)};
+    static const unsigned used[] = {
+        [COMMAND_RUN] = ~0U,
+        [COMMAND_SQL] = 1U << (OPT_CORE - OPT_ALLOW),
+        [COMMAND_CHECK] = 1U << (OPT_CORE - OPT_ALLOW) | 1U << (OPT_ALLOW - OPT_ALLOW) |
+                          1U << (OPT_ALLOW_HTTP - OPT_ALLOW) | 1U << (OPT_SECRETS - OPT_ALLOW)};
 
     for (int i = 0; i < OPTIONS; i++) {
         if ((given & ~used[command] & 1U << (table[i].id - OPT_ALLOW)) != 0) {
@@ -285,5 +307,14 @@ int command_read(struct options *options, int argc, char **argv) {
     if (options->command == COMMAND_SQL && options->count > 2) {
         return usage("sql takes a database and one SQL text; %s is too much", options->names[2]);
     }
+    if (options->command == COMMAND_SQL && options->count == 2) {
+        options->sql = text_take(options->names[1]);
+    }
     return -1;
+}
+
+void command_free(struct options *options) {
+    guard_free(options->guard);
+    text_forget(options->proxy);
+    text_forget(options->sql);
 }

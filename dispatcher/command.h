@@ -31,14 +31,17 @@ struct options {
     enum adopt adopt;
     int max_in_flight;
     const char *ca_file;
-    const char *proxy;
+    char *proxy;         /* may hold a password: not in the process list any more */
+    char *sql;           /* sql: its argument, likewise; NULL: standard input */
     const char *secrets; /* --secrets; NULL: none */
     bool log_json;
     enum log_level log_level;
+    bool core; /* dumps and debuggers are let in */
 };
 
 /* Reads argv. Returns -1 to go on, or the exit status to end with (help and version were printed,
 ** or what is wrong). */
 int command_read(struct options *options, int argc, char **argv);
+void command_free(struct options *options); /* also when command_read has said that it ends */
 
 #endif

@@ -10,13 +10,35 @@
 
 #include "memory.h"
 
+#define STRIDE 1000000 /* of steps between two looks */
+#define MOST 100
+#define MOST_PATIENT 2000
+
 static bool note(struct db *db, int rc) {
     if (rc != SQLITE_OK && db->rc == SQLITE_OK) {
         db->rc = rc;
         snprintf(db->error, sizeof db->error, "%s",
-                 db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
+                 db->endless && (rc & 0xff) == SQLITE_INTERRUPT
+                     ? "it takes for ever: a table or a trigger in it is not resthook's own"
+                 : db->handle != NULL ? sqlite3_errmsg(db->handle)
+                                      : sqlite3_errstr(rc));
     }
     return db->rc == SQLITE_OK;
+}
+
+static int tick(void *context) {
+    struct db *db = context;
+
+    db->endless = db->endless || ++db->steps >= db->steps_most;
+    return db->endless;
+}
+
+void db_watch(struct db *db) {
+    sqlite3_progress_handler(db->handle, STRIDE, tick, db);
+}
+
+void db_patient(struct db *db, bool patient) {
+    db->steps_most = patient ? MOST_PATIENT : MOST;
 }
 
 bool db_open(struct db *db, const char *path, bool guest, int busy_timeout) {
@@ -26,6 +48,8 @@ bool db_open(struct db *db, const char *path, bool guest, int busy_timeout) {
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, guest, NULL);
         sqlite3_extended_result_codes(db->handle, 1);
         note(db, sqlite3_busy_timeout(db->handle, busy_timeout));
+        db_patient(db, false);
+        db_watch(db);
     }
     return db->rc == SQLITE_OK;
 }
@@ -85,6 +109,7 @@ sqlite3_stmt *db_prepare(struct db *db, const char *sql) {
 }
 
 bool db_exec(struct db *db, const char *sql) {
+    db->steps = 0;
     return db->rc == SQLITE_OK && note(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
@@ -127,6 +152,7 @@ bool db_row(struct db *db, sqlite3_stmt *statement) {
         db_reset(statement);
         return false;
     }
+    db->steps = 0;
     int rc = sqlite3_step(statement);
 
     if (rc == SQLITE_ROW) {

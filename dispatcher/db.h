@@ -20,6 +20,8 @@ struct db {
     char error[256];
     sqlite3_stmt **kept; /* every statement prepared, for db_close */
     int count;
+    int steps, steps_most; /* of the statement that runs, in millions */
+    bool endless;          /* one took more: it stays so until the db is opened anew */
 };
 
 /*
@@ -31,6 +33,15 @@ struct db {
 */
 bool db_open(struct db *db, const char *path, bool guest, int busy_timeout);
 void db_close(struct db *db);
+/*
+** A step of a statement of ours takes some thousands of SQLite's own. In a file that somebody made
+** for the purpose, a trigger or a view in the place of a table of ours could take for ever, and
+** everyone with it: after a hundred million it is interrupted. patient: after two thousand million,
+** for what may rightly be long (a migration, --adopt).
+*/
+void db_patient(struct db *db, bool patient);
+void db_watch(
+    struct db *db); /* after somebody else had the connection's progress handler (ext/fence.h) */
 void db_clear(struct db *db); /* forgets the error */
 
 /* Prepares a statement that lives as long as the db; NULL after an error. */

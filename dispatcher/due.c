@@ -10,8 +10,10 @@
 #include "fault.h"
 #include "memory.h"
 #include "state.h"
+#include "stopwatch.h"
 
 #define DUE_AT_ONCE 32 /* rows of one subscription claimed in one turn */
+#define STEP_US 10000  /* of a turn, but for the row that is under way */
 #define READ_AGAIN 500 /* ms before rows that could not be read are tried again */
 
 static bool is_busy(const struct sub *sub, int64_t event) {
@@ -26,7 +28,7 @@ static bool is_busy(const struct sub *sub, int64_t event) {
 }
 
 /* Claims due rows of one subscription into memory; inside a read transaction. */
-static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
+static void load_rows(struct outbox *outbox, struct sub *sub, int64_t began, int64_t now) {
     /* One row takes a subscription's place in the schedule; more only where they can be sent. */
     int wanted = line_has_room(&sub->line, now) && sub->status == SUB_SENDS ? DUE_AT_ONCE : 1;
     int most = sub->busy_count + wanted + 1;
@@ -44,7 +46,8 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
         if (is_busy(sub, rows[i].event)) {
             continue;
         }
-        if (rows[i].next_at > now || loaded >= wanted) {
+        if (rows[i].next_at > now || loaded >= wanted ||
+            (loaded > 0 && stopwatch_us() - began > STEP_US)) {
             next_due = rows[i].next_at;
             break;
         }
@@ -69,9 +72,10 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
 void due_load(struct outbox *outbox, int64_t now) {
     struct sub *sub;
     int budget = 64; /* subscriptions a turn */
+    int64_t began = stopwatch_us();
 
-    while (!outbox->stalled && now >= outbox->read_at && budget-- > 0 &&
-           (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
+    while (stopwatch_us() - began <= STEP_US && !outbox->stalled && now >= outbox->read_at &&
+           budget-- > 0 && (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
         if (sub->status == SUB_FAILING && sub->probing) {
             agenda_set(&outbox->agenda, sub, NEVER); /* its outcome brings it back */
             continue;
@@ -89,8 +93,9 @@ void due_load(struct outbox *outbox, int64_t now) {
             outbox->read_at = now + 2;
             return;
         }
-        load_rows(outbox, sub, now);
+        load_rows(outbox, sub, began, now);
         reader_end(outbox->reader);
+        reading_rests(outbox, began, now);
         fault_point("claim.due");
     }
 }

@@ -17,6 +17,7 @@ struct endpoints *endpoints_new(int places, int most) {
     set->places = places;
     set->most = most;
     TAILQ_INIT(&set->waiting);
+    SLIST_INIT(&set->shares);
     for (int kind = 0; kind < HEALTHS; kind++) {
         TAILQ_INIT(&set->ready[kind]);
     }
@@ -95,14 +96,18 @@ void endpoint_drop(struct endpoint *endpoint) {
     free(endpoint);
 }
 
+int unproven_most(int most) {
+    return most - most / 4;
+}
+
 bool has_place(const int in_flight[HEALTHS], int most, int kind) {
     int others = in_flight[DOUBTFUL] + in_flight[UNTRIED];
 
     if (others + in_flight[GOOD] >= most) {
         return false;
     }
-    return kind == GOOD ||
-           (others < most - most / 4 && (kind == UNTRIED || in_flight[DOUBTFUL] < (most + 1) / 2));
+    return kind == GOOD || (others < unproven_most(most) &&
+                            (kind == UNTRIED || in_flight[DOUBTFUL] < (most + 1) / 2));
 }
 
 /* While one request finds out whether it answers again, it is one of those who are likeliest to be

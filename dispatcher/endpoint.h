@@ -7,11 +7,10 @@
 #define RESTHOOKD_ENDPOINT_H
 
 #include "circuit.h"
-#include "line.h"
+#include "share.h"
 
 #define BUCKETS 1024
 
-TAILQ_HEAD(lines, line);
 TAILQ_HEAD(ready, ready_link);
 TAILQ_HEAD(places, place);
 
@@ -45,6 +44,7 @@ struct endpoints {
     struct places waiting; /* places taken and not slow yet, oldest first */
     int turn;              /* the kind that is served next if both can be */
     struct ready ready[HEALTHS];
+    struct shares shares;
     struct rests lines, circuits; /* that rest */
     int cut;                      /* endpoints whose circuit is not closed */
     int64_t seen;                 /* the newest time that was told */
@@ -60,6 +60,8 @@ int64_t own_time(const struct endpoints *set, int64_t time);
 /* Made if there is none of that name; endpoint_drop when its last line is closed. */
 struct endpoint *endpoint_named(struct endpoints *set, const char *name);
 void endpoint_drop(struct endpoint *endpoint);
+/* Of `most` those that doubtful and new lines together may have. */
+int unproven_most(int most);
 /* Half of them, and three quarters: is there a place for one more of this kind among `most`? */
 bool has_place(const int in_flight[HEALTHS], int most, int kind);
 /* Puts it into the set's queues, or takes it out, as it has lines that may send now. */

@@ -19,9 +19,12 @@
 #include "hooks.h"
 #include "memory.h"
 #include "outbox.h"
+#include "stopwatch.h"
 
 #define AGAIN 2000         /* ms until a file that could not be opened is tried again, once … */
 #define AGAIN_MOST 60000   /* … and in the end: each time as much later as AGAIN */
+#define LONG 3000          /* ms: who takes longer only to fail is tried again … */
+#define LONG_PAUSE 50      /* … after so many times as long */
 #define STAND_BY 1000      /* the same for one that another dispatcher has */
 #define REST_AFTER 2000    /* ms without anything to do; more than the clock's step in file times */
 #define SLEEP_MOST 3600000 /* ms: what has become old is to go */
@@ -85,6 +88,7 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
         .lock = file->asleep ? file->lock : -1,
     };
     bool was_asleep = file->asleep;
+    int64_t began = stopwatch_us();
     char *error = NULL;
 
     file->known = state_of(file);
@@ -93,10 +97,15 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     file->outbox =
         outbox_open(file->name, &options, with->endpoints, with->wake, now, &error, &file->status);
     if (file->outbox == NULL) {
+        int64_t took = (stopwatch_us() - began) / 1000;
+
         file->tries++;
         file->next_at = now + (with->options->standby             ? STAND_BY
                                : file->tries < AGAIN_MOST / AGAIN ? file->tries * AGAIN
                                                                   : AGAIN_MOST);
+        if (took > LONG) { /* from everyone's time */
+            file->next_at += took * LONG_PAUSE;
+        }
         return error;
     }
     file->status = 0;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "engine.h"
@@ -78,6 +79,15 @@ static bool is_known(const struct files *files, const struct stat *info) {
     return false;
 }
 
+/* A link leads to a file that is in nobody's directory but its own: whose it is, says whether the
+** operator wants it. */
+static bool is_strangers_link(const char *path) {
+    struct stat info;
+
+    return lstat(path, &info) != 0 ||
+           (S_ISLNK(info.st_mode) && info.st_uid != 0 && info.st_uid != geteuid());
+}
+
 static bool is_database(const struct files *files, const char *path) {
     static const char magic[16] = "SQLite format 3";
     char head[sizeof magic];
@@ -85,7 +95,8 @@ static bool is_database(const struct files *files, const char *path) {
     bool same = false;
 
     /* A file that is open is never opened here: closing it would drop SQLite's locks (fcntl(2)). */
-    if (stat(path, &info) == 0 && S_ISREG(info.st_mode) && !is_known(files, &info)) {
+    if (!is_strangers_link(path) && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+        !is_known(files, &info)) {
         FILE *file = fopen(path, "rbe");
 
         same = file != NULL && fread(head, 1, sizeof head, file) == sizeof head &&
@@ -313,6 +324,23 @@ int files_open(struct files *files, int64_t now) {
     files->look_at = now + LOOK_EVERY;
     return open > 0 || options->directory != NULL || (options->standby && !options->once) ? -1
                                                                                           : status;
+}
+
+/* Of the directory's files those that have no schema of ours don't count. */
+struct files_counts files_counts(const struct files *files) {
+    struct files_counts counts = {0};
+
+    for (int i = 0; i < files->count; i++) {
+        const struct file *file = &files->list[i];
+
+        if (file->outbox == NULL && file->found && file->status == EXIT_NO_DATABASE) {
+            continue;
+        }
+        counts.known++;
+        counts.asleep += file->asleep;
+        counts.idle += file->outbox != NULL ? outbox_held(file->outbox) != NULL : !file->asleep;
+    }
+    return counts;
 }
 
 bool files_all_held(const struct files *files) {

@@ -29,6 +29,12 @@ int files_open(struct files *files, int64_t now);
 ** directory. Returns when it wants to be called next. */
 int64_t files_turn(struct files *files, int64_t now);
 
+struct files_counts {
+    int known, asleep;
+    int idle; /* held, or not open though there is something of ours in it */
+};
+struct files_counts files_counts(const struct files *files);
+
 bool files_all_held(const struct files *files); /* there is nothing to do but for an operator */
 int64_t files_left(const struct files *files);  /* deliveries and events not finished, for people */
 /* The exit status that all of them together make. */

@@ -13,7 +13,11 @@
 #include "memory.h"
 
 #define BUCKETS 4096
-#define LEISURE 8    /* times all that are kept could have been asked since: then it is idle */
+#define LEISURE 8 /* times all that are kept could have been asked since: then it is idle */
+/* Thousands of steps. Filters that take more than CHEAP are asked of one event until they have taken
+** SPENT_MOST together, some 200 ms; one that is not known yet, until ten times that. */
+#define CHEAP 2
+#define SPENT_MOST 4000
 #define STALE_MOST 3 /* times in a row that the schema may change under us */
 
 struct ready {
@@ -22,6 +26,7 @@ struct ready {
     struct filter *filter; /* NULL: it could not be made ready */
     char *error;
     size_t size;
+    int cost;      /* thousands of steps that it took last; -1: it was not asked so far */
     size_t at;     /* its place in all */
     uint64_t used; /* filters->asked at that time */
     struct ready *next;
@@ -32,6 +37,7 @@ struct filters {
     sqlite3 *copy; /* of the schema; NULL: not needed so far */
     size_t bytes, most;
     uint64_t asked; /* how often, in all */
+    int spent;      /* of this event, by those that are not cheap */
     struct ready **all;
     size_t count, room;
     int made;
@@ -178,6 +184,7 @@ static struct ready *make_ready(struct filters *filters, const char *text, int64
     ready->text = xstrdup(text);
     ready->watch = watch;
     ready->filter = filter;
+    ready->cost = -1;
     ready->error = error;
     keep(filters, ready);
     return ready;
@@ -199,6 +206,17 @@ static struct ready *ready_for(struct filters *filters, const char *text, int64_
     return ready;
 }
 
+void filters_begin(struct filters *filters) {
+    filters->spent = 0;
+}
+
+/* Must it wait until it is asked alone? Every filter may take its steps, but of ten thousand that do
+** nobody else would get a turn. */
+static bool waits(const struct filters *filters, const struct ready *ready) {
+    return ready->cost < 0 ? filters->spent >= 10 * SPENT_MOST
+                           : ready->cost > CHEAP && filters->spent >= SPENT_MOST;
+}
+
 enum judgement filters_judge(struct filters *filters, const char *text, int64_t watch,
                              struct expander *expander, const char *event,
                              const struct buffer *payload, const char **why) {
@@ -216,8 +234,14 @@ enum judgement filters_judge(struct filters *filters, const char *text, int64_t 
             *why = ready->error != NULL ? ready->error : "it does not compile";
             return FILTER_FAILS;
         }
+        if (waits(filters, ready)) {
+            *why = "the filters of this event take too long together: it is asked by itself";
+            return FILTER_FAILS;
+        }
         said = filter_judge(ready->filter, expander, event, payload->data, payload->length,
                             filters->why, (int)sizeof filters->why);
+        ready->cost = filter_cost(ready->filter);
+        filters->spent += ready->cost > CHEAP ? ready->cost : 0;
         if (said == FILTER_STALE) {
             drop(filters, ready);
             filters_rest(filters);

@@ -25,6 +25,8 @@ void filters_rest(struct filters *filters);   /* gives back what is only needed 
 int filters_count(const struct filters *filters); /* kept ready */
 int filters_made(const struct filters *filters);  /* how often one was made ready */
 
+/* Another event is judged: see filters_judge. */
+void filters_begin(struct filters *filters);
 /*
 ** Judges the event that the expander of version `watch` has just made (emitted: 0 and NULL). On
 ** FILTER_FAILS *why is good until the next call. It is never FILTER_STALE.

@@ -18,12 +18,35 @@
 
 /* A link would let the side file be any file, in a folder of anybody's. */
 static bool is_file(const char *path, const struct stat *info, char **error) {
-    if (S_ISREG(info->st_mode)) {
-        return true;
+    const char *what = S_ISLNK(info->st_mode)    ? "a symbolic link"
+                       : !S_ISREG(info->st_mode) ? "not a file"
+                       : info->st_nlink > 1      ? "a file with several names (hard links)"
+                                                 : NULL;
+
+    if (what != NULL) {
+        *error = xprintf("%s: this is %s: the side file has to be a file of its own, remove it",
+                         path, what);
     }
-    *error = xprintf("%s: this is %s: the side file has to be a file of its own, remove it", path,
-                     S_ISLNK(info->st_mode) ? "a symbolic link" : "not a file");
-    return false;
+    return what == NULL;
+}
+
+/*
+** Only root may give a file away. Anybody else made it as himself, and gives it to the database's
+** group if that is one of his; else the group that it has, which the database knows nothing of, gets
+** nothing.
+*/
+static bool dress(int fd, const struct stat *model) {
+    mode_t mode = model->st_mode & 0666;
+
+    if (fchown(fd, model->st_uid, model->st_gid) != 0) {
+        if (geteuid() == 0) {
+            return false;
+        }
+        if (fchown(fd, (uid_t)-1, model->st_gid) != 0) {
+            mode &= ~(mode_t)S_IRWXG;
+        }
+    }
+    return fchmod(fd, mode) == 0;
 }
 
 /* The side file is made before SQLite opens it, so that it never has a wider mode than the
@@ -43,13 +66,8 @@ static bool create_like(const char *path, const char *database, char **error) {
         return false;
     }
     fault_point("birth.created");
-    bool made = stat(database, &model) == 0;
+    bool made = stat(database, &model) == 0 && dress(fd, &model);
 
-    /* Only root may give a file away; anybody else made it as himself, which is what can be had. */
-    if (made && fchown(fd, model.st_uid, model.st_gid) != 0 && geteuid() == 0) {
-        made = false;
-    }
-    made = made && fchmod(fd, model.st_mode & 0666) == 0;
     if (!made) {
         *error =
             xprintf("cannot give %s the owner and mode of the database: %s", path, strerror(errno));
@@ -124,6 +142,7 @@ struct journal *journal_open(const char *path, const char *database, char **erro
         return NULL;
     }
     db_open(db, path, false, JOURNAL_PATIENCE);
+    db_patient(db, true); /* until it is known whose it is */
     recognize(journal);
     statement = db_prepare(db, "PRAGMA journal_mode=WAL");
     db_run(db, statement);

@@ -11,6 +11,7 @@
 #include "line.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,22 @@ static bool window_open(const struct line *line) {
     return line->in_flight < line->window && (line->most == 0 || line->in_flight < line->most);
 }
 
+/* How many places more the line's source may have for its like. */
+static int room_of(const struct line *line) {
+    const struct endpoints *set = line->endpoint->set;
+    int taken = set->in_flight[DOUBTFUL] + set->in_flight[UNTRIED];
+
+    return line->health == GOOD
+               ? INT_MAX
+               : share_room(&set->shares, line->share, unproven_most(set->places) - taken);
+}
+
 static void unplace(struct line *line) {
     rest_end(&line->endpoint->set->lines, &line->rest);
+    if (line->parked) {
+        TAILQ_REMOVE(&line->share->parked, line, links);
+        line->parked = false;
+    }
     if (line->queued) {
         TAILQ_REMOVE(&line->endpoint->queue[line->health], line, links);
         line->queued = false;
@@ -45,6 +60,9 @@ static int64_t rests_until(const struct line *line) {
 static void place(struct line *line) {
     if (line->waiting && rests_until(line) > 0) {
         rest_begin(&line->endpoint->set->lines, &line->rest, rests_until(line));
+    } else if (line->waiting && window_open(line) && room_of(line) < 1) {
+        TAILQ_INSERT_TAIL(&line->share->parked, line, links);
+        line->parked = true;
     } else if (line->waiting && window_open(line)) {
         TAILQ_INSERT_TAIL(&line->endpoint->queue[line->health], line, links);
         line->queued = true;
@@ -58,6 +76,7 @@ void line_open(struct endpoints *set, struct line *line, struct source *source,
     line->source = source;
     line->endpoint = endpoint_named(set, endpoint);
     line->endpoint->lines++;
+    line->share = share_of(&set->shares, source);
     line->most = most;
     line->window = WINDOW_START;
     line->health = UNTRIED;
@@ -72,6 +91,7 @@ void line_close(struct line *line) {
     if (endpoint->failed == line) {
         endpoint->failed = NULL;
     }
+    share_drop(&endpoint->set->shares, line->share);
     if (--endpoint->lines == 0) {
         endpoint_drop(endpoint);
     }
@@ -131,16 +151,19 @@ static void release_rested(struct endpoints *set, int64_t now) {
     endpoints_try(set, now);
 }
 
+static void count(struct line *line, int change) {
+    line->endpoint->in_flight[line->health] += change;
+    line->endpoint->set->in_flight[line->health] += change;
+    line->share->unproven += line->health != GOOD ? change : 0;
+}
+
 /* Moves what the line has in flight, and not slow, from one kind's count to the other's. */
 static void set_health(struct line *line, enum health health) {
-    struct endpoint *endpoint = line->endpoint;
     int counted = line->in_flight - line->slow;
 
-    endpoint->in_flight[line->health] -= counted;
-    endpoint->in_flight[health] += counted;
-    endpoint->set->in_flight[line->health] -= counted;
-    endpoint->set->in_flight[health] += counted;
+    count(line, -counted);
     line->health = health;
+    count(line, counted);
 }
 
 void line_bound(struct line *line, int most) {
@@ -161,11 +184,6 @@ void line_doubt(struct line *line) {
     set_health(line, DOUBTFUL);
     line->window = 1;
     place(line);
-}
-
-static void count(struct line *line, int change) {
-    line->endpoint->in_flight[line->health] += change;
-    line->endpoint->set->in_flight[line->health] += change;
 }
 
 /* Requests that have waited for SLOW_AFTER give their places back, and their lines are doubtful. */
@@ -190,19 +208,52 @@ static void release_slow(struct endpoints *set, int64_t now) {
     }
 }
 
+/* Lines whose source has room again. As many as it has room for: the others would be parked anew. */
+static void release_parked(struct endpoints *set) {
+    struct share *share;
+    struct line *line;
+
+    SLIST_FOREACH(share, &set->shares, links) {
+        line = TAILQ_FIRST(&share->parked);
+        for (int room = line != NULL ? room_of(line) : 0; room > 0 && line != NULL; room--) {
+            unplace(line);
+            place(line);
+            line = TAILQ_FIRST(&share->parked);
+        }
+    }
+}
+
+/* The line of this kind whose turn it is; NULL: there is none. One whose source has had its share in
+** the meantime is parked. */
+static struct line *next_of(struct endpoints *set, int kind) {
+    struct ready_link *link;
+
+    while ((link = TAILQ_FIRST(&set->ready[kind])) != NULL) {
+        struct line *line = TAILQ_FIRST(&link->endpoint->queue[kind]);
+
+        if (room_of(line) > 0) {
+            return line;
+        }
+        unplace(line);
+        place(line);
+    }
+    return NULL;
+}
+
 struct line *endpoints_next(struct endpoints *set, int64_t now) {
     endpoints_turn(set, now);
     now = own_time(set, now);
     release_rested(set, now);
     release_slow(set, now);
+    release_parked(set);
     for (int tries = 0; tries < HEALTHS; tries++) {
         int kind = set->turn;
-        struct ready_link *link = TAILQ_FIRST(&set->ready[kind]);
+        struct line *line =
+            has_place(set->in_flight, set->places, kind) ? next_of(set, kind) : NULL;
 
         set->turn = (set->turn + 1) % HEALTHS;
-        if (link != NULL && has_place(set->in_flight, set->places, kind)) {
-            struct endpoint *endpoint = link->endpoint;
-            struct line *line = TAILQ_FIRST(&endpoint->queue[kind]);
+        if (line != NULL) {
+            struct ready_link *link = &line->endpoint->ready[kind];
 
             TAILQ_REMOVE(&set->ready[kind], link, links);
             link->queued = false; /* endpoint_place puts it at the tail */

@@ -9,7 +9,8 @@
 ** answered yet: however many targets hang, who answers has a place. A request that has waited that long gives its place back while it goes
 ** on waiting (up to SLOW_TIMES as many requests as there are places), so that new targets that hang
 ** hold nobody up for the length of their timeout. Doubtful, new and good lines take turns, and so do
-** endpoints among themselves, and lines at one endpoint.
+** endpoints among themselves, and lines at one endpoint. Where there are several sources, each has but
+** a share of the places for doubtful and new lines (share.h).
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
 ** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows
@@ -40,11 +41,13 @@ enum health {
 struct source;
 struct endpoints;
 struct endpoint;
+struct share;
 
 /* Owned by the source. It reads source, endpoint and in_flight; the rest is line.c's. */
 struct line {
     struct source *source;
     struct endpoint *endpoint;
+    struct share *share; /* its source's */
     int in_flight;
     int slow;    /* of these, for longer than SLOW_AFTER */
     int most;    /* of in_flight, as the subscription wants; 0: no bound of its own */
@@ -53,6 +56,7 @@ struct line {
     enum health health;
     bool waiting; /* has something to send */
     bool queued;  /* in its endpoint's queue */
+    bool parked;  /* could send, but for its source's share */
     int64_t
         throttle_until; /* nothing before this time of line.c's own, as its target asked; 0: no such time */
     int64_t paced_until; /* likewise, by its own pace */

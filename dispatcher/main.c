@@ -16,18 +16,23 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "confine.h"
 #include "engine.h"
 #include "fault.h"
 #include "files.h"
 #include "hooks.h"
 #include "http.h"
 #include "line.h"
+#include "memory.h"
+#include "notify.h"
 #include "shell.h"
 #include "stopwatch.h"
 #include "wake.h"
 
 #define ENDPOINT_MOST 64 /* requests at once to one endpoint */
+#define TURN_MOST 1000   /* ms without a turn of the loop */
 #define PROGRESS_EVERY 500
+#define STATUS_EVERY 10000
 #define UPKEEP_US 500000 /* of --once, at most: what is old goes there too … */
 #define UPKEEP_PAUSE 5   /* … ms in which the application has the database to itself */
 
@@ -38,9 +43,10 @@ struct daemon {
     struct engine *engine;
     struct wake *wake;
     struct files *files;
+    struct notify *notify;
     int signals;
     int stops; /* signals to stop that have come */
-    int64_t started_at, progress_at;
+    int64_t started_at, progress_at, status_at;
     bool terminal;
 };
 
@@ -68,6 +74,7 @@ static void take_signals(struct daemon *daemon) {
     while (read(daemon->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (daemon->stops++ == 0) {
             log_line(LOG_INFO, "stopping: what is in flight is finished", NULL);
+            notify_stopping(daemon->notify);
             engine_stop(daemon->engine);
         }
     }
@@ -86,6 +93,25 @@ static void show_progress(struct daemon *daemon, int64_t now, bool last) {
 
     fprintf(stderr, "\r%lld of %lld delivered, %.0f/s, %.0f s left   %s", delivered,
             delivered + left, rate, rate > 0 ? (double)left / rate : 0.0, last ? "\n" : "");
+}
+
+/* For the service manager's status line. */
+static void show_status(struct daemon *daemon, int64_t now) {
+    if (now < daemon->status_at && daemon->status_at - now <= STATUS_EVERY) {
+        return;
+    }
+    struct files_counts files = files_counts(daemon->files);
+    char *status =
+        xprintf("%d databases, %d of them asleep, %d held or not open; %lld delivered", files.known,
+                files.asleep, files.idle, (long long)engine_counts(daemon->engine)->delivered);
+
+    notify_status(daemon->notify, status);
+    free(status);
+    daemon->status_at = now + STATUS_EVERY;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
 }
 
 static bool over(struct daemon *daemon, int64_t now) {
@@ -110,20 +136,17 @@ static void loop(struct daemon *daemon) {
     for (;;) {
         int64_t now = clock_now();
         int64_t due = engine_turn(daemon->engine, now);
-        int64_t look = files_turn(daemon->files, now);
+        int64_t wait = least(notify_turn(daemon->notify), TURN_MOST);
 
-        due = look < due ? look : due;
-
+        due = least(due, files_turn(daemon->files, now));
+        show_status(daemon, now);
         if (daemon->options->once) {
             show_progress(daemon, now, false);
         }
         if (over(daemon, now)) {
             return;
         }
-        http_wait(daemon->http, fds, 3,
-                  due <= now         ? 0
-                  : due - now > 1000 ? 1000
-                                     : (int)(due - now));
+        http_wait(daemon->http, fds, 3, due <= now ? 0 : (int)least(due - now, wait));
         wake_turn(daemon->wake);
         take_signals(daemon);
     }
@@ -161,7 +184,9 @@ static int run(const struct options *options) {
                                         .connections = options->max_in_flight * 2};
     int status;
 
+    confine_files();
     raise_descriptors();
+    daemon.notify = notify_new();
     daemon.signals = watch_signals();
     daemon.wake = wake_new();
     daemon.http = http_new(&http_options);
@@ -175,7 +200,10 @@ static int run(const struct options *options) {
     daemon.files = files_new(options, daemon.engine, daemon.endpoints, daemon.wake);
     status = files_open(daemon.files, clock_now());
     if (status < 0) {
+        show_status(&daemon, clock_now());
+        notify_ready(daemon.notify);
         loop(&daemon);
+        notify_stopping(daemon.notify);
         if (options->once) {
             show_progress(&daemon, clock_now(), true);
         }
@@ -199,6 +227,7 @@ static int run(const struct options *options) {
     endpoints_free(daemon.endpoints);
     http_free(daemon.http);
     wake_free(daemon.wake);
+    notify_free(daemon.notify);
     close(daemon.signals);
     return status;
 }
@@ -210,8 +239,9 @@ int main(int argc, char **argv) {
     if (status < 0) {
         fault_open();
         log_open(options.log_level, options.log_json);
+        confine_self(options.core);
         if (options.command == COMMAND_SQL) {
-            status = shell_sql(options.names[0], options.count > 1 ? options.names[1] : NULL);
+            status = shell_sql(options.names[0], options.sql);
         } else if (options.command == COMMAND_CHECK) {
             status = 0;
             for (int i = 0; i < options.count; i++) {
@@ -224,7 +254,7 @@ int main(int argc, char **argv) {
             status = run(&options);
         }
     }
-    guard_free(options.guard);
+    command_free(&options);
     if (fflush(stdout) != 0 && status == 0) {
         fputs("resthookd: standard output can't be written\n", stderr);
         status = EXIT_IO;

@@ -140,6 +140,7 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->token == NULL) {
         goto failed;
     }
+    db_patient(journal_db(outbox->journal), false);
     if (!start(outbox, options->lock >= 0, now)) {
         *status = EXIT_IO;
         *error = xprintf("%s: %s", outbox->path, failed(outbox)->error);

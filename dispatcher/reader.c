@@ -159,6 +159,7 @@ bool reader_is_wal(const struct reader *reader) {
 
 bool reader_begin(struct reader *reader) {
     db_clear(&reader->db);
+    db_watch(&reader->db);
     if (!db_run(&reader->db, reader->begin)) {
         return false;
     }
@@ -274,6 +275,7 @@ static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
 bool reader_next(struct reader *reader, struct outbox_row *row) {
     sqlite3_stmt *current = reader->current;
 
+    db_watch(&reader->db); /* expressions have a fence of their own */
     if (current == NULL || !db_row(&reader->db, current)) {
         return false;
     }
@@ -344,6 +346,9 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     reader->shown = NULL;
     reader->truncated = false;
     reader->knows_key = false;
+    if (reader->filters != NULL) {
+        filters_begin(reader->filters);
+    }
     buffer_clear(&reader->key);
     if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
         enum reading reading = emitted_body(reader, body, change, with_change, why);

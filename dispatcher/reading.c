@@ -19,7 +19,10 @@
 #define ROWS_WAL 256
 #define ROWS_ROLLBACK 32
 #define PATIENCE 500 /* ms at a start, for another program's lock */
-#define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
+/* µs, whatever the expressions look up: then the lock is given back, or other databases have their turn … */
+#define READ_ROLLBACK 1000
+#define READ_WAL 10000
+#define READ_LONG 20000 /* … and after what took longer, for as long as that took */
 
 #define GONE                                                                                       \
     "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
@@ -39,10 +42,20 @@ static bool still_there(struct outbox *outbox) {
     return there || reader_db(outbox->reader)->rc != SQLITE_OK;
 }
 
+void reading_rests(struct outbox *outbox, int64_t began, int64_t now) {
+    int64_t took = stopwatch_us() - began;
+
+    if (took > READ_LONG && outbox->read_at < now + took / 500) {
+        outbox->read_at =
+            now + took / 500; /* now is when it began: as long as it took, and that again */
+    }
+}
+
 void reading_next(struct outbox *outbox, int64_t now) {
     struct reader *reader = outbox->reader;
     struct db *db = reader_db(reader);
     int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
+    int64_t most_us = reader_is_wal(reader) ? READ_WAL : READ_ROLLBACK;
     struct outbox_row row;
     int count = 0;
     bool more = true;
@@ -86,7 +99,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
 
     reader_rows(reader, outbox->window.read_to, most);
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
-        if (count > 0 && !reader_is_wal(reader) && stopwatch_us() - began > READ_US) {
+        if (count > 0 && stopwatch_us() - began > most_us) {
             break;
         }
         if (!fanout_take(outbox, &row, now)) {
@@ -106,6 +119,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
         outbox->read_at = now + 20;
     }
     reader_end(reader);
+    reading_rests(outbox, began, now);
     if (count > 0) {
         fault_point("expand.read");
         if (outbox->cause != WAKE_NONE) {

@@ -46,6 +46,7 @@ static bool open_with_functions(struct db *app, const char *path, int patience) 
         sqlite3_resthook_init(app->handle, &error, NULL) != SQLITE_OK) {
         db_fail(app, "%s", error != NULL ? error : "out of memory");
     }
+    db_patient(app, true);
     sqlite3_free(error);
     return app->rc == SQLITE_OK;
 }
@@ -236,6 +237,9 @@ void repair_turn(struct outbox *outbox, int64_t now) {
     if (outbox->repair_failed) {
         log_line(LOG_ERROR, "triggers can't be repaired", "database", outbox->path, "error",
                  app.error, NULL);
+    }
+    if (app.endless) {
+        outbox_hold(outbox, ENDLESS);
     }
     db_close(&app); /* rolls back what was not committed */
 }

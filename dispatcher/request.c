@@ -140,6 +140,9 @@ const struct curl_slist *request_headers(struct request *request, const struct j
 }
 
 void request_free(struct request *request) {
+    if (request->text != NULL) {
+        explicit_bzero(request->text, request->text_room);
+    }
     free(request->headers);
     free(request->text);
     *request = (struct request){0};

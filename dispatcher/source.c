@@ -11,6 +11,7 @@
 #include "repair.h"
 #include "retention.h"
 #include "state.h"
+#include "writer.h"
 
 /* ms between looks for somebody who lacks work behind a full window, and one more for every so many
 ** subscriptions, since a look is at each of them … */
@@ -144,6 +145,13 @@ static bool waits_for_app(const struct outbox *outbox) {
     return (outbox->ended > 0 && !outbox->cancelling) || repair_pending(outbox);
 }
 
+/* In a file made for the purpose a statement of ours may take for ever (db.h). Tried again it would take as
+** long again, from everyone's time. */
+static bool is_endless(const struct outbox *outbox) {
+    return reader_db(outbox->reader)->endless || journal_db(outbox->journal)->endless ||
+           writer_db(outbox->writer)->endless;
+}
+
 static int64_t turn(struct source *source, int64_t now, bool idle) {
     struct outbox *outbox = of(source);
 
@@ -173,6 +181,9 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
         outbox->app_since = 0;
     } else if (outbox->app_since == 0 || outbox->app_since > now) {
         outbox->app_since = now;
+    }
+    if (is_endless(outbox)) {
+        outbox_hold(outbox, ENDLESS);
     }
     return next_turn(outbox, now);
 }

@@ -131,6 +131,7 @@ struct outbox {
 };
 
 void outbox_free(struct outbox *outbox);
+#define ENDLESS "a statement on it takes for ever: a table or a trigger in it is not resthook's own"
 void outbox_hold(struct outbox *outbox, const char *why); /* from now on nothing is read or sent */
 
 /* source.c */
@@ -181,6 +182,9 @@ void names_free(struct outbox *outbox);
 
 /* reading.c */
 void reading_next(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
+/* What was read since `began` (stopwatch.h) took so long that others have their turn first? Then
+** nothing is read for as long. */
+void reading_rests(struct outbox *outbox, int64_t began, int64_t now);
 /* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be
 ** read now, reader_db says why. */
 bool reading_anchor(struct outbox *outbox);

@@ -38,7 +38,7 @@ void sub_target_release(struct sub_target *target) {
     secret_ring_free((struct secret_ring *)target->target.ring);
     headers_free(target->headers);
     free(target->url);
-    free(target->headers_text);
+    free_secret(target->headers_text);
     free(target->schedule);
     free_secret(target->secret);
     free_secret(target->old_secret);

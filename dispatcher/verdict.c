@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "secret.h"
+
 #define DAY_SECONDS 86400
 #define HTTP_GONE 410
 #define HTTP_TOO_MANY_REQUESTS 429
@@ -97,7 +99,8 @@ static void decide_failed(const struct reply *reply, const struct job *job, int6
 /* The handshake of REST hooks: who gives the secret back wants what follows. */
 static bool gave_back(const struct reply *reply, const struct job *job) {
     return job->challenge != NULL && reply->given_back != NULL &&
-           strcmp(job->challenge, reply->given_back) == 0;
+           secret_same(job->challenge, strlen(job->challenge), reply->given_back,
+                       strlen(reply->given_back));
 }
 
 void verdict(const struct reply *reply, const struct job *job, int64_t now, uint32_t random,

@@ -20,6 +20,7 @@
 #define US 1000LL /* in nanoseconds */
 #define MS 1000000LL
 #define POLL_EVERY (1000 * MS)
+#define READS 128 /* of hints in a turn: who writes without a pause must not keep us here */
 
 /* Looks after a hint. The last ones are for a writer that was put to sleep between its write and
 ** its publication, or whose fsync took that long (synchronous=FULL, a busy disk): until the poll. */
@@ -207,7 +208,8 @@ static void read_hints(struct wake *wake, int64_t now) {
     } buffer;
     ssize_t n;
 
-    while ((n = read(wake->notify, &buffer, sizeof buffer)) > 0) {
+    for (int reads = 0; reads < READS && (n = read(wake->notify, &buffer, sizeof buffer)) > 0;
+         reads++) {
         for (char *at = buffer.bytes; at < buffer.bytes + n;) {
             const struct inotify_event *event = (const struct inotify_event *)(void *)at;
 

@@ -106,3 +106,7 @@ bool fence_down(struct fence *fence) {
     (void)sqlite3_limit(fence->db, SQLITE_LIMIT_LENGTH, fence->length);
     return fence->left < 0;
 }
+
+int fence_taken(const struct fence *fence) {
+    return FENCE_STEPS / STRIDE - (fence->left > 0 ? fence->left : 0);
+}

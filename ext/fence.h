@@ -41,5 +41,7 @@ bool fence_counts(void); /* can steps be counted here? */
 void fence_up(struct fence *fence, sqlite3 *db);
 /* Returns whether the limit was met, which then is why a statement was interrupted. */
 bool fence_down(struct fence *fence);
+/* How many thousand steps were taken until it was put down. */
+int fence_taken(const struct fence *fence);
 
 #endif

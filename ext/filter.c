@@ -28,6 +28,7 @@ struct filter {
     int *sources; /* what parameter 1, 2 … is: a value of the row, behind them its virtual columns,
                       of NEW and then of OLD; the payload and the event's name come last */
     int count;
+    int cost; /* thousands of steps, of the last time */
 };
 
 /* ---- trying ---- */
@@ -255,6 +256,10 @@ size_t filter_size(const struct filter *filter) {
            (size_t)sqlite3_stmt_status(filter->statement, SQLITE_STMTSTATUS_MEMUSED, 0);
 }
 
+int filter_cost(const struct filter *filter) {
+    return filter->cost;
+}
+
 /* Without a copy: the row it comes from stands still while the statement runs. */
 static int bind(sqlite3_stmt *statement, int parameter, struct cell cell) {
     const void *bytes;
@@ -327,6 +332,7 @@ enum judgement filter_judge(struct filter *filter, struct expander *expander, co
         passes = sqlite3_step(statement) == SQLITE_ROW;
         rc = sqlite3_reset(statement);
         limit = fence_down(&fence);
+        filter->cost = fence_taken(&fence);
     }
     (void)sqlite3_clear_bindings(statement);
     if (rc == SQLITE_OK) {

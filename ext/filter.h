@@ -42,6 +42,8 @@ int filter_open(sqlite3 *db, sqlite3 *copy, const char *text, const struct expan
                 struct filter **out, char **error);
 void filter_free(struct filter *filter);
 size_t filter_size(const struct filter *filter); /* bytes, about */
+/* How many thousand steps the last judgement took. */
+int filter_cost(const struct filter *filter);
 
 /* Judges the event that `expander` (one of the same version, NULL as above) has just made. why has
 ** room for `size` bytes. */

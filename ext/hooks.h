@@ -72,6 +72,8 @@ void call_exec(struct call *call, const char *sql, const char *types, ...);
 /* The same, for a query: the first column of the first row as text (sqlite3_free it; NULL: no row
 ** or NULL), or as an integer (otherwise: no row or NULL). */
 char *call_text(struct call *call, const char *sql, const char *types, ...);
+/* What call_text gave, and is a secret: wipes and frees it. NULL is fine. */
+void call_forget(char *text);
 sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql,
                        const char *types, ...);
 /* Prepares a query to step through by hand; NULL after an error. */

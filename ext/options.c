@@ -53,9 +53,9 @@ static bool fits(const char *json_type, enum option_type type) {
     }
 }
 
-/* A wrong value is shown, but never that of a secret. */
+/* A wrong value is shown, but never that of a secret, or of headers, one of which may be a credential. */
 static void fail_type(struct call *call, const struct option_rule *rule, sqlite3_value *value) {
-    bool secret = strcmp(rule->key, "secret") == 0;
+    bool secret = strcmp(rule->key, "secret") == 0 || strcmp(rule->key, "headers") == 0;
 
     call_fail(call, "option %s is %z, expected %s", rule->key,
               secret ? sqlite3_mprintf("something else") : shown(value), type_names[rule->type]);

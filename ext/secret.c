@@ -142,6 +142,18 @@ size_t secret_parse(const char *text, size_t length, enum secret_kind *kind, uns
     return *wrong == NULL ? (size_t)count : 0;
 }
 
+bool secret_same(const char *a, size_t a_length, const char *b, size_t b_length) {
+    unsigned char differing = 0;
+
+    if (a_length != b_length) {
+        return false;
+    }
+    for (size_t i = 0; i < a_length; i++) {
+        differing |= (unsigned char)(a[i] ^ b[i]);
+    }
+    return differing == 0;
+}
+
 void secret_format(enum secret_kind kind, const unsigned char *random, char *out) {
     size_t length = strlen(prefixes[kind]);
 

@@ -41,6 +41,9 @@ long base64_decode(const char *text, size_t length, unsigned char *out);
 size_t secret_parse(const char *text, size_t length, enum secret_kind *kind, unsigned char *key,
                     const char **wrong);
 
+/* Are the two the same? Takes as long for every two of one length. */
+bool secret_same(const char *a, size_t a_length, const char *b, size_t b_length);
+
 /* Writes a secret of SECRET_RANDOM(kind) random bytes; out has SECRET_TEXT_MAX bytes. */
 void secret_format(enum secret_kind kind, const unsigned char *random, char *out);
 /* Writes "whpk_…"; out has PUBLIC_TEXT_MAX bytes. */

@@ -50,7 +50,7 @@ static int read_head(sqlite3 *db, sqlite3 *side, struct head *head) {
 }
 
 static int open_and_read(sqlite3 *db, const char *path, sqlite3 **side, struct head *head) {
-    int rc = sqlite3_open_v2(path, side, SQLITE_OPEN_READONLY, NULL);
+    int rc = sqlite3_open_v2(path, side, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW, NULL);
 
     if (rc == SQLITE_OK) {
         rc = sqlite3_busy_timeout(*side, PATIENCE);
@@ -61,14 +61,14 @@ static int open_and_read(sqlite3 *db, const char *path, sqlite3 **side, struct h
     return rc == SQLITE_OK ? read_head(db, *side, head) : rc;
 }
 
-/* Opening what is no file, a pipe say, could wait for ever. */
+/* Opening what is no file, a pipe say, could wait for ever; a link could lead to another one's. */
 static const char *what_it_is(const char *path) {
     struct stat info;
 
     if (lstat(path, &info) != 0) {
         return "none: no dispatcher has run for this database yet";
     }
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? NULL : "it is not a file";
+    return S_ISREG(info.st_mode) ? NULL : "it is not a file";
 }
 
 int side_open(sqlite3 *db, sqlite3 **side, sqlite3_int64 *cursor, char **why) {

@@ -108,8 +108,9 @@ void signing_write(struct call *call, const char *id, const struct option *signi
 
     if (old != NULL && (secret_file(old) != NULL || kind_of(old) != kind_said(signing))) {
         replace(call, id, old, kind_said(signing), setting_int(call, "rotation_overlap"), secret);
+        explicit_bzero(secret, sizeof secret);
     }
-    sqlite3_free(old);
+    call_forget(old);
 }
 
 /* ---- the functions ---- */
@@ -143,7 +144,8 @@ static void rotate_secret(sqlite3_context *context, int argc, sqlite3_value **ar
     replace(&call, id, old, old != NULL ? kind_of(old) : SECRET_SYMMETRIC, overlap, new_secret);
     call_exec(&call, sql_subscription_touch, "t", id);
     sqlite3_result_text(context, new_secret, -1, SQLITE_TRANSIENT);
-    sqlite3_free(old);
+    explicit_bzero(new_secret, sizeof new_secret);
+    call_forget(old);
     call_end(&call);
 }
 
@@ -260,7 +262,7 @@ static void public_key(sqlite3_context *context, int argc, sqlite3_value **argv)
         }
     }
     sqlite3_free(recorded);
-    sqlite3_free(secret_text);
+    call_forget(secret_text);
     call_end(&call);
 }
 

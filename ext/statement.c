@@ -4,6 +4,7 @@
 */
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "hooks.h"
 #include "sql.h"
@@ -110,6 +111,13 @@ char *call_text(struct call *call, const char *sql, const char *types, ...) {
     }
     (void)sqlite3_finalize(statement);
     return text;
+}
+
+void call_forget(char *text) {
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
+        sqlite3_free(text);
+    }
 }
 
 sqlite3_int64 call_int(struct call *call, sqlite3_int64 otherwise, const char *sql,

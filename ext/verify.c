@@ -32,6 +32,8 @@ static void begin(struct call *call, const char *id) {
     base64_encode(random, sizeof random, text);
     call_exec(call, sql_emit_verify, "t", id);
     call_exec(call, sql_subscription_verify, "tti", id, text, sqlite3_last_insert_rowid(call->db));
+    explicit_bzero(random, sizeof random);
+    explicit_bzero(text, sizeof text);
 }
 
 void verify_write(struct call *call, const char *id, const struct option *verify, bool again) {
@@ -47,20 +49,6 @@ void verify_write(struct call *call, const char *id, const struct option *verify
     } else if (again || was == 0) {
         begin(call, id);
     }
-}
-
-/* Takes as long for every text of the same length. b may have NULs. */
-static bool same(const char *a, const char *b, size_t b_length) {
-    size_t length = strlen(a);
-    unsigned char differing = 0;
-
-    if (b_length != length) {
-        return false;
-    }
-    for (size_t i = 0; i < length; i++) {
-        differing |= (unsigned char)(a[i] ^ b[i]);
-    }
-    return differing == 0;
 }
 
 static void confirm(sqlite3_context *context, int argc, sqlite3_value **argv) {
@@ -81,7 +69,8 @@ static void confirm(sqlite3_context *context, int argc, sqlite3_value **argv) {
         call_fail(&call, "subscription %z has nothing to confirm: its option verify is none",
                   shown(argv[0]));
     } else if (call.rc == SQLITE_OK && wanted != NULL &&
-               (given == NULL || !same(wanted, given, (size_t)sqlite3_value_bytes(argv[1])))) {
+               (given == NULL || !secret_same(wanted, strlen(wanted), given,
+                                              (size_t)sqlite3_value_bytes(argv[1])))) {
         call_fail(&call,
                   "the secret is not the one that the target of subscription %z was sent in "
                   "X-Hook-Secret",
@@ -93,7 +82,7 @@ static void confirm(sqlite3_context *context, int argc, sqlite3_value **argv) {
     }
     sqlite3_result_int(context, wanted != NULL);
     sqlite3_free(verify);
-    sqlite3_free(wanted);
+    call_forget(wanted);
     call_end(&call);
 }
 

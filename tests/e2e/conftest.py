@@ -7,6 +7,7 @@ the test ends; should the test runner be killed, the kernel ends them.
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -102,11 +103,12 @@ class Database:
 class Dispatcher:
     """A running resthookd. Its log is collected from the start; `ready` has been said when start() returns."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, command=(RESTHOOKD,), env=None):
         # pdeathsig: it does not outlive a runner that is killed. The program is the process started here.
-        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", str(RESTHOOKD), *map(str, arguments)],
+        self.process = subprocess.Popen([*map(str, command[:-1]), "setpriv", "--pdeathsig", "KILL", str(command[-1]),
+                                         *map(str, arguments)],
                                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                        errors="replace", env=own_environment())
+                                        errors="replace", env={**own_environment(), **(env or {})})
         self.changed = threading.Condition()
         self.log = []
         self.ended = False
@@ -183,6 +185,19 @@ def db(tmp_path):
 
 
 @pytest.fixture
+def nobody(tmp_path):
+    """The command that runs resthookd as nobody, who can reach it and the test's folder (pytest makes that for its
+    owner alone, and the tree may be anywhere)."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    for folder in [tmp_path, *tmp_path.parents]:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
+    program = shutil.copy(RESTHOOKD, tmp_path / "resthookd")
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program)
+
+
+@pytest.fixture
 def receiver():
     with Receiver() as started:
         yield started
@@ -190,11 +205,12 @@ def receiver():
 
 @pytest.fixture
 def dispatcher():
-    """dispatcher(db, *options, allow=LOOPBACK, ready=True) starts one; ready: waits until it says so."""
+    """dispatcher(db, *options, allow=LOOPBACK, ready=True) starts one; ready: waits until it says so. command: what
+    starts it, the program last; env: what its environment has besides."""
     started = []
 
-    def start(database, *options, allow=LOOPBACK, ready=True):
-        running = Dispatcher([*allow, *options, getattr(database, "path", database)])
+    def start(database, *options, allow=LOOPBACK, ready=True, command=(RESTHOOKD,), env=None):
+        running = Dispatcher([*allow, *options, getattr(database, "path", database)], command, env)
         started.append(running)
         if ready:
             running.wait_log(r" ready\b")

@@ -26,19 +26,6 @@ def refused(status, *arguments, says, **options):
     return lines[0]
 
 
-@pytest.fixture
-def nobody(tmp_path):
-    """The command that runs resthookd as nobody, who can reach it and the test's folder (pytest makes that for its
-    owner alone, and the tree may be anywhere)."""
-    if os.geteuid() != 0:
-        pytest.skip("only root becomes another user")
-    for folder in [tmp_path, *tmp_path.parents]:
-        if not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
-    program = shutil.copy(RESTHOOKD, tmp_path / "resthookd")
-    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program)
-
-
 # What is not a database of ours.
 
 def test_no_database_named():
@@ -185,6 +172,15 @@ def test_a_side_file_that_is_another_database(db):
     before = other_database(db.side)
     refused(IO, db.path, says=["app.db-resthook", "another database"])
     assert db.side.read_bytes() == before, "not even its journal mode"
+
+
+def test_a_side_file_that_is_another_files_name(db, tmp_path):
+    """A hard link: somebody else's side file, say."""
+    target = tmp_path / "other.db"
+    before = other_database(target)
+    db.side.hardlink_to(target)
+    refused(IO, db.path, says=["app.db-resthook", "hard links"])
+    assert target.read_bytes() == before
 
 
 @pytest.mark.parametrize("there", [True, False])

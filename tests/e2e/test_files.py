@@ -78,7 +78,7 @@ def test_one_that_is_named_twice_is_opened_once(tmp_path, receiver, dispatcher):
     """A second descriptor would, when it is closed, drop SQLite's locks: the next writer deletes the WAL under us."""
     db = made(tmp_path / "app.db", receiver)
     (tmp_path / "link.db").symlink_to(db.path)
-    running = dispatcher(db, tmp_path / "app.db", tmp_path / "link.db", ready=False)
+    running = dispatcher(db, "--core", tmp_path / "app.db", tmp_path / "link.db", ready=False)  # its /proc/…/fd is read
     running.wait_log("ready")
     running.wait_log("link.db: this is the same file as")
     for number in range(1, 6):
@@ -191,7 +191,7 @@ def copies(tmp_path, receiver, count):
 def test_many_databases_sleep_and_wake(tmp_path, receiver, dispatcher):
     """Those with nothing to do are closed down to a descriptor each, and a commit opens them again."""
     databases = copies(tmp_path, receiver, 150)
-    running = dispatcher(databases[0], "--log-level", "debug", "--dir", tmp_path)
+    running = dispatcher(databases[0], "--core", "--log-level", "debug", "--dir", tmp_path)
     running.wait_log(" ready", count=150)
     running.wait_log(" asleep ", count=150 - AWAKE)
     open_files = len(os.listdir(f"/proc/{running.process.pid}/fd"))

@@ -178,8 +178,9 @@ def test_uninstalling_takes_away_what_installing_put_there(tmp_path):
                        cwd=ROOT, check=True, capture_output=True, env={**os.environ, "MAKEFLAGS": ""})
         return sorted(str(path.relative_to(tmp_path / "opt/rest")) for path in tmp_path.rglob("*") if path.is_file())
 
-    assert make("install") == ["bin/resthookd", "lib/sqlite3/resthook.so", "share/doc/resthook/LICENSE",
-                               "share/doc/resthook/README.md", "share/resthook/strigo.sql"]
+    assert make("install") == ["bin/resthookd", "lib/sqlite3/resthook.so", "lib/systemd/system/resthookd@.service",
+                               "share/doc/resthook/LICENSE", "share/doc/resthook/README.md",
+                               "share/doc/resthook/SECURITY.md", "share/resthook/strigo.sql"]
     other = tmp_path / "opt/rest/lib/sqlite3/other.so"
     other.write_bytes(b"")
     assert make("uninstall") == ["lib/sqlite3/other.so"]

@@ -235,6 +235,21 @@ def test_complaints():
     assert not re.search(r"\bshould\b", text)
 
 
+def test_security():
+    """SECURITY.md names tests that are there, and every program's file that it names."""
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = table(text[text.index("## What is checked"):])
+    assert len(rows) >= 12
+    for boundary, holds, tests in rows:
+        named = re.findall(r"`(tests/[^`]*)`", tests)
+        assert boundary and holds and named
+        for path in named:
+            assert (ROOT / path).exists(), path
+    for option in re.findall(r"`(--[a-z-]+)`", text):
+        assert f"| `{option}" in section("The dispatcher"), option
+    assert not re.search(r"\bshould\b", text) and len(text.splitlines()) < 80
+
+
 def test_its_tone():
     assert len(README.splitlines()) < 1100
     assert not re.search(r"\bshould\b", README)

@@ -305,6 +305,7 @@ def test_nothing_can_be_written(many):
     (lambda app: (app.side_path.unlink(), app.side_path.mkdir()), "it is not a file"),
     (lambda app: (app.side_path.unlink(), os.mkfifo(app.side_path)), "it is not a file"),
     (lambda app: (app.side_path.unlink(), app.side_path.symlink_to("nowhere")), "it is not a file"),
+    (lambda app: app.side_path.symlink_to(app.side_path.rename(app.side_path.with_name("elsewhere"))), "it is not a file"),
     (lambda app: app.side().execute("DROP TABLE delivery"), "no such table: .*delivery"),
     (lambda app: app.side().execute("UPDATE meta SET value = 7 WHERE name = 'schema'"),
      "its schema is version 7, this program knows 2"),

@@ -260,6 +260,19 @@ static void names_files(void **state) {
     assert_null(secret_file_check(long_name));
 }
 
+static void compares_by_length_and_every_byte(void **state) {
+    static const char a[] = "same\0text", b[] = "same\0tixt";
+
+    (void)state;
+    assert_true(secret_same(a, sizeof a, a, sizeof a));
+    assert_true(secret_same("", 0, "", 0));
+    assert_false(secret_same(a, sizeof a, b, sizeof b)); /* behind a NUL */
+    for (size_t length = 0; length < sizeof a - 1; length++) {
+        assert_false(secret_same(a, sizeof a - 1, a, length));
+        assert_false(secret_same(a, length, a, sizeof a - 1));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_rfc),
@@ -271,6 +284,7 @@ int main(void) {
         cmocka_unit_test(reads_the_secret_of_the_standard),
         cmocka_unit_test(parses_key_pairs_of_32_or_64_bytes),
         cmocka_unit_test(names_files),
+        cmocka_unit_test(compares_by_length_and_every_byte),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,8 +28,22 @@ static int clock_of_the_test(clockid_t id, struct timespec *now) {
     return frozen != 0 ? 0 : clock_gettime(id, now);
 }
 
+static int flood =
+    -1; /* a file that somebody writes to before each read of hints; -1: nobody does */
+static int flooded;
+
+static ssize_t read_of_the_test(int fd, void *into, size_t size) {
+    if (flood >= 0 && flooded < 100000) {
+        flooded++;
+        assert_int_equal(pwrite(flood, "x", 1, 0), 1);
+    }
+    return read(fd, into, size);
+}
+
 #define clock_gettime clock_of_the_test
+#define read read_of_the_test
 #include "wake.c"
+#undef read
 #undef clock_gettime
 
 static char folder[] = "/tmp/resthook-wake-XXXXXX";
@@ -280,6 +294,20 @@ static void keeps_the_first_cause(void **state) {
     expect(WAKE_RECHECK);
 }
 
+static void is_not_kept_by_who_writes_without_a_pause(void **state) {
+    (void)state;
+    flood = open(beside("-log"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(flood >= 0);
+    flooded = 0;
+    sql("INSERT INTO t VALUES (1)");
+    wake_turn(wake);
+    close(flood);
+    flood = -1;
+    assert_true(flooded < 1000);
+    expect(WAKE_HINT); /* what matters was among them */
+    unlink(beside("-log"));
+}
+
 static void looks_everywhere_when_hints_were_lost(void **state) {
     FILE *limit = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
     char text[32] = "";
@@ -453,13 +481,21 @@ static void a_slot_that_is_forgotten_is_another_s(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(sleeps_when_nothing_happens),     TEST(looks_again_and_again_after_a_commit_in_wal),
-        TEST(makes_one_of_many_commits),       TEST(looks_once_when_the_journal_has_gone),
-        TEST(looks_when_the_file_is_replaced), TEST(minds_no_other_file),
-        TEST(knows_databases_apart),           TEST(a_slot_that_is_forgotten_is_another_s),
-        TEST(keeps_the_first_cause),           TEST(looks_everywhere_when_hints_were_lost),
-        TEST(polls_what_it_can_not_watch),     TEST(polls_all_of_them_at_once),
-        TEST(takes_a_database_in_again),       TEST(wakes_a_sleeper),
+        TEST(sleeps_when_nothing_happens),
+        TEST(looks_again_and_again_after_a_commit_in_wal),
+        TEST(makes_one_of_many_commits),
+        TEST(looks_once_when_the_journal_has_gone),
+        TEST(looks_when_the_file_is_replaced),
+        TEST(minds_no_other_file),
+        TEST(knows_databases_apart),
+        TEST(a_slot_that_is_forgotten_is_another_s),
+        TEST(keeps_the_first_cause),
+        TEST(is_not_kept_by_who_writes_without_a_pause),
+        TEST(looks_everywhere_when_hints_were_lost),
+        TEST(polls_what_it_can_not_watch),
+        TEST(polls_all_of_them_at_once),
+        TEST(takes_a_database_in_again),
+        TEST(wakes_a_sleeper),
         TEST(says_that_no_descriptor_is_left),
     };
 

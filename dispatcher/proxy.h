@@ -1,0 +1,26 @@
+/*
+** proxy.h: the operator's proxy, whose URL may hold a password: that must not stand where others read,
+** in a list of processes or in an error.
+** SPDX-License-Identifier: MIT
+*/
+#ifndef RESTHOOKD_PROXY_H
+#define RESTHOOKD_PROXY_H
+
+#include <stdbool.h>
+
+/* Something that libcurl would take. "" is not: to libcurl that means no proxy, and then nobody
+** would look at the addresses. */
+bool proxy_check(const char *url);
+/* The URL without user name and password, for people; to be freed. */
+char *proxy_shown(const char *url);
+/*
+** The first line of a file, which only its owner and its group may read; to be freed by text_forget.
+** NULL: *error, to be freed, says why not, without anything of the content.
+*/
+char *proxy_read(const char *path, char **error);
+
+/* A copy of an argument, which is taken out of the process list. */
+char *text_take(char *argument);
+void text_forget(char *text); /* wipes and frees; NULL is fine */
+
+#endif

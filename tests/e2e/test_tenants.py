@@ -1,0 +1,170 @@
+"""Databases of tenants who do not trust each other, in one dispatcher: what a file says is its own affair."""
+
+import json
+import os
+import socket
+
+import pytest
+
+from conftest import Database, resthookd
+from receiver import answer, hang
+
+HUNG = 200
+
+
+@pytest.fixture
+def hung():
+    """Many endpoints that take a connection and never answer: one socket that nobody accepts from, by many addresses."""
+    listening = socket.create_server(("", 0), backlog=4096)
+    yield [f"http://127.0.{number // 200}.{number % 200 + 1}:{listening.getsockname()[1]}/" for number in range(HUNG)]
+    listening.close()
+
+
+def made(path):
+    db = Database(path)
+    db.shell("PRAGMA journal_mode=WAL; CREATE TABLE item(id INTEGER PRIMARY KEY, name);")
+    db.ext("SELECT resthook_init()")
+    db.ext("SELECT resthook_watch('item', 'insert', 'item.create')")
+    return db
+
+
+def subscribe_many(db, targets, event="hung.{}", **options):
+    connection = db.connect()
+    connection.execute("BEGIN")
+    for number, target in enumerate(targets):
+        connection.execute("SELECT resthook_subscribe(?, ?, ?)", (event.format(number), target, json.dumps(options)))
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def emit_many(db, count, names):
+    db.shell(f"WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count - 1})"
+             f" INSERT INTO resthook_outbox(event, payload) SELECT 'hung.' || (i % {names}), '{{}}' FROM n;")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_hundred_thousand_rows_for_hung_targets_hold_nobody(tmp_path, receiver, dispatcher, eventually, hung, restarted):
+    """Of the places for targets that have not proven themselves, one database never has all."""
+    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    subscribe_many(hog, hung, timeout=300, retry_schedule="0, 30d")
+    other.subscribe("*", receiver.url("/"))
+    emit_many(hog, 100_000, HUNG)
+    running = dispatcher(hog, "--max-in-flight", "16", other.path, ready=False)
+    running.wait_log(" ready ", count=2)
+    eventually(lambda: (hog.meta("in_flight") or 0) >= 64, timeout=60)  # as many as may hang, and places besides
+    if restarted:
+        running.kill()
+        running = dispatcher(hog, "--max-in-flight", "16", other.path, ready=False)
+        running.wait_log(" ready ", count=2)
+        eventually(lambda: (hog.meta("in_flight") or 0) >= 64, timeout=60)
+    for number in range(1, 4):
+        other.shell(f"INSERT INTO item(name) VALUES ('{number}');")
+        receiver.wait_for(number, timeout=60)
+    assert hog.journal("SELECT count(*) FROM delivery WHERE finished_at IS NOT NULL AND state > 2") == [(0,)]
+
+
+# Some 900,000 steps, a twentieth of a second: what one filter may take.
+EXPENSIVE = "(WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 55000) SELECT count(*) FROM c) > {}"
+
+
+def test_expensive_filters_hold_nobody(tmp_path, receiver, dispatcher, eventually):
+    """Each takes what it may. All of them for all events would take minutes, in which nobody else had a turn."""
+    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    connection = hog.connect()
+    connection.execute("BEGIN")
+    for number in range(200):
+        connection.execute("SELECT resthook_subscribe('hung.*', ?, ?)", (
+            receiver.url(f"/dear/{number}"), json.dumps({"filter": EXPENSIVE.format(number)})))
+    connection.execute("SELECT resthook_subscribe('hung.*', ?, ?)", (receiver.url("/cheap"), json.dumps({"filter": "payload <> ''"})))
+    connection.execute("COMMIT")
+    connection.close()
+    other.subscribe("*", receiver.url("/other"))
+    emit_many(hog, 8, 1)
+    running = dispatcher(hog, other.path, ready=False)
+    running.wait_log(" ready ", count=2)
+    for number in range(1, 4):
+        other.shell(f"INSERT INTO item(name) VALUES ('{number}');")
+        receiver.wait_for(number, "/other", timeout=60)
+    # A subscriber beside them has what is his, and they come to theirs by and by.
+    receiver.wait_for(8, "/cheap", timeout=120)
+    assert hog.journal("SELECT DISTINCT reason FROM resthook_deliveries WHERE state = 'held'") == [
+        ("filter: the filters of this event take too long together: it is asked by itself",)]
+    assert running.stop(60) == 0
+
+
+# Values written by other means than the functions.
+
+NUMBERS = ("timeout", "connect_timeout", "retry_after_max", "max_in_flight", "response_max", "response_headers_max",
+           "keep_events", "keep_deliveries", "keep_dead", "keep_attempts", "keep_pending", "keep_pending_rows",
+           "failing_after", "failing_probe", "sync_every", "idempotency_window")
+
+
+@pytest.mark.parametrize("value", ["9e999", "-9e999", "9223372036854775807", "-9223372036854775808", "1e18", "'much'", "x'00'"])
+def test_settings_beyond_their_bounds(tmp_path, receiver, dispatcher, eventually, value):
+    """They count as the nearest that is allowed: nothing overflows, and no answer is kept whole."""
+    db = made(tmp_path / "app.db")
+    body = b"a" * 200_000
+    receiver.script("/", answer(500, body), answer(200, body))
+    db.subscribe("*", receiver.url("/"), retry_schedule="0,100ms,100ms,100ms,1s,1s,1s")
+    for name in NUMBERS:
+        db.shell(f"UPDATE resthook_setting SET value = {value} WHERE name = '{name}'")
+    running = dispatcher(db)
+    db.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1, timeout=30)
+    bound = 65536 + 3
+    eventually(lambda: db.journal("SELECT count(*) FROM resthook_attempts")[0][0] >= 1, timeout=30)
+    assert all(len(kept or "") <= bound for kept, in db.journal("SELECT response FROM resthook_attempts"))
+    assert running.stop() == 0
+    assert "runtime error" not in running.text()
+
+
+# Files made for the purpose.
+
+FOR_EVER = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+
+
+def as_view(name):
+    """The table as a view that never ends."""
+    return f"""PRAGMA legacy_alter_table=ON; ALTER TABLE {name} RENAME TO kept_{name};
+        CREATE VIEW {name} AS SELECT * FROM kept_{name} WHERE ({FOR_EVER}) > 0;"""
+
+
+@pytest.mark.parametrize("where, sql", [
+    ("app", as_view("resthook_setting")),
+    ("app", f"CREATE TRIGGER t AFTER UPDATE ON resthook_subscription BEGIN SELECT ({FOR_EVER}); END;"),
+    ("side", f"CREATE TRIGGER t AFTER INSERT ON delivery BEGIN SELECT ({FOR_EVER}); END;"),
+], ids=["settings", "an end", "a delivery"])
+def test_a_file_in_which_a_statement_never_ends_is_held(tmp_path, receiver, dispatcher, where, sql):
+    """And the others go on."""
+    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    receiver.script("/hog", 410)
+    hog.subscribe("*", receiver.url("/hog"))
+    other.subscribe("*", receiver.url("/other"))
+    assert resthookd("--once", hog.path).returncode == 0
+    hog.shell("INSERT INTO resthook_outbox(event, payload) VALUES ('a.b', '{}');")
+    Database(hog.path if where == "app" else hog.side).shell(sql)
+    running = dispatcher(hog, other.path, ready=False)
+    running.wait_log(r"(held: nothing is sent|not delivered for) .*hog\.db.*takes for ever", timeout=120)
+    other.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1, "/other", timeout=60)
+    assert running.stop(60) in (0, 69, 74)  # 74: what was sent could not be recorded
+
+
+def test_a_link_in_the_directory(tmp_path, receiver, dispatcher):
+    """Another user's would have the dispatcher deliver for a file that the operator did not put there."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes another user's link")
+    directory = tmp_path / "tenants"
+    directory.mkdir()
+    outside, mine = made(tmp_path / "outside.db"), made(tmp_path / "mine.db")
+    for db in (outside, mine):
+        db.subscribe("*", receiver.url("/"))
+    (directory / "outside.db").symlink_to(outside.path)
+    os.lchown(directory / "outside.db", 65534, 65534)
+    (directory / "mine.db").symlink_to(mine.path)
+    running = dispatcher(directory, "--dir", ready=False)
+    running.wait_log(" ready .*mine.db")
+    mine.shell("INSERT INTO item(name) VALUES ('a');")
+    receiver.wait_for(1)
+    assert running.stop() == 0
+    assert "outside.db" not in running.text() and not outside.side.exists()
