@@ -135,7 +135,7 @@ void http_send(struct http *http, struct job *job, int64_t now) {
         !transfer_passes(transfer, http_judge(options->guard, job->target->url))) {
         transfer->result = CURLE_COULDNT_CONNECT;
     } else if (ready) {
-        lanes_add(http->lanes, transfer->easy, transfer->may_hang);
+        transfer->tidies = lanes_add(http->lanes, transfer->easy, transfer->may_hang, now);
         return;
     }
     STAILQ_INSERT_TAIL(&http->failed, transfer, failed);
@@ -156,8 +156,15 @@ void http_wait(struct http *http, struct curl_waitfd *fds, unsigned count, int t
     lanes_wait(http->lanes, fds, count, timeout);
 }
 
+/* libcurl looks through its addresses when a transfer ends that had a connection, or tried to. */
+static bool has_tidied(const struct transfer *transfer) {
+    return transfer->result == CURLE_OK || (transfer->connects && transfer->refused == NULL &&
+                                            (transfer->result == CURLE_COULDNT_CONNECT ||
+                                             transfer->result == CURLE_OPERATION_TIMEDOUT));
+}
+
 /* Takes out the next transfer that ended, or NULL. */
-static struct transfer *next_ended(struct http *http) {
+static struct transfer *next_ended(struct http *http, int64_t now) {
     struct transfer *transfer = STAILQ_FIRST(&http->failed);
     char *owner = NULL; /* libcurl's type for what CURLOPT_PRIVATE was given */
     CURLcode result;
@@ -175,6 +182,9 @@ static struct transfer *next_ended(struct http *http) {
     transfer = (struct transfer *)(void *)owner;
     transfer_end(transfer, result);
     lanes_remove(http->lanes, transfer->easy, transfer->may_hang);
+    if (transfer->tidies && has_tidied(transfer)) {
+        lanes_tidied(http->lanes, transfer->may_hang, now);
+    }
     return transfer;
 }
 
@@ -185,7 +195,7 @@ struct job *http_next(struct http *http, int64_t now, struct reply *reply) {
         SLIST_INSERT_HEAD(&http->idle, http->last, links);
         http->last = NULL;
     }
-    transfer = next_ended(http);
+    transfer = next_ended(http, now);
     if (transfer == NULL) {
         return NULL;
     }

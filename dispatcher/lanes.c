@@ -16,12 +16,16 @@
 
 #include "memory.h"
 
-#define EXIT_OS 71 /* sysexits EX_OSERR */
-#define EVENTS 64  /* of epoll at once */
+#define EXIT_OS 71         /* sysexits EX_OSERR */
+#define EVENTS 64          /* of epoll at once */
+#define ADDRESSES_LAST 60L /* s */
+#define TIDIED_FOR 1000    /* ms */
+#define FOR_EVER (-1L)     /* and so nothing is looked through */
 
 struct lanes {
     CURLM *swift, *slow;
-    int epoll, timer; /* of the slow one */
+    int epoll, timer;     /* of the slow one */
+    int64_t tidied_at[2]; /* the addresses of each; by may_hang */
 };
 
 static _Noreturn void give_up(const char *what, const char *why) {
@@ -110,8 +114,21 @@ void lanes_free(struct lanes *lanes) {
     }
 }
 
-void lanes_add(struct lanes *lanes, CURL *easy, bool may_hang) {
+/*
+** For ever is never longer than ADDRESSES_LAST and TIDIED_FOR: what is older was taken out when it was
+** last looked. While nobody has looked, all do.
+*/
+bool lanes_add(struct lanes *lanes, CURL *easy, bool may_hang, int64_t now) {
+    int64_t tidied_at = lanes->tidied_at[may_hang];
+    bool tidies = now < tidied_at || now - tidied_at >= TIDIED_FOR;
+
+    (void)curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, tidies ? ADDRESSES_LAST : FOR_EVER);
     must(curl_multi_add_handle(may_hang ? lanes->slow : lanes->swift, easy));
+    return tidies;
+}
+
+void lanes_tidied(struct lanes *lanes, bool may_hang, int64_t now) {
+    lanes->tidied_at[may_hang] = now;
 }
 
 void lanes_remove(struct lanes *lanes, CURL *easy, bool may_hang) {

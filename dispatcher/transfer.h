@@ -23,6 +23,7 @@ struct transfer {
     int64_t started_at;
     bool busy;                          /* sent, and not yet out of http_next */
     bool may_hang;                      /* in which lane it is */
+    bool tidies;                        /* the addresses there, when it ends */
     bool plain;                         /* http:, not https: */
     const struct failure_name *refused; /* why it may not pass; NULL: it may */
     CURLcode result;

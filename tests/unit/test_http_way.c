@@ -1,7 +1,8 @@
 /*
 ** test_http_way.c: where the transport goes, and by which way: addresses, names, proxies, TLS.
 **
-** Names are resolved by the getaddrinfo of this file, so that a name server can lie, or hang.
+** Names are resolved by the getaddrinfo of this file, so that a name server can lie, or hang; the time
+** is of its time(), which can be ahead.
 ** SPDX-License-Identifier: MIT
 */
 #include <arpa/inet.h>
@@ -19,11 +20,24 @@
 
 static sem_t name_server;     /* "slow.test" waits for it, */
 static volatile bool gave_up; /* not longer than this */
+static volatile int asked;    /* for a name, so far */
+static time_t ahead;          /* s: to libcurl it is later than it is */
 
 __attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
                                                        const struct addrinfo *hints,
                                                        struct addrinfo **result);
 __attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *list);
+__attribute__((visibility("default"))) time_t time(time_t *result);
+
+time_t time(time_t *result) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (result != NULL) {
+        *result = now.tv_sec + ahead;
+    }
+    return now.tv_sec + ahead;
+}
 
 static const struct {
     const char *name;
@@ -57,6 +71,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
     (void)hints;
     *result = NULL;
+    asked++;
     if (strcmp(node, "slow.test") == 0) {
         struct timespec late;
 
@@ -254,6 +269,52 @@ static void waits_for_no_name_server(void **state) {
     for (int i = 0; i < 3; i++) {
         sem_post(&name_server);
     }
+}
+
+/* An attempt at this time, by another connection than the last one's. Returns how often the name server
+** had to be asked. */
+static int look_ups(int64_t now) {
+    int before = asked;
+    time_t late = time(NULL) + 10;
+
+    http_send(world.http, &world.job, now);
+    while (http_next(world.http, now, &world.reply) == NULL) {
+        assert_true(time(NULL) < late);
+        http_wait(world.http, NULL, 0, 1000);
+        http_work(world.http);
+    }
+    return asked - before;
+}
+
+/* … and a second, since only one transfer a second looks for what is older. */
+static void keeps_addresses_for_a_minute(void **state) {
+    static const struct answer script[] = {
+        {"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", CLOSE, NULL}, END};
+    struct target good = world.target, bad = world.target;
+
+    (void)state;
+    world.server.script = script;
+    connect_world();
+    set_url("http", "inside.test", world.server.port);
+    bad.url = "http://nowhere.test/";
+    assert_int_equal(look_ups(NOW), 1);
+    assert_int_equal(look_ups(NOW), 0);
+    expect_status(&world.reply, 200);
+    ahead = 61;
+    assert_int_equal(look_ups(NOW + 999), 0);
+    assert_int_equal(look_ups(NOW + 1000), 1);
+    assert_int_equal(look_ups(NOW + 1500), 0);
+    ahead += 24 * 3600; /* nothing was sent for a day */
+    assert_int_equal(look_ups(NOW + 24 * 3600 * 1000), 1);
+    ahead += 61; /* the clock was set back */
+    assert_int_equal(look_ups(NOW), 1);
+    ahead += 61; /* one that comes to no connection looks for nothing */
+    world.job.target = &bad;
+    assert_int_equal(look_ups(NOW + 1000), 1);
+    assert_int_equal(world.reply.failure, FAILURE_DNS);
+    world.job.target = &good;
+    assert_int_equal(look_ups(NOW + 1000), 1);
+    ahead = 0;
 }
 
 /* ---- TLS, with openssl's own server ---- */
@@ -486,11 +547,17 @@ static void refuses_on_a_connection_of_http2_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(refuses_what_the_guard_refuses),      TEST(refuses_on_a_connection_that_is_used_again),
-        TEST(tries_the_address_that_is_allowed),   TEST(allows_plain_http_only_as_told),
-        TEST(takes_nothing_from_the_environment),  TEST(sends_by_the_proxy_it_is_given),
-        TEST(shows_a_proxy_no_header_of_a_tunnel), TEST(waits_for_no_name_server),
-        TEST(trusts_only_what_it_is_told),         TEST(refuses_on_a_connection_of_http2_too),
+        TEST(refuses_what_the_guard_refuses),
+        TEST(refuses_on_a_connection_that_is_used_again),
+        TEST(tries_the_address_that_is_allowed),
+        TEST(allows_plain_http_only_as_told),
+        TEST(takes_nothing_from_the_environment),
+        TEST(sends_by_the_proxy_it_is_given),
+        TEST(shows_a_proxy_no_header_of_a_tunnel),
+        TEST(waits_for_no_name_server),
+        TEST(keeps_addresses_for_a_minute),
+        TEST(trusts_only_what_it_is_told),
+        TEST(refuses_on_a_connection_of_http2_too),
     };
 
     sem_init(&name_server, 0, 0);
