@@ -16,6 +16,7 @@ struct endpoints *endpoints_new(int places, int most) {
 
     set->places = places;
     set->most = most;
+    set->unproven_left = UNPROVEN_A_TURN;
     TAILQ_INIT(&set->waiting);
     SLIST_INIT(&set->shares);
     for (int kind = 0; kind < HEALTHS; kind++) {
@@ -28,11 +29,24 @@ int64_t own_time(const struct endpoints *set, int64_t time) {
     return time + set->lost;
 }
 
-void endpoints_turn(struct endpoints *set, int64_t now) {
+void endpoints_tell(struct endpoints *set, int64_t now) {
     if (now < set->seen) {
         set->lost += set->seen - now;
     }
     set->seen = now;
+}
+
+void endpoints_turn(struct endpoints *set, int64_t now) {
+    endpoints_tell(set, now);
+    now = own_time(set, now);
+    if (!set->served && now - set->good_at >= BUSY_FOR) {
+        set->unproven_left = UNPROVEN_A_TURN;
+    } else {
+        set->unproven_left = now - set->unproven_at >= UNPROVEN_EVERY;
+    }
+    set->unproven_left += 2 * set->proved;
+    set->proved = 0;
+    set->served = false;
 }
 
 void endpoints_free(struct endpoints *set) {

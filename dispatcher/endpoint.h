@@ -42,7 +42,12 @@ struct endpoints {
     int in_flight[HEALTHS];
     int slow;
     struct places waiting; /* places taken and not slow yet, oldest first */
-    int turn;              /* the kind that is served next if both can be */
+    int turn;              /* DOUBTFUL or UNTRIED: which of them is served next if both can be */
+    bool served;           /* a good line, in this turn */
+    int64_t good_at;       /* when that was the case last */
+    int proved;            /* requests of others that turned out well since the last turn */
+    int unproven_left;     /* how many others may still be served in it */
+    int64_t unproven_at;   /* when one was served last */
     struct ready ready[HEALTHS];
     struct shares shares;
     struct rests lines, circuits; /* that rest */
@@ -56,6 +61,7 @@ struct endpoints {
 ** Times of lines, places and circuits are of a clock of our own that is never set back: where the
 ** machine's is, what waits has still as long to wait as before.
 */
+void endpoints_tell(struct endpoints *set, int64_t now); /* what time it is */
 int64_t own_time(const struct endpoints *set, int64_t time);
 /* Made if there is none of that name; endpoint_drop when its last line is closed. */
 struct endpoint *endpoint_named(struct endpoints *set, const char *name);

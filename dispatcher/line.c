@@ -240,29 +240,51 @@ static struct line *next_of(struct endpoints *set, int kind) {
     return NULL;
 }
 
+/* Could one of this kind be served? */
+static bool is_ready(const struct endpoints *set, int kind) {
+    return !TAILQ_EMPTY(&set->ready[kind]) && has_place(set->in_flight, set->places, kind);
+}
+
+/* It goes behind the others. NULL: there is none. */
+static struct line *serve(struct endpoints *set, int kind) {
+    struct line *line = is_ready(set, kind) ? next_of(set, kind) : NULL;
+
+    if (line != NULL) {
+        struct ready_link *link = &line->endpoint->ready[kind];
+
+        TAILQ_REMOVE(&set->ready[kind], link, links);
+        link->queued = false; /* endpoint_place puts it at the tail */
+        unplace(line);
+        place(line);
+    }
+    return line;
+}
+
 struct line *endpoints_next(struct endpoints *set, int64_t now) {
-    endpoints_turn(set, now);
+    struct line *line;
+
+    endpoints_tell(set, now);
     now = own_time(set, now);
     release_rested(set, now);
     release_slow(set, now);
     release_parked(set);
-    for (int tries = 0; tries < HEALTHS; tries++) {
+    for (int tries = 0; tries < GOOD && set->unproven_left > 0; tries++) {
         int kind = set->turn;
-        struct line *line =
-            has_place(set->in_flight, set->places, kind) ? next_of(set, kind) : NULL;
 
-        set->turn = (set->turn + 1) % HEALTHS;
+        set->turn = (set->turn + 1) % GOOD;
+        line = serve(set, kind);
         if (line != NULL) {
-            struct ready_link *link = &line->endpoint->ready[kind];
-
-            TAILQ_REMOVE(&set->ready[kind], link, links);
-            link->queued = false; /* endpoint_place puts it at the tail */
-            unplace(line);
-            place(line);
+            set->unproven_left--;
+            set->unproven_at = now;
             return line;
         }
     }
-    return NULL;
+    line = serve(set, GOOD);
+    if (line != NULL) {
+        set->served = true;
+        set->good_at = now;
+    }
+    return line;
 }
 
 void place_take(struct place *taken, struct line *line, int64_t now) {
@@ -308,12 +330,13 @@ void place_drop(struct place *taken) {
 
 void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     struct line *line = taken->line;
-    const struct endpoints *set = line->endpoint->set;
+    struct endpoints *set = line->endpoint->set;
     int most = set->most;
 
     unplace(line);
     give_back(taken);
     line->proven = healthy;
+    set->proved += healthy && line->health != GOOD;
     set_health(line,
                healthy && line->slow == 0 ? GOOD : DOUBTFUL); /* fast answers hide no slow ones */
     if (healthy) {
@@ -327,11 +350,24 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     place(line);
 }
 
+static int64_t earliest(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* When lines that are not good, and wait for it, may be served. */
+static int64_t unproven_due(const struct endpoints *set) {
+    return set->proved > 0 ? own_time(set, set->seen)
+                           : earliest(set->good_at + BUSY_FOR, set->unproven_at + UNPROVEN_EVERY);
+}
+
 int64_t endpoints_due(const struct endpoints *set) {
     const struct place *oldest = TAILQ_FIRST(&set->waiting);
     const struct rest *line = rest_first(&set->lines), *circuit = rest_first(&set->circuits);
     int64_t due = line != NULL ? line->until : NEVER;
 
+    if (is_ready(set, DOUBTFUL) || is_ready(set, UNTRIED)) {
+        due = earliest(due, unproven_due(set));
+    }
     if (circuit != NULL && circuit->until < due) {
         due = circuit->until;
     }

@@ -8,9 +8,14 @@
 ** not answered for a second, and at most three quarters to these and to new ones, which have not
 ** answered yet: however many targets hang, who answers has a place. A request that has waited that long gives its place back while it goes
 ** on waiting (up to SLOW_TIMES as many requests as there are places), so that new targets that hang
-** hold nobody up for the length of their timeout. Doubtful, new and good lines take turns, and so do
-** endpoints among themselves, and lines at one endpoint. Where there are several sources, each has but
-** a share of the places for doubtful and new lines (share.h).
+** hold nobody up for the length of their timeout. Where there are several sources, each has but a share
+** of the places for doubtful and new lines (share.h).
+**
+** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs us
+** a few times what one to a good line does. So while good ones keep us busy (one was served in the last
+** turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between them, else
+** UNPROVEN_A_TURN in a turn, and two more for each that turned out well. These go first; doubtful and
+** new ones take turns, and so do endpoints among themselves, and lines at one endpoint.
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
 ** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows
@@ -30,6 +35,9 @@
 
 #define SLOW_AFTER 1000 /* ms */
 #define SLOW_TIMES 4
+#define BUSY_FOR 2       /* ms */
+#define UNPROVEN_EVERY 8 /* ms */
+#define UNPROVEN_A_TURN 8
 
 enum health {
     DOUBTFUL, /* its last answer was bad, or it has something slow in flight */
@@ -103,7 +111,7 @@ bool endpoints_any_cut(const struct endpoints *set); /* false: none is */
 /* Requests in flight of lines that are doubtful or new. */
 int endpoints_unproven(const struct endpoints *set);
 
-/* The time is now `now`: at the beginning of a turn. Where the clock was set back, what waits for a
+/* A turn begins, and the time is now `now`. Where the clock was set back, what waits for a
 ** time waits as long as it had to, not until the old time comes again. */
 void endpoints_turn(struct endpoints *set, int64_t now);
 /* The line that is served next; NULL: none may send now. It goes behind the others. */
@@ -123,7 +131,8 @@ void place_failed(struct place *place, bool whoever, int64_t now, uint32_t rando
 void place_finish(struct place *place, bool healthy, int64_t throttle_until);
 /* Gives it back unused. */
 void place_drop(struct place *place);
-/* When the first line or endpoint has rested, or a place may be given back for slowness; NEVER. */
+/* When the next turn has somebody to serve: now, or when the first line or endpoint has rested, or a
+** place may be given back for slowness; NEVER. */
 int64_t endpoints_due(const struct endpoints *set);
 
 #endif

@@ -47,9 +47,15 @@ static void open_lines(int count) {
     }
 }
 
+/* In a turn for each. */
+static struct line *next_line(int64_t now) {
+    endpoints_turn(set, now);
+    return endpoints_next(set, now);
+}
+
 /* The number of the line that is served, which takes a place; -1: none. */
 static int serve(int64_t now) {
-    struct line *line = endpoints_next(set, now);
+    struct line *line = next_line(now);
 
     if (line == NULL) {
         return -1;
@@ -150,7 +156,7 @@ static void opens_with_success_and_shuts_with_failure(void **state) {
     assert_int_equal(line->window, 1);
     assert_int_equal(fill(T0), 0);
     place_drop(&places[9]);
-    assert_int_equal(fill(T0), 1);
+    assert_int_equal(fill(T0 + BUSY_FOR), 1);
 }
 
 static void keeps_the_bound_of_a_line(void **state) {
@@ -360,6 +366,87 @@ static void doubtful_and_healthy_lines_take_turns(void **state) {
     assert_in_range(serve(T0), 3, 5);
 }
 
+/* Serves until the turn is over. Returns how many lines were served that are not good. */
+static int serve_turn(int64_t now) {
+    struct line *line;
+    int unproven = 0;
+
+    endpoints_turn(set, now);
+    while ((line = endpoints_next(set, now)) != NULL) {
+        unproven += line->health != GOOD;
+        place_take(&places[taken++], line, now);
+    }
+    return unproven;
+}
+
+static void who_answers_waits_for_few_others_at_a_time(void **state) {
+    const int last = LINES - 1;
+    int64_t at = T0;
+
+    (void)state;
+    begin(100, 100);
+    open_lines(LINES);
+    for (int i = 0; i < last; i++) {
+        line_bound(&lines[i], 1);
+    }
+    line_doubt(&lines[0]);
+    prove(&lines[last]);
+    line_bound(&lines[last], 2);
+    line_done(&lines[last]);
+    serve_turn(at - BUSY_FOR); /* takes what the one that was proven let follow */
+    for (int i = 0; i < taken; i++) {
+        place_drop(&places[i]);
+    }
+    taken = 0;
+    line_ready(&lines[last]);
+    assert_int_equal(serve_turn(at), UNPROVEN_A_TURN);
+    assert_int_equal(lines[last].in_flight, 2); /* in the same turn */
+    while (++at < T0 + UNPROVEN_EVERY) {
+        place_drop(&places[taken - 1]);
+        assert_int_equal(serve_turn(at), 0);
+        assert_int_equal(lines[last].in_flight, 2);
+    }
+    place_drop(&places[taken - 1]);
+    assert_int_equal(endpoints_due(set), T0 + UNPROVEN_EVERY); /* somebody waits for that */
+    assert_int_equal(serve_turn(at), 1);
+    assert_int_equal(serve_turn(at + BUSY_FOR - 1), 0);
+    assert_int_equal(endpoints_due(set), at + BUSY_FOR); /* nothing for the good one to do */
+    assert_int_equal(serve_turn(at + BUSY_FOR), UNPROVEN_A_TURN);
+    assert_int_equal(serve_turn(at + BUSY_FOR), UNPROVEN_A_TURN);
+    assert_int_equal(serve_turn(at + BUSY_FOR), last - 3 * UNPROVEN_A_TURN - 1);
+    assert_int_equal(endpoints_due(set), T0 + SLOW_AFTER);
+}
+
+static void a_turn_that_takes_long_is_no_pause(void **state) {
+    (void)state;
+    begin(100, 100);
+    open_lines(LINES);
+    prove(&lines[0]);
+    assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN + 2);
+    assert_int_equal(serve_turn(T0 + BUSY_FOR),
+                     0); /* what came meanwhile for the good one? nothing: */
+    assert_int_equal(serve_turn(T0 + BUSY_FOR), UNPROVEN_A_TURN);
+}
+
+static void two_follow_each_that_turned_out_well(void **state) {
+    const int last = LINES - 1;
+
+    (void)state;
+    begin(100, 100);
+    open_lines(LINES);
+    for (int i = 0; i < LINES; i++) {
+        line_bound(&lines[i], 1);
+    }
+    prove(&lines[last]);
+    assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN + 2);
+    for (int i = 0; i < 3; i++) {
+        place_finish(&places[i], i > 0, 0);
+    }
+    assert_int_equal(endpoints_due(set), T0); /* at once */
+    assert_int_equal(serve_turn(T0), 2 * 2);
+    assert_int_equal(serve_turn(T0), 0);
+}
+
 static void sends_nothing_before_the_throttle_ends(void **state) {
     (void)state;
     begin(100, 100);
@@ -429,7 +516,7 @@ static void ten_thousand_that_rest_cost_little(void **state) {
     }
     /* Each round everybody whose time has come is served, in order of time; none is passed over. */
     while (served < 5 * COUNT) {
-        while ((line = endpoints_next(set, now)) != NULL) {
+        while ((line = next_line(now)) != NULL) {
             place_take(&held[line - many], line, now);
             place_finish(&held[line - many], true, 0);
             assert_true(line->paced_until > now);
@@ -632,11 +719,14 @@ static void compare(int64_t now) {
 }
 
 static void serve_or_not(int64_t now) {
-    struct line *line = endpoints_next(set, now);
+    struct line *line = next_line(now);
 
     compare(now);
     for (int i = 0; line == NULL && i < LINES; i++) {
-        assert_false(may_send(&lines[i], now));
+        if (may_send(&lines[i], now)) { /* it waits while good ones are busy */
+            assert_int_not_equal(lines[i].health, GOOD);
+            assert_true(endpoints_due(set) <= now + UNPROVEN_EVERY);
+        }
     }
     if (line != NULL) {
         int place = 0;
@@ -729,6 +819,9 @@ int main(void) {
         TEST(lines_at_one_endpoint_take_turns),
         TEST(endpoints_take_turns),
         TEST(doubtful_and_healthy_lines_take_turns),
+        TEST(who_answers_waits_for_few_others_at_a_time),
+        TEST(a_turn_that_takes_long_is_no_pause),
+        TEST(two_follow_each_that_turned_out_well),
         TEST(sends_nothing_before_the_throttle_ends),
         TEST(keeps_the_pace_of_a_line),
         TEST(ten_thousand_that_rest_cost_little),
