@@ -43,7 +43,7 @@ struct watch { /* a version made ready; NULL expander: it could not be */
 
 struct reader {
     struct db db;
-    sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *one,
+    sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *ahead, *one,
         *watch_event, *extra, *mode, *current;
     int64_t seen_version;
     int64_t seen_schema;
@@ -83,6 +83,7 @@ struct reader *reader_open(const char *path, char **error) {
     reader->revision = db_prepare(db, sql_app_revision);
     reader->newest = db_prepare(db, sql_app_newest);
     reader->rows = db_prepare(db, sql_app_events);
+    reader->ahead = db_prepare(db, sql_app_ahead);
     reader->one = db_prepare(db, sql_app_event);
     reader->watch_event = db_prepare(db, "SELECT event FROM main.resthook_watch WHERE id = ?1");
     reader->extra = db_prepare(db, sql_app_extra);
@@ -245,10 +246,18 @@ static struct watch *watch_of(struct reader *reader, int64_t id) {
     return watch;
 }
 
+static void ask_for(struct reader *reader, sqlite3_stmt *rows, int64_t after, int64_t most) {
+    reader->current = rows;
+    db_int(&reader->db, rows, 1, after);
+    db_int(&reader->db, rows, 2, most);
+}
+
 void reader_rows(struct reader *reader, int64_t after, int64_t most) {
-    reader->current = reader->rows;
-    db_int(&reader->db, reader->rows, 1, after);
-    db_int(&reader->db, reader->rows, 2, most);
+    ask_for(reader, reader->rows, after, most);
+}
+
+void reader_ahead(struct reader *reader, int64_t after, int64_t most) {
+    ask_for(reader, reader->ahead, after, most);
 }
 
 void reader_rows_done(struct reader *reader) {

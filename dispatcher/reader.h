@@ -45,6 +45,8 @@ struct outbox_row {
 
 /* Rows with id > after, in order; at most `most`. */
 void reader_rows(struct reader *reader, int64_t after, int64_t most);
+/* The same without deliver_at and bodies: what may be read sooner than it is taken. */
+void reader_ahead(struct reader *reader, int64_t after, int64_t most);
 /* The next of them, or the one row asked for by reader_row. false: no more. */
 bool reader_next(struct reader *reader, struct outbox_row *row);
 bool reader_row(struct reader *reader, int64_t id,

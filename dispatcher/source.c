@@ -14,35 +14,16 @@
 #include "writer.h"
 
 /* ms between looks for somebody who lacks work behind a full window, and one more for every so many
-** subscriptions, since a look is at each of them … */
+** subscriptions, since a look is at each of them; and while what stands there is being found out. */
 #define SPILL_EVERY 10
 #define SUBS_A_MS 100
-#define SPILL_FOR_DOUBTFUL 5000 /* … and before way is made for one whose target failed last */
-#define STALL 4096              /* unwritten outcomes at which nothing more is sent */
-#define APP_PATIENCE 15000      /* ms that --once waits for a lock of app.db: longer than SLOT */
+#define AHEAD_EVERY 5
+#define AHEAD_SUBS_A_MS 1000
+#define STALL 4096         /* unwritten outcomes at which nothing more is sent */
+#define APP_PATIENCE 15000 /* ms that --once waits for a lock of app.db: longer than SLOT */
 
 static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
-}
-
-/* Would it send what is not read yet, or at least its probe? */
-static bool sends_unread(const struct outbox *outbox, const struct sub *sub) {
-    return sub->status == SUB_SENDS ||
-           (sub->status == SUB_PROBES && sub->probe > outbox->window.read_to);
-}
-
-/* Does somebody lack work who could send? Who has rows that are due does not lack it. */
-static bool hungry(const struct outbox *outbox, bool for_doubtful, int64_t now) {
-    const struct sub *sub;
-
-    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sends_unread(outbox, sub) && (sub->line.health != DOUBTFUL || for_doubtful) &&
-            TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again) && sub->next_due > now &&
-            line_has_room(&sub->line, now)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void look(struct outbox *outbox, int64_t now) {
@@ -52,6 +33,7 @@ static void look(struct outbox *outbox, int64_t now) {
 
     if (changed) {
         outbox->unheard = true;
+        outbox->ahead_all = false;
         retention_noticed(outbox->retention, now);
     }
     if (cause != WAKE_NONE && !changed && !outbox->unread) {
@@ -77,10 +59,12 @@ static void look(struct outbox *outbox, int64_t now) {
         if (outbox->spilled_at == 0) {
             outbox->spilled_at = now; /* nobody has lacked anything yet */
         }
-        outbox->spill_at = now + SPILL_EVERY + outbox->subs.count / SUBS_A_MS;
-        /* Nobody's pairs become rows again and again for the sake of those whose target failed
-        ** last: of them there may be thousands. */
-        if (!hungry(outbox, now - outbox->spilled_at >= SPILL_FOR_DOUBTFUL, now)) {
+        enum ahead ahead = ahead_look(outbox, now);
+
+        outbox->spill_at =
+            now + (ahead == AHEAD_UNKNOWN ? AHEAD_EVERY + outbox->subs.count / AHEAD_SUBS_A_MS
+                                          : SPILL_EVERY + outbox->subs.count / SUBS_A_MS);
+        if (ahead != AHEAD_WANTED) {
             return;
         }
         outbox->spilled_at = now;
@@ -290,11 +274,11 @@ static bool all_shunned(const struct outbox *outbox, int64_t now) {
 }
 
 static bool drained(const struct source *source, int64_t now) {
-    const struct outbox *outbox = of(source);
+    struct outbox *outbox = of(source);
     bool sent =
         outbox->window.pairs_count == 0
             ? !outbox->unread
-            : (!outbox->unread || (window_full(&outbox->window) && !hungry(outbox, true, now))) &&
+            : (!outbox->unread || (window_full(&outbox->window) && !ahead_may_come(outbox, now))) &&
                   all_shunned(outbox, now);
 
     if (outbox->stalled) { /* nothing more can be recorded: it is for the operator */
@@ -311,4 +295,5 @@ void source_open(struct outbox *outbox) {
     outbox->source =
         (struct source){.turn = turn, .claim = claim, .settle = settle, .drained = drained};
     TAILQ_INIT(&outbox->done);
+    ahead_open(outbox);
 }

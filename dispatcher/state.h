@@ -1,6 +1,6 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
-** source.c (turn, claim, settle), reading.c (reads events), names.c (who wants them), fanout.c (makes
+** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them), names.c (who wants them), fanout.c (makes
 ** pairs), delivery.c (a pair as a job and as a row), order.c (whose turn it is within a key), due.c
 ** (rows whose time has come), record.c (outcomes in groups), held.c (what can't be computed), roster.c
 ** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for long),
@@ -30,6 +30,8 @@ struct event_name {
     int count;
     int64_t generation; /* of the roster that subs was made from */
     struct event_name *next;
+    int64_t ahead; /* the newest event of this name that was seen behind the window; 0: none */
+    TAILQ_ENTRY(event_name) behind;
 };
 
 /* Where a walk through the unfinished rows is. */
@@ -88,6 +90,12 @@ struct outbox {
     enum wake_cause cause; /* why it was looked into */
     int64_t read_at;       /* not before this time again */
     int64_t spill_at, spilled_at;
+    int64_t ahead_to, ahead_created; /* seen behind the window, up to this event */
+    int64_t ahead_only;              /* the newest of those that are for one alone */
+    int64_t ahead_stranger;          /* the first that is for one who is not known; 0: none … */
+    int64_t ahead_generation;        /* … of the roster */
+    bool ahead_all;                  /* nothing stands behind that */
+    TAILQ_HEAD(, event_name) behind; /* names with any that is not read */
     int64_t check_id, check_created; /* the row that must still be there; 0: none */
     char boot[40];
     bool boot_known; /* all was in order since the machine started: its boot id is written */
@@ -188,6 +196,18 @@ void reading_rests(struct outbox *outbox, int64_t began, int64_t now);
 /* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be
 ** read now, reader_db says why. */
 bool reading_anchor(struct outbox *outbox);
+
+/* ahead.c */
+enum ahead {
+    AHEAD_WANTED,  /* somebody lacks work, and there is some for him behind the window */
+    AHEAD_UNKNOWN, /* somebody lacks work, and not all that stands there was seen yet */
+    AHEAD_NOTHING,
+};
+void ahead_open(struct outbox *outbox);
+/* Looks what stands behind a full window, a step further each time. */
+enum ahead ahead_look(struct outbox *outbox, int64_t now);
+/* Will it yet bring work to somebody, if only to those whose target failed last? */
+bool ahead_may_come(struct outbox *outbox, int64_t now);
 
 /* fanout.c */
 /* A new event, inside a snapshot. false: it can't be taken now; nothing was done. */

@@ -67,6 +67,7 @@ struct sub {
     struct pairs again; /* claimed from rows */
     struct pairs busy;  /* in flight, or finished and not yet recorded */
     int again_count, busy_count;
+    int64_t ahead;    /* the newest event for it alone that was seen behind the window */
     int64_t next_due; /* of its rows that are not in memory; NEVER */
     int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */

@@ -31,6 +31,10 @@ SELECT to_id FROM main.resthook_subscription WHERE id = ?1
 -- name: app_events
 SELECT * FROM main.resthook_outbox WHERE id > ?1 ORDER BY id LIMIT ?2
 
+-- What stands behind them, without what it says: in the columns of app_events.
+-- name: app_ahead
+SELECT id, event, NULL, NULL, NULL, only, created_at, watch FROM main.resthook_outbox WHERE id > ?1 ORDER BY id LIMIT ?2
+
 -- name: app_event
 SELECT * FROM main.resthook_outbox WHERE id = ?1
 

@@ -133,6 +133,50 @@ def test_a_hung_target_holds_nobody(db, receiver, dispatcher):
     assert db.journal("SELECT state, count(*) FROM resthook_deliveries GROUP BY 1") == [("delivered", 620)]
 
 
+def flood(db, count):
+    """Events for one target, more than the dispatcher reads ahead."""
+    db.shell("INSERT INTO resthook_outbox(event, payload) WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
+             f"i < {count}) SELECT 'flood', '{{}}' FROM n;")
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_what_stands_behind_a_hung_targets_backlog_arrives(db, receiver, dispatcher, mode):
+    """An event that an idle subscription wants, and one for a subscription alone that is made later."""
+    db.shell(f"PRAGMA journal_mode={mode};")
+    with Receiver() as hung:
+        gate = hung.gate()
+        hung.script("/", held(gate))
+        db.subscribe("flood", hung.url("/"), timeout=60)
+        db.subscribe("late", receiver.url("/late"))
+        flood(db, 6000)
+        running = dispatcher(db)
+        hung.wait_for(1)
+        db.ext("SELECT resthook_emit('late', '{}')")
+        receiver.wait_for(1)
+        flood(db, 6000)
+        alone, _ = db.subscribe("nothing", receiver.url("/alone"))
+        db.ext("SELECT resthook_ping(?)", alone)
+        receiver.wait_for(2)
+        assert not gate.is_set() and [request.path for request in receiver.received()] == ["/late", "/alone"]
+        gate.open()
+        running.kill()
+
+
+def test_a_backlog_is_no_rows_for_the_sake_of_who_wants_none_of_it(db, receiver, dispatcher):
+    with Receiver() as busy:
+        gate = busy.gate()
+        busy.script("/", held(gate))
+        db.subscribe("flood", busy.url("/"), timeout=60)
+        db.subscribe("other", receiver.url("/"))
+        flood(db, 6000)
+        running = dispatcher(db, "--log-level", "debug")
+        busy.wait_for(4)
+        gate.open()
+        busy.wait_for(6000, timeout=60)
+        assert running.stop() == 0
+    assert "made way" not in running.text()
+
+
 def test_a_target_that_never_answers_is_a_timeout(db, receiver, dispatcher, eventually):
     receiver.script("/", hang(), 200)
     subscription, _ = db.subscribe("*", receiver.url("/"), timeout=0.2, retry_schedule=SHORT)

@@ -142,18 +142,7 @@ static void random_step(void) {
     }
 }
 
-/* Everybody but one target behaves, the application is quiet: all that can be sent must be sent
-** before long. */
-static void drain(void) {
-    int hung = chance(50) ? (int)pick(ENDPOINTS) : -1;
-
-    while (app.writing) {
-        application_step();
-    }
-    for (int i = 0; i < ENDPOINTS; i++) {
-        mood[i] = i == hung ? HANGING : HEALTHY;
-    }
-    say("everything is given time to be delivered, but endpoint %d hangs", hung);
+static void give_time(void) {
     for (int turn = 0; turn < TURNS; turn++) {
         now += 4;
         dispatcher_tick();
@@ -170,6 +159,30 @@ static void drain(void) {
             dispatcher_answer(i);
         }
         dispatcher_commit(false);
+    }
+}
+
+/* Everybody but one target behaves, the application is quiet: all that can be sent must be sent
+** before long. */
+static void drain(void) {
+    int hung = chance(50) ? (int)pick(ENDPOINTS) : -1;
+
+    while (app.writing) {
+        application_step();
+    }
+    for (int i = 0; i < ENDPOINTS; i++) {
+        mood[i] = i == hung ? HANGING : HEALTHY;
+    }
+    say("everything is given time to be delivered, but endpoint %d hangs", hung);
+    give_time();
+    oracle_check();
+    oracle_check_drained(hung);
+    if (hung >= 0) {
+        for (int i = 0; i < OUTBOX; i++) {
+            dispatcher_retain();
+        }
+        application_backlog(hung);
+        give_time();
     }
     oracle_check();
     oracle_check_drained(hung);

@@ -396,14 +396,30 @@ void oracle_target_ended(int sub, int updated) {
     }
 }
 
-/* A backlog for one target costs no rows: somebody else must be in want. */
+static bool has_event_to_read(int sub) {
+    const struct subscription *known = &me.sub[sub];
+
+    for (int i = 0; i < app.committed.events; i++) {
+        const struct event *event = &app.committed.outbox[i];
+
+        if (event->id > me.read &&
+            (event->only == NOBODY ? known->from_id < event->id && event->id <= known->to_id &&
+                                         (known->types >> event->type & 1) != 0
+                                   : event->only == sub)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A backlog for one target costs no rows: somebody else must be in want of what is behind it. */
 void oracle_spill(void) {
     for (int i = 0; i < SUBS; i++) {
-        if (dispatcher_wants_work(i)) {
+        if (dispatcher_wants_work(i) && has_event_to_read(i)) {
             return;
         }
     }
-    broken("events make way for the cursor although nobody lacks work");
+    broken("events make way for the cursor although nobody lacks work that is behind them");
 }
 
 /* ---- the two files ---- */

@@ -26,6 +26,10 @@ enum rule {
     RULE_WINDOW,
     RULE_SPILL,
     RULE_SPILL_LATE,
+    RULE_SPILL_WANTED,
+    RULE_AHEAD_ON,
+    RULE_AHEAD_ONE,
+    RULE_AHEAD_ANCHOR,
     /* rows that are not final */
     RULE_BUSY,
     RULE_LOOK,

@@ -382,15 +382,57 @@ static bool window_is_full(void) {
     return rule(RULE_WINDOW) && window_count(&middle) >= WINDOW;
 }
 
+/* A step further each time. */
+static void look_ahead(void) {
+    int left = AHEAD;
+
+    if (me.ahead.id > me.read && rule(RULE_AHEAD_ANCHOR) &&
+        !app_has(&app.committed, me.ahead.id, me.ahead.created)) {
+        memset(me.ahead_type, 0, sizeof me.ahead_type);
+        memset(me.ahead_one, 0, sizeof me.ahead_one);
+        me.ahead.id = 0;
+    }
+    if (!rule(RULE_AHEAD_ON) && me.ahead.id > me.read) {
+        return;
+    }
+    me.ahead.id = later(me.ahead.id, me.read);
+    for (int i = 0; i < app.committed.events && left > 0; i++) {
+        const struct event *event = &app.committed.outbox[i];
+
+        if (event->id > me.ahead.id) {
+            left--;
+            me.ahead = (struct anchor){event->id, event->created};
+            if (event->only == NOBODY) {
+                me.ahead_type[event->type] = event->id;
+            } else if (rule(RULE_AHEAD_ONE)) {
+                me.ahead_one[event->only] = event->id;
+            }
+        }
+    }
+}
+
+/* Was anything seen behind the window that it wants? */
+static bool finds_work(int sub) {
+    for (int8_t type = 0; type < TYPES; type++) {
+        struct event newest = {.id = me.ahead_type[type], .type = type, .only = NOBODY};
+
+        if (newest.id > me.read && is_wanted(&me.sub[sub], sub, &newest)) {
+            return true;
+        }
+    }
+    return me.ahead_one[sub] > me.read || !rule(RULE_SPILL_WANTED);
+}
+
 /* Rule 3. What is finished lets the cursor move by itself. If that is not enough, and somebody
-** could take work and has none, the older half of the window becomes rows. */
+** could take work, has none, and would find some behind it, the older half of the window becomes rows. */
 static void make_room(void) {
     dispatcher_commit(false);
     if (!window_is_full() || !rule(RULE_SPILL)) {
         return;
     }
+    look_ahead();
     for (int i = 0; i < SUBS; i++) {
-        if (!rule(RULE_SPILL_LATE) || dispatcher_wants_work(i)) {
+        if (!rule(RULE_SPILL_LATE) || (dispatcher_wants_work(i) && finds_work(i))) {
             window_count(&me.spill);
             say("  the window is full: events up to %d make way", me.spill);
             oracle_spill();

@@ -16,6 +16,7 @@ enum {
     GROUP = 4,    /* outcomes in memory that are not recorded */
     ROOM = 2,     /* requests at once, for a subscription and for an endpoint */
     LADDER = 4,   /* anchors */
+    AHEAD = 3,    /* events behind a full window that one look sees */
     KEEP = 6,     /* rows kept for a paused subscription */
     ATTEMPTS = 3, /* before a delivery is dead */
     SECOND = 64,  /* ticks: the side file is synced at least this often */
@@ -90,6 +91,9 @@ struct dispatcher {
     unsigned release[SUBS]; /* bit set of keys whose first row may have to get a time */
     bool sorted;            /* what `ordered` was switched to while nobody looked is obeyed */
     int spill;              /* events up to this one make way for the cursor at the next commit */
+    struct anchor ahead;    /* events behind the window were seen up to this one: … */
+    int ahead_type[TYPES];  /* … the newest of each type */
+    int ahead_one[SUBS];    /* … and for each subscription alone */
     bool half;              /* only without RULE_TOGETHER */
     int doomed[OUTBOX], dooms;  /* only without RULE_RETAIN_INSIDE */
     int asked_sub, asked_event; /* only without RULE_REQUEST_TOGETHER */

@@ -316,6 +316,39 @@ static void act(void) {
     }
 }
 
+/* Pings for one whose target does not answer, and behind them one for somebody else. */
+void application_backlog(int endpoint) {
+    struct app *state = &app.working;
+    int waits = -1, other = -1;
+
+    for (int i = 0; i < SUBS; i++) {
+        const struct subscription *sub = &state->sub[i];
+
+        if (sub->status == ACTIVE && sub->endpoint != endpoint) {
+            other = i;
+        } else if (sub->status == ACTIVE && sub->ordered == NOT_ORDERED) {
+            waits = i;
+        }
+    }
+    if (app.writing || waits < 0 || other < 0 || state->events + BACKLOG + 1 > OUTBOX) {
+        return;
+    }
+    for (int i = 0; i <= BACKLOG; i++) {
+        struct event event = {
+            .id = larger(greatest_event(state), state->event_sequence) + 1,
+            .created = stamp(),
+            .type = 1,
+            .only = (int8_t)(i < BACKLOG ? waits : other),
+        };
+
+        event.truth = oracle_emit(&event, 0);
+        state->outbox[state->events++] = event;
+        state->event_sequence = event.id;
+    }
+    say("the application pings s%d %d times, then s%d", waits, BACKLOG, other);
+    app_commit();
+}
+
 void application_step(void) {
     if (!app.writing && chance(60)) {
         act();

@@ -18,6 +18,7 @@ enum {
     OUTBOX = 24, /* rows the outbox may hold; a writer that finds it full writes nothing */
     SUBS = 8,    /* places for subscriptions; a place is used again when nothing refers to it */
     ENDPOINTS = 4,
+    BACKLOG = 12, /* more than the dispatcher's window */
     TYPES = 3, /* event names. 0 comes from a watch, 2 has a condition that reads another table */
     KEYS = 2,  /* ordering keys 1 and 2; 0: none, an order of its own */
     REQUESTS = 6,
@@ -96,6 +97,7 @@ void app_end(struct app *state, int sub, int to_id);
 
 /* One random act of the application, in its open transaction or in one of its own. */
 void application_step(void);
+void application_backlog(int endpoint);
 void app_commit(void);  /* publishes app.working */
 void app_sync(void);    /* a checkpoint: what is committed reaches the disk */
 void app_lose(void);    /* a power loss: back to what reached the disk */

@@ -1,0 +1,200 @@
+/*
+** ahead.c: what stands behind a full window, and whether somebody who lacks work would have some there.
+**
+** A window is full as long as its events wait for a target, mostly the one whose backlog they are. That
+** is worth a row for each of them only if it brings work to somebody who has none. So the rows behind
+** the window are looked through, once each, for their names alone: a name is remembered with the newest
+** event of it that was seen, and whom an event for one alone is for, likewise.
+** SPDX-License-Identifier: MIT
+*/
+#include "state.h"
+#include "stopwatch.h"
+
+/* Rows seen in one snapshot; it is given back after LOOK_US, however large they are. With a rollback
+** journal a reader can make a commit wait: there less. */
+#define ROWS_WAL 4096
+#define ROWS_ROLLBACK 1024
+#define LOOK_US 1000
+#define ROWS_A_GLANCE 32        /* at the time */
+#define SPILL_FOR_DOUBTFUL 5000 /* ms before way is made for one whose target failed last */
+
+void ahead_open(struct outbox *outbox) {
+    TAILQ_INIT(&outbox->behind);
+}
+
+/*
+** Does it lack work that it could do? Who has rows that are due does not lack it. Nobody's pairs become
+** rows again and again for the sake of those whose target failed last: of them there may be thousands.
+*/
+static bool lacks_work(const struct sub *sub, bool for_doubtful, int64_t now) {
+    return TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again) && sub->next_due > now &&
+           (sub->line.health != DOUBTFUL || for_doubtful) && line_has_room(&sub->line, now);
+}
+
+/* Would it send what is not read yet, or at least its probe? */
+static bool sends_unread(const struct outbox *outbox, const struct sub *sub) {
+    return sub->status == SUB_SENDS ||
+           (sub->status == SUB_PROBES && sub->probe > outbox->window.read_to);
+}
+
+static bool any_lacks_work(const struct outbox *outbox, bool for_doubtful, int64_t now) {
+    const struct sub *sub;
+
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sends_unread(outbox, sub) && lacks_work(sub, for_doubtful, now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of what is for one alone. */
+static bool one_wants(const struct outbox *outbox, bool for_doubtful, int64_t now) {
+    const struct sub *sub;
+
+    if (outbox->ahead_only <= outbox->window.read_to) {
+        return false;
+    }
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sub->ahead > outbox->window.read_to && sends_unread(outbox, sub) &&
+            lacks_work(sub, for_doubtful, now)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool any_wants(const struct event_name *name, bool for_doubtful, int64_t now) {
+    for (int i = 0; i < name->count; i++) {
+        if (name->subs[i]->status == SUB_SENDS && lacks_work(name->subs[i], for_doubtful, now) &&
+            subscription_wants(name->subs[i], name->ahead, name->text, NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of what was seen. Names that were read meanwhile are forgotten. */
+static bool is_wanted(struct outbox *outbox, bool for_doubtful, int64_t now) {
+    struct event_name *name, *next;
+
+    for (name = TAILQ_FIRST(&outbox->behind); name != NULL; name = next) {
+        next = TAILQ_NEXT(name, behind);
+        if (name->ahead <= outbox->window.read_to) {
+            TAILQ_REMOVE(&outbox->behind, name, behind);
+            name->ahead = 0;
+        } else if (any_wants(names_find(outbox, name->text), for_doubtful, now)) {
+            return true; /* by the subscriptions as they are now */
+        }
+    }
+    return one_wants(outbox, for_doubtful, now);
+}
+
+static void see(struct outbox *outbox, const struct outbox_row *row) {
+    if (row->event != NULL && row->only != NULL) {
+        struct sub *sub = subscription_named(&outbox->subs, row->only);
+
+        if (sub != NULL) {
+            sub->ahead = outbox->ahead_only = row->id;
+        } else if (outbox->ahead_stranger == 0) {
+            outbox->ahead_stranger = row->id;
+        }
+    } else if (row->event != NULL) {
+        struct event_name *name = names_find(outbox, row->event);
+
+        if (name->ahead == 0) {
+            TAILQ_INSERT_TAIL(&outbox->behind, name, behind);
+        }
+        name->ahead = row->id;
+    }
+    outbox->ahead_to = row->id;
+    outbox->ahead_created = row->created_at;
+}
+
+static void forget(struct outbox *outbox) {
+    struct event_name *name;
+    struct sub *sub;
+
+    while ((name = TAILQ_FIRST(&outbox->behind)) != NULL) {
+        TAILQ_REMOVE(&outbox->behind, name, behind);
+        name->ahead = 0;
+    }
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        sub->ahead = 0;
+    }
+    outbox->ahead_only = outbox->ahead_created = 0;
+    outbox->ahead_to = outbox->window.read_to;
+}
+
+/* The row that was seen last comes first: if it is not there unchanged, the application restored what
+** it had before, and the ids above are given out again. */
+static bool still_there(struct outbox *outbox) {
+    struct outbox_row row;
+    bool there;
+
+    if (outbox->ahead_created == 0) {
+        return true;
+    }
+    there = reader_row(outbox->reader, outbox->ahead_to, &row) &&
+            row.created_at == outbox->ahead_created;
+    reader_rows_done(outbox->reader);
+    return there || reader_db(outbox->reader)->rc != SQLITE_OK;
+}
+
+static void look_further(struct outbox *outbox) {
+    struct reader *reader = outbox->reader;
+    struct outbox_row row;
+    int count = 0;
+
+    if (!reader_begin(reader)) {
+        return; /* somebody is committing */
+    }
+    if (outbox->ahead_to <= outbox->window.read_to || !still_there(outbox)) {
+        forget(outbox);
+    }
+    int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
+    int64_t began = stopwatch_us();
+
+    reader_ahead(reader, outbox->ahead_to, most);
+    while (reader_next(reader, &row)) {
+        see(outbox, &row);
+        if (++count % ROWS_A_GLANCE == 0 && stopwatch_us() - began > LOOK_US) {
+            most = count; /* there may be more */
+            break;
+        }
+    }
+    outbox->ahead_all = count < most && reader_db(reader)->rc == SQLITE_OK;
+    reader_end(reader);
+}
+
+/* The roster may not have been read as far as the rows were: who was not known then may be now. */
+static void look_again(struct outbox *outbox) {
+    if (outbox->ahead_stranger > 0 && outbox->ahead_generation != outbox->generation) {
+        outbox->ahead_to = outbox->ahead_stranger - 1;
+        outbox->ahead_created = 0;
+        outbox->ahead_stranger = 0;
+        outbox->ahead_all = false;
+    }
+    outbox->ahead_generation = outbox->generation;
+}
+
+enum ahead ahead_look(struct outbox *outbox, int64_t now) {
+    bool for_doubtful = now - outbox->spilled_at >= SPILL_FOR_DOUBTFUL;
+
+    look_again(outbox);
+    if (!outbox->ahead_all) {
+        if (!any_lacks_work(outbox, for_doubtful, now)) {
+            return AHEAD_NOTHING;
+        }
+        look_further(outbox);
+    }
+    if (is_wanted(outbox, for_doubtful, now)) {
+        return AHEAD_WANTED;
+    }
+    return outbox->ahead_all ? AHEAD_NOTHING : AHEAD_UNKNOWN;
+}
+
+bool ahead_may_come(struct outbox *outbox, int64_t now) {
+    return any_lacks_work(outbox, true, now) &&
+           (!outbox->ahead_all || is_wanted(outbox, true, now));
+}
