@@ -172,18 +172,49 @@ def latency_loaded(stand, sizes):
 DEAD_SECONDS = 10
 
 
+def dead(stand, sizes, name):
+    """All others: half of them refuse the connection, half never answer, each an endpoint of its own."""
+    place = "(i / 250) || '.' || (1 + i % 250)"
+    stand.subscriptions(name, sizes.bad, "'bad.one'", f"CASE i % 2 WHEN 0 THEN 'http://127.2.' || {place} || ':9/' "
+                        f"ELSE 'http://127.3.' || {place} || ':{stand.port}/hang' END")
+
+
+DEAD_EVENT = "INSERT INTO resthook_outbox(event, payload) VALUES ('bad.one', '{}')"
+
+
+def dead_subs_latency(stand, sizes):
+    """ms from a commit to its arrival at the healthy one, while all others are tried, over those without them."""
+    for name in ("alone.db", "among.db"):
+        stand.watched(name, stand.url("/timed"))
+    dead(stand, sizes, "among.db")
+    found = {"dead_subs_latency_ratio": [], "dead_subs_p50_ms": [], "dead_subs_p99_ms": []}
+    for _ in range(sizes.rounds):
+        took = {}
+        for name in ("among.db", "alone.db"):
+            stand.copy(name, "run.db")
+            stand.take()
+            dispatcher = stand.dispatcher(stand.path("run.db"), core=ANYWHERE, ready=True)
+            arrivals(stand, pace(stand, "run.db", 10, 100, "NORMAL")[0])
+            stand.sql("run.db", DEAD_EVENT)
+            took[name] = arrivals(stand, pace(stand, "run.db", sizes.beats, 200, "NORMAL", first=1000)[0])
+            dispatcher.kill()
+            stand.finish(dispatcher, (-9,))
+        found["dead_subs_latency_ratio"].append(percentile(took["among.db"], 0.5) / percentile(took["alone.db"], 0.5))
+        found["dead_subs_p50_ms"].append(percentile(took["among.db"], 0.5))
+        found["dead_subs_p99_ms"].append(percentile(took["among.db"], 0.99))
+    return found
+
+
 def dead_subs(stand, sizes):
-    """Deliveries/s of the one healthy subscription, while all others have a pending event each: half of them refuse the
-    connection, half never answer. Over its deliveries/s alone. Held up, it has DEAD_SECONDS for its deliveries."""
+    """Deliveries/s of the one healthy subscription, while all others have a pending event each, over its deliveries/s
+    alone. Held up, it has DEAD_SECONDS for its deliveries."""
     rows = sizes.drain
     for name in ("alone.db", "among.db"):
         stand.watched(name, stand.url())
         if name == "among.db":
-            place = "(i / 250) || '.' || (1 + i % 250)"  # each an endpoint of its own
-            stand.subscriptions(name, sizes.bad, "'bad.one'", "CASE i % 2 WHEN 0 THEN 'http://127.2.' || "
-                                f"{place} || ':9/' ELSE 'http://127.3.' || {place} || ':{stand.port}/hang' END")
+            dead(stand, sizes, name)
         stand.insert(name, rows // 10)
-        stand.sql(name, "INSERT INTO resthook_outbox(event, payload) VALUES ('bad.one', '{}')")
+        stand.sql(name, DEAD_EVENT)
         stand.insert(name, rows - rows // 10)
     found = {"dead_subs_ratio": []}
     for _ in range(sizes.rounds):
@@ -434,6 +465,7 @@ FIGURES = {
     "latency_floor_p50_ms": (latency, "ms", None, None),
     "latency_loaded_ratio": (latency_loaded, "", AT_MOST, 3),
     "dead_subs_ratio": (dead_subs, "", AT_LEAST, 0.95),
+    "dead_subs_latency_ratio": (dead_subs_latency, "", AT_MOST, 1 / 0.95),
     "write_ratio_1": (write_1, "", AT_MOST, 1.10),
     "write_ratio_1_normal": (write_1_normal, "", AT_MOST, 1.6),
     "write_ratio_1000": (write_1000, "", AT_MOST, 2.8),

@@ -413,8 +413,8 @@ static void look_ahead(void) {
 
 /* Was anything seen behind the window that it wants? */
 static bool finds_work(int sub) {
-    for (int8_t type = 0; type < TYPES; type++) {
-        struct event newest = {.id = me.ahead_type[type], .type = type, .only = NOBODY};
+    for (int type = 0; type < TYPES; type++) {
+        struct event newest = {.id = me.ahead_type[type], .type = (int8_t)type, .only = NOBODY};
 
         if (newest.id > me.read && is_wanted(&me.sub[sub], sub, &newest)) {
             return true;

@@ -87,6 +87,7 @@ static void turns(int64_t ms) {
 static inline struct job *claim(void) {
     struct line *line;
 
+    endpoints_turn(endpoints, now);
     while ((line = endpoints_next(endpoints, now)) != NULL) {
         struct job *job = line->source->claim(line->source, line, now);
 

@@ -23,6 +23,7 @@ static int begin(void **state) {
 
 /* What is sent next; NULL: nothing. */
 static struct job *sent(void) {
+    endpoints_turn(endpoints, now);
     struct line *line = endpoints_next(endpoints, now);
     struct source *source = outbox_source(outbox);
 
