@@ -49,9 +49,10 @@ class Database:
         self.side = path.with_name(path.name + "-resthook")
 
     def shell(self, sql, *options):
-        """The plain sqlite3 shell with nothing loaded. Returns what it prints, without the last newline."""
-        done = subprocess.run(["sqlite3", "-bail", *options, str(self.path)], input=sql, text=True,
-                              capture_output=True, timeout=60)
+        """The plain sqlite3 shell with nothing loaded, and a busy_timeout, as README asks of writers. Returns what it
+        prints, without the last newline."""
+        done = subprocess.run(["sqlite3", "-bail", "-cmd", ".timeout 10000", *options, str(self.path)], input=sql,
+                              text=True, capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return done.stdout.removesuffix("\n")
 
@@ -128,7 +129,7 @@ class Dispatcher:
         with self.changed:
             return "\n".join(self.log)
 
-    def wait_log(self, pattern, timeout=20, count=1):
+    def wait_log(self, pattern, timeout=60, count=1):
         """Waits until `count` lines match, and returns the last of them; AssertionError with the log after that, or
         when the process ends without them."""
         def matching():
@@ -142,13 +143,13 @@ class Dispatcher:
                 raise AssertionError(f"no line of the log matches {pattern!r}; resthookd {state}:\n" + "\n".join(self.log))
             return found[count - 1]
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=60):
         """Waits for its end and returns the exit status, negative for a signal."""
         status = self.process.wait(timeout)
         self.reader.join(timeout)
         return status
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=60):
         """SIGTERM: it finishes what is in flight. Returns the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -163,9 +164,9 @@ class Dispatcher:
 
 @pytest.fixture
 def eventually():
-    """eventually(true, timeout=10): for what a process does of its own accord and only its files tell."""
+    """eventually(true, timeout=30): for what a process does of its own accord and only its files tell."""
 
-    def wait(true, timeout=10):
+    def wait(true, timeout=30):
         end = time.monotonic() + timeout
         while not true():
             assert time.monotonic() < end, f"it did not come true in {timeout} s"
