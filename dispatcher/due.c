@@ -47,7 +47,7 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t began, int
             continue;
         }
         if (rows[i].next_at > now || loaded >= wanted ||
-            (loaded > 0 && stopwatch_us() - began > STEP_US)) {
+            (loaded > 0 && stopwatch_work_us() - began > STEP_US)) {
             next_due = rows[i].next_at;
             break;
         }
@@ -72,9 +72,9 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t began, int
 void due_load(struct outbox *outbox, int64_t now) {
     struct sub *sub;
     int budget = 64; /* subscriptions a turn */
-    int64_t began = stopwatch_us();
+    int64_t began = stopwatch_work_us();
 
-    while (stopwatch_us() - began <= STEP_US && !outbox->stalled && now >= outbox->read_at &&
+    while (stopwatch_work_us() - began <= STEP_US && !outbox->stalled && now >= outbox->read_at &&
            budget-- > 0 && (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
         if (sub->status == SUB_FAILING && sub->probing) {
             agenda_set(&outbox->agenda, sub, NEVER); /* its outcome brings it back */

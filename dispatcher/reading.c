@@ -19,10 +19,10 @@
 #define ROWS_WAL 256
 #define ROWS_ROLLBACK 32
 #define PATIENCE 500 /* ms at a start, for another program's lock */
-/* µs, whatever the expressions look up: then the lock is given back, or other databases have their turn … */
-#define READ_ROLLBACK 1000
-#define READ_WAL 10000
-#define READ_LONG 20000 /* … and after what took longer, for as long as that took */
+#define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
+/* µs of work: then other databases have their turn, and after what took longer, for as long as that took */
+#define WORK_MOST 10000
+#define WORK_LONG 50000
 
 #define GONE                                                                                       \
     "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
@@ -43,9 +43,9 @@ static bool still_there(struct outbox *outbox) {
 }
 
 void reading_rests(struct outbox *outbox, int64_t began, int64_t now) {
-    int64_t took = stopwatch_us() - began;
+    int64_t took = stopwatch_work_us() - began;
 
-    if (took > READ_LONG && outbox->read_at < now + took / 500) {
+    if (took > WORK_LONG && outbox->read_at < now + took / 500) {
         outbox->read_at =
             now + took / 500; /* now is when it began: as long as it took, and that again */
     }
@@ -55,7 +55,6 @@ void reading_next(struct outbox *outbox, int64_t now) {
     struct reader *reader = outbox->reader;
     struct db *db = reader_db(reader);
     int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
-    int64_t most_us = reader_is_wal(reader) ? READ_WAL : READ_ROLLBACK;
     struct outbox_row row;
     int count = 0;
     bool more = true;
@@ -95,11 +94,12 @@ void reading_next(struct outbox *outbox, int64_t now) {
         outbox->boot_known = true;
         outbox->counts_moved = true;
     }
-    int64_t began = stopwatch_us();
+    int64_t began = stopwatch_us(), work = stopwatch_work_us();
 
     reader_rows(reader, outbox->window.read_to, most);
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
-        if (count > 0 && stopwatch_us() - began > most_us) {
+        if (count > 0 && stopwatch_us() - began > READ_US &&
+            (!reader_is_wal(reader) || stopwatch_work_us() - work > WORK_MOST)) {
             break;
         }
         if (!fanout_take(outbox, &row, now)) {
@@ -119,7 +119,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
         outbox->read_at = now + 20;
     }
     reader_end(reader);
-    reading_rests(outbox, began, now);
+    reading_rests(outbox, work, now);
     if (count > 0) {
         fault_point("expand.read");
         if (outbox->cause != WAKE_NONE) {

@@ -190,7 +190,7 @@ void names_free(struct outbox *outbox);
 
 /* reading.c */
 void reading_next(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
-/* What was read since `began` (stopwatch.h) took so long that others have their turn first? Then
+/* What was read since `began` (stopwatch_work_us) took so long that others have their turn first? Then
 ** nothing is read for as long. */
 void reading_rests(struct outbox *outbox, int64_t began, int64_t now);
 /* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be

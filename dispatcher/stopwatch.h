@@ -9,5 +9,7 @@
 #include <stdint.h>
 
 int64_t stopwatch_us(void); /* µs since some moment; never goes back */
+/* The same of what this thread has computed: not of what it waited for, a processor that others had too. */
+int64_t stopwatch_work_us(void);
 
 #endif

@@ -35,8 +35,9 @@ def own_environment():
     return env
 
 
-def resthookd(*arguments, stdin=None, command=(RESTHOOKD,), timeout=60):
+def resthookd(*arguments, stdin=None, command=None, timeout=60):
     """Runs resthookd to its end. command: what starts it, when that is more. Returns status, stdout and stderr."""
+    command = command or (RESTHOOKD,)
     return subprocess.run([*map(str, command), *map(str, arguments)], input=stdin, text=True, capture_output=True,
                           timeout=timeout, env=own_environment())
 
@@ -104,7 +105,8 @@ class Database:
 class Dispatcher:
     """A running resthookd. Its log is collected from the start; `ready` has been said when start() returns."""
 
-    def __init__(self, arguments, command=(RESTHOOKD,), env=None):
+    def __init__(self, arguments, command=None, env=None):
+        command = command or (RESTHOOKD,)
         # pdeathsig: it does not outlive a runner that is killed. The program is the process started here.
         self.process = subprocess.Popen([*map(str, command[:-1]), "setpriv", "--pdeathsig", "KILL", str(command[-1]),
                                          *map(str, arguments)],
@@ -210,7 +212,7 @@ def dispatcher():
     starts it, the program last; env: what its environment has besides."""
     started = []
 
-    def start(database, *options, allow=LOOPBACK, ready=True, command=(RESTHOOKD,), env=None):
+    def start(database, *options, allow=LOOPBACK, ready=True, command=None, env=None):
         running = Dispatcher([*allow, *options, getattr(database, "path", database)], command, env)
         started.append(running)
         if ready:
