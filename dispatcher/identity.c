@@ -176,7 +176,7 @@ static void free_identity(struct identity *known) {
 
 static bool is_half_adopted(const struct identity *known, const char *path) {
     return same(known->former, known->app_token != NULL ? known->app_token : "") &&
-           known->side_token != NULL && same(path, known->side_path);
+           known->side_token != NULL && is_token(known->side_token) && same(path, known->side_path);
 }
 
 /* Why it can't be that this side file and this database belong together as they are; NULL: they do.

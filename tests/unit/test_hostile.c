@@ -67,6 +67,23 @@ static const char *kept_reason(const char *id) {
     return sub->kept != NULL ? sub->kept : "nothing";
 }
 
+static void alter_side(const char *text) {
+    char path[80];
+    sqlite3 *db;
+
+    snprintf(path, sizeof path, "%s-resthook", file);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* While the outbox is closed. */
+static void change_side(const char *text) {
+    outbox_close(outbox, now);
+    alter_side(text);
+    open_outbox();
+}
+
 static void a_table_that_is_gone_is_an_error(void **state) {
     static const char *const tables[] = {"resthook_setting", "resthook_request", "resthook_extra",
                                          "resthook_watch"};
@@ -168,6 +185,17 @@ static void a_token_that_is_none_is_held(void **state) {
     expect_service();
 }
 
+/* An adoption that was not finished is: by the token that the side file has. */
+static void a_half_adopted_ones_token_is_held_too(void **state) {
+    (void)state;
+    alter_side("INSERT INTO meta SELECT 'former', value FROM meta WHERE name = 'token';"
+               "UPDATE meta SET value = value || char(13, 10) || 'x: y' WHERE name = 'token'");
+    expect_refused("its token was written by somebody else");
+    alter_side("UPDATE meta SET value = substr(value, 1, 24) WHERE name = 'token'");
+    open_outbox();
+    expect_service();
+}
+
 static void a_damaged_watch_is_an_error_of_who_looks_at_it(void **state) {
     char *error = NULL;
 
@@ -195,19 +223,6 @@ static void the_greatest_id_is_read_once(void **state) {
     assert_string_equal(job->event, "item.last");
     settle(job, VERDICT_DELIVERED, 0);
     assert_false(outbox->unread);
-}
-
-/* Closes the outbox, changes the side file, and opens it again. */
-static void change_side(const char *text) {
-    char path[80];
-    sqlite3 *db;
-
-    outbox_close(outbox, now);
-    snprintf(path, sizeof path, "%s-resthook", file);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-    open_outbox();
 }
 
 static void what_the_side_file_counts_may_be_any_number(void **state) {
@@ -248,6 +263,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_watchs_event_that_is_no_name_is_not_sent, begin,
                                         end_world),
         cmocka_unit_test_setup_teardown(a_token_that_is_none_is_held, begin, end_world),
+        cmocka_unit_test_setup_teardown(a_half_adopted_ones_token_is_held_too, begin, end_world),
         cmocka_unit_test_setup_teardown(a_damaged_watch_is_an_error_of_who_looks_at_it, begin,
                                         end_world),
         cmocka_unit_test_setup_teardown(what_the_side_file_counts_may_be_any_number, begin,
