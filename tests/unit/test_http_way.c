@@ -183,9 +183,14 @@ static void takes_nothing_from_the_environment(void **state) {
 }
 
 static void sends_by_the_proxy_it_is_given(void **state) {
-    static const char *const inside[] = {"127.0.0.1", "127.1",           "2130706433",
-                                         "10.0.0.1",  "[::1]",           "[::ffff:10.0.0.1]",
-                                         "[fe80::1]", "169.254.169.254", "a b"};
+    static const char *const inside[] = {"127.0.0.1", "127.1", "2130706433", "10.0.0.1", "[::1]",
+                                         "[::ffff:10.0.0.1]", "[fe80::1]", "169.254.169.254", "a b",
+                                         /* names to libcurl, and perhaps addresses to a proxy */
+                                         "localhost", "LOCALHOST.", "foo.localhost", "127.0.0.1.",
+                                         "2130706433.", "0x7f.1.", "4294967297", "1.2.3.4.5",
+                                         "09.0.0.1", "a.0x7F"};
+    static const char *const names[] = {
+        "example.test", "a.localhost.test", "notlocalhost", "1.example.test.", "x0x7f", "1.test"};
     char proxy[64];
 
     (void)state;
@@ -206,6 +211,13 @@ static void sends_by_the_proxy_it_is_given(void **state) {
     set_url("http", "example.test", 8080);
     expect_status(post(), 200);
     expect_start(world.server.requests[0], "POST http://example.test:8080/ HTTP/1.1\r\n");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        set_url("http", names[i], 8080);
+        expect_status(post(), 200);
+    }
+    world.guard->count = 1; /* 127.0.0.0/8 */
+    set_url("http", "localhost", 8080);
+    expect_status(post(), 200);
     unsetenv("no_proxy");
 }
 
