@@ -14,6 +14,7 @@
 #include "filters.h"
 #include "headers.h"
 #include "json.h"
+#include "linear.h"
 #include "memory.h"
 #include "sql.h"
 
@@ -76,6 +77,9 @@ struct reader *reader_open(const char *path, char **error) {
     db_open(db, path, true, PATIENCE);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
+    if (db->rc == SQLITE_OK && linear_install(db->handle) != SQLITE_OK) {
+        db_fail(db, "%s", sqlite3_errmsg(db->handle));
+    }
     reader->begin = db_prepare(db, "BEGIN");
     reader->end = db_prepare(db, "COMMIT");
     reader->data_version = db_prepare(db, "PRAGMA data_version");

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "fence.h"
+#include "linear.h"
 #include "trigger.h"
 
 struct column {
@@ -203,6 +204,9 @@ int generated_open(sqlite3 *like, const char *table, const char *table_sql, char
     memset(generated, 0, sizeof *generated);
     rc = sqlite3_open_v2(":memory:", &generated->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY,
                          NULL);
+    if (rc == SQLITE_OK) {
+        rc = linear_install(generated->db);
+    }
     if (rc == SQLITE_OK) {
         rc = take_encoding(generated->db, like, error);
     }
