@@ -18,7 +18,7 @@ static const struct {
     int code;
     struct failure_name name;
 } names[] = {
-    {CURLE_COULDNT_RESOLVE_HOST, {FAILURE_DNS, "dns: the name has no address"}},
+    {CURLE_COULDNT_RESOLVE_HOST, {FAILURE_DNS, "dns: the name has no address that is allowed"}},
     {CURLE_COULDNT_RESOLVE_PROXY, {FAILURE_DNS, "dns: the proxy's name has no address"}},
     {CURLE_COULDNT_CONNECT, {FAILURE_CONNECT, "connect: no connection"}},
     {CURLE_PROXY, {FAILURE_CONNECT, "connect: not through the proxy"}},

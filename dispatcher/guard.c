@@ -123,18 +123,42 @@ static bool is_public(const struct address *address) {
     return true;
 }
 
+static bool is_allowed(const struct guard *guard, const struct address *address) {
+    for (size_t i = 0; i < guard->count; i++) {
+        if (contains(&guard->allowed[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+** ISATAP, RFC 5214 6.1: in any network, an address that ends like this has an IPv4 address inside,
+** which a host that is in such a tunnel sends to. Only he knows which networks are tunnels, so both
+** count: the address as it is, and that it hides none of the inside.
+*/
+static bool hides_private(const struct guard *guard, const struct address *address) {
+    static const uint8_t mark[] = {0x00, 0x00, 0x5e, 0xfe};
+    struct address inner = {V4_BYTES, {0}};
+
+    if (address->length != V6_BYTES || (address->bytes[8] & ~0x02) != mark[0] ||
+        memcmp(address->bytes + 9, mark + 1, sizeof mark - 1) != 0) {
+        return false;
+    }
+    memcpy(inner.bytes, address->bytes + V6_BYTES - V4_BYTES, V4_BYTES);
+    return !is_allowed(guard, &inner) && !is_public(&inner);
+}
+
 static enum guard_answer judge(const struct guard *guard, const struct address *outer) {
     struct address inner = unwrap(outer);
 
     if (outer->length == 0) {
         return GUARD_REFUSED;
     }
-    for (size_t i = 0; i < guard->count; i++) {
-        if (contains(&guard->allowed[i], outer) || contains(&guard->allowed[i], &inner)) {
-            return GUARD_ALLOWED;
-        }
+    if (is_allowed(guard, outer) || is_allowed(guard, &inner)) {
+        return GUARD_ALLOWED;
     }
-    return is_public(&inner) ? GUARD_PUBLIC : GUARD_REFUSED;
+    return is_public(&inner) && !hides_private(guard, outer) ? GUARD_PUBLIC : GUARD_REFUSED;
 }
 
 static struct address read_address(const char *text) {

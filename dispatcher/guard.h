@@ -3,8 +3,8 @@
 ** every connect and before every request on a connection that is used again.
 **
 ** Refused: everything in the IANA special-purpose registries (loopback, private, link-local,
-** documentation, benchmarking, multicast, reserved …), the same behind v4-mapped, NAT64 and 6to4
-** forms, cloud metadata addresses that look public; unless the operator allowed the network by
+** documentation, benchmarking, multicast, reserved …), the same behind v4-mapped, NAT64, 6to4 and
+** ISATAP forms, cloud metadata addresses that look public; unless the operator allowed the network by
 ** --allow.
 ** SPDX-License-Identifier: MIT
 */

@@ -13,7 +13,6 @@
 */
 #include "http.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 
 #include <curl/curl.h>
 
+#include "host.h"
 #include "lanes.h"
 #include "memory.h"
 #include "render.h"
@@ -89,26 +89,6 @@ void http_free(struct http *http) {
     curl_global_cleanup();
 }
 
-enum guard_answer http_judge(const struct guard *guard, const char *url) {
-    enum guard_answer answer = GUARD_PUBLIC;
-    unsigned char address[sizeof(struct in6_addr)];
-    CURLU *parsed = curl_url();
-    char *host = NULL;
-
-    if (parsed == NULL || curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
-        curl_url_get(parsed, CURLUPART_HOST, &host, 0) != CURLUE_OK) {
-        answer = GUARD_REFUSED;
-    } else if (host[0] == '[') {
-        host[strcspn(host, "]")] = '\0';
-        answer = guard_judge_text(guard, host + 1);
-    } else if (inet_pton(AF_INET, host, address) == 1) {
-        answer = guard_judge_text(guard, host);
-    }
-    curl_free(host);
-    curl_url_cleanup(parsed);
-    return answer;
-}
-
 static struct transfer *transfer_take(struct http *http) {
     struct transfer *transfer = SLIST_FIRST(&http->idle);
 
@@ -132,7 +112,7 @@ void http_send(struct http *http, struct job *job, int64_t now) {
     transfer->may_hang = job->may_hang;
     http->in_flight++;
     if (options->proxy != NULL &&
-        !transfer_passes(transfer, http_judge(options->guard, job->target->url))) {
+        !transfer_passes(transfer, host_judge(options->guard, job->target->url))) {
         transfer->result = CURLE_COULDNT_CONNECT;
     } else if (ready) {
         transfer->tidies = lanes_add(http->lanes, transfer->easy, transfer->may_hang, now);

@@ -57,11 +57,4 @@ int http_in_flight(const struct http *http);
 */
 void http_wait(struct http *http, struct curl_waitfd *fds, unsigned count, int timeout);
 
-/*
-** What the guard says of the address that stands in a URL, as libcurl reads it ("2130706433" is
-** 127.0.0.1). A name passes for public: where it leads is seen when it is connected to, or only by
-** a proxy.
-*/
-enum guard_answer http_judge(const struct guard *guard, const char *url);
-
 #endif

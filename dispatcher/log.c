@@ -91,8 +91,21 @@ static void put_value(struct buffer *line, const char *value) {
 
 static void put_json(struct buffer *line, cJSON *object) {
     char *text = cJSON_PrintUnformatted(object);
+    const char *from = text != NULL ? text : "{}";
 
-    buffer_text(line, text != NULL ? text : "{}");
+    for (const char *c = from; *c != '\0'; c++) { /* what cJSON leaves as it is: DEL, and C1 */
+        size_t control = control_at(c);
+        char escaped[sizeof "\\u0000"];
+
+        if (control > 0) {
+            buffer_append(line, from, (size_t)(c - from));
+            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned char)c[control - 1]);
+            buffer_text(line, escaped);
+            from = c + control;
+            c = from - 1;
+        }
+    }
+    buffer_text(line, from);
     cJSON_free(text);
     cJSON_Delete(object);
 }

@@ -14,6 +14,7 @@
 #include "filters.h"
 #include "headers.h"
 #include "json.h"
+#include "linear.h"
 #include "memory.h"
 #include "sql.h"
 
@@ -31,6 +32,7 @@ enum {
 };
 
 #define EXPANDERS 256 /* buckets */
+#define WHY_MOST 256  /* bytes of a reason */
 #define PATIENCE 500  /* ms for another program's lock while it is opened */
 
 struct watch { /* a version made ready; NULL expander: it could not be */
@@ -52,7 +54,7 @@ struct reader {
     struct watch *shown;     /* whose row reader_body gave last; NULL: an emitted event's */
     bool truncated;          /* that row was too large to capture */
     struct filters *filters; /* NULL: no subscription had one so far */
-    char why[256];
+    struct buffer why;
     struct buffer key; /* of the row read last, if … */
     bool knows_key;
 };
@@ -76,6 +78,9 @@ struct reader *reader_open(const char *path, char **error) {
     db_open(db, path, true, PATIENCE);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
+    if (db->rc == SQLITE_OK && linear_install(db->handle) != SQLITE_OK) {
+        db_fail(db, "%s", sqlite3_errmsg(db->handle));
+    }
     reader->begin = db_prepare(db, "BEGIN");
     reader->end = db_prepare(db, "COMMIT");
     reader->data_version = db_prepare(db, "PRAGMA data_version");
@@ -136,6 +141,7 @@ void reader_close(struct reader *reader) {
     reader_checkpoint(reader);
     db_close(&reader->db);
     buffer_free(&reader->key);
+    buffer_free(&reader->why);
     free(reader);
 }
 
@@ -305,6 +311,14 @@ bool reader_row(struct reader *reader, int64_t id, struct outbox_row *row) {
     return reader_next(reader, row);
 }
 
+/* A reason as the views show it, good until the next. SQLite's words repeat values and names. */
+static const char *say(struct reader *reader, const char *before, const char *text) {
+    buffer_clear(&reader->why);
+    buffer_text(&reader->why, before);
+    render_plain(&reader->why, text, strnlen(text, WHY_MOST));
+    return reader->why.failed ? "there is no memory to say why" : reader->why.data;
+}
+
 /* A look-up by rowid, which costs nothing next to a request. */
 static enum reading own_headers(struct reader *reader, const char ***headers, const char **why) {
     struct db *db = &reader->db;
@@ -317,8 +331,7 @@ static enum reading own_headers(struct reader *reader, const char ***headers, co
         const char *wrong = text != NULL ? headers_read(text, headers) : NULL;
 
         if (wrong != NULL) {
-            snprintf(reader->why, sizeof reader->why, "its headers can't be sent: %s", wrong);
-            *why = reader->why;
+            *why = say(reader, "its headers can't be sent: ", wrong);
             reading = READ_DEAD;
         }
         db_reset(reader->extra);
@@ -369,9 +382,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
         return READ_LATER;
     }
     if (watch->expander == NULL) {
-        snprintf(reader->why, sizeof reader->why, "%s",
-                 watch->error != NULL ? watch->error : "its watch is not known");
-        *why = reader->why;
+        *why = say(reader, "", watch->error != NULL ? watch->error : "its watch is not known");
         return READ_HELD;
     }
     memset(&expansion, 0, sizeof expansion);
@@ -379,9 +390,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
     case FILTERED:
         return READ_FILTERED;
     case UNEXPANDABLE:
-        snprintf(reader->why, sizeof reader->why, "%s",
-                 error != NULL ? error : "its expressions failed");
-        *why = reader->why;
+        *why = say(reader, "", error != NULL ? error : "its expressions failed");
         return READ_HELD;
     case EXPANDED:
         break;
@@ -418,8 +427,7 @@ enum reading reader_judge(struct reader *reader, const char *filter, const char 
     case FILTER_STOPS:
         return READ_FILTERED;
     default:
-        snprintf(reader->why, sizeof reader->why, "filter: %s", error);
-        *why = reader->why;
+        *why = say(reader, "filter: ", error);
         return READ_HELD;
     }
 }

@@ -18,7 +18,7 @@
 #include "fault.h"
 #include "filter.h"
 #include "hooks.h"
-#include "http.h"
+#include "host.h"
 #include "memory.h"
 #include "secrets.h"
 #include "sign.h"
@@ -139,7 +139,7 @@ static bool print_pairs(sqlite3 *db, const char *sql) {
 }
 
 static const char *lacks(const struct guard *guard, bool allow_http, const char *target) {
-    enum guard_answer answer = http_judge(guard, target);
+    enum guard_answer answer = host_judge(guard, target);
 
     if (answer == GUARD_REFUSED) {
         return " (this address needs --allow)";

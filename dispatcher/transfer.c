@@ -13,6 +13,7 @@
 
 #include "failure.h"
 #include "handle.h"
+#include "host.h"
 #include "memory.h"
 #include "stopwatch.h"
 
@@ -34,11 +35,11 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
     const struct http_options *options = transfer->options;
 
     (void)purpose;
-    transfer->connects = true;
     if (options->proxy == NULL &&
         !transfer_passes(transfer, guard_judge(options->guard, &address->addr))) {
-        return CURL_SOCKET_BAD;
+        return CURL_SOCKET_BAD; /* and no step is measured: it would tell that there is such a name */
     }
+    transfer->connects = true;
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -160,6 +161,16 @@ void transfer_end(struct transfer *transfer, CURLcode result) {
     close_failed(transfer);
 }
 
+/*
+** Which names there are inside is nobody's business either: one that leads nowhere and one that leads
+** to where nobody may go are the same.
+*/
+static const struct failure_name *refusal_of(const struct transfer *transfer) {
+    return transfer->refused == &failure_address && host_is_name(transfer->job->target->url)
+               ? failure_named(CURLE_COULDNT_RESOLVE_HOST)
+               : transfer->refused;
+}
+
 /* Why there is no answer; NULL: there is one. */
 static const struct failure_name *failure_of(const struct transfer *transfer) {
     long tunnel = 0; /* what a proxy said to CONNECT */
@@ -173,7 +184,7 @@ static const struct failure_name *failure_of(const struct transfer *transfer) {
     /* Of several addresses one may have been refused, and then another tried: that one counts. */
     if (transfer->refused != NULL && (transfer->result == CURLE_COULDNT_CONNECT ||
                                       transfer->result == CURLE_ABORTED_BY_CALLBACK)) {
-        return transfer->refused;
+        return refusal_of(transfer);
     }
     if (transfer->result == CURLE_OPERATION_TIMEDOUT) {
         long connected = 0; /* TCP; CONNECT_TIME comes with the handshake's end only */

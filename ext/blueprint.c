@@ -16,6 +16,7 @@
 #include "blueprint.h"
 
 #include "fence.h"
+#include "linear.h"
 #include "sql.h"
 #include "trigger.h"
 
@@ -111,8 +112,11 @@ int blueprint_open(sqlite3 *db, sqlite3 **copy, char **error) {
     }
     rc = sqlite3_open_v2(":memory:", &made, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
     if (rc == SQLITE_OK) {
+        rc = linear_install(made);
+    }
+    if (rc == SQLITE_OK) {
         (void)sqlite3_db_config(made, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
-        fence_up(&fence, made);
+        fence_up(&fence, made, FENCE_LENGTH);
         rc = copy_texts(db, made, sql_blueprint_virtual);
         if (rc == SQLITE_OK) {
             rc = copy_tables(db, made);

@@ -108,11 +108,11 @@ static void bind_all(struct evaluation *evaluation) {
 /* Steps the statement: SQLITE_ROW, SQLITE_DONE, SQLITE_SCHEMA, or an error that is kept. */
 static int step(struct evaluation *evaluation) {
     struct fence fence;
-    bool limit = false;
+    const char *limit = NULL;
     int rc;
 
     if (!evaluation->hosted) {
-        fence_up(&fence, evaluation->db);
+        fence_up(&fence, evaluation->db, FENCE_LENGTH);
     }
     rc = sqlite3_step(evaluation->compiled.statement);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
@@ -122,8 +122,10 @@ static int step(struct evaluation *evaluation) {
         limit = fence_down(&fence);
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE && rc != SQLITE_SCHEMA) {
-        evaluation_fail(evaluation, limit ? "an expression took more than 1,000,000 steps"
-                                          : sqlite3_errmsg(evaluation->db));
+        char text[100];
+
+        (void)sqlite3_snprintf((int)sizeof text, text, "an expression took %s", limit);
+        evaluation_fail(evaluation, limit != NULL ? text : sqlite3_errmsg(evaluation->db));
     }
     return rc;
 }

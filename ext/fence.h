@@ -7,11 +7,14 @@
 #define RESTHOOK_FENCE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "sqlite.h"
 
 #define FENCE_STEPS 1000000              /* of SQLite's virtual machine: some 50 ms */
+#define FENCE_SECONDS 2                  /* of processor time, for steps that are large ones */
 #define FENCE_LENGTH (256 * 1024 * 1024) /* bytes of a value, made or read, while a fence is up */
+#define FENCE_PATTERN 100                /* bytes of what LIKE and GLOB compare with */
 
 /*
 ** An authorizer for reading: SELECT of tables that are not resthook_*, sqlite_* or virtual tables
@@ -29,18 +32,23 @@ bool fence_possible(void);
 #define FENCE_IMPOSSIBLE                                                                           \
     "this SQLite was built without sqlite3_set_authorizer(), which expressions are checked by"
 
-/* The step limit. A fence that is up holds the connection's progress handler; it is put down by the
-** same caller. In a host whose SQLite has no progress handler there is no limit of steps; the
-** dispatcher's has one. */
+/* The limits of what is run. A fence that is up holds the connection's progress handler; it is put
+** down by the same caller. In a host whose SQLite has no progress handler steps and time have no
+** limit; the dispatcher's has one. A function that is called is not interrupted, so what one call can
+** cost is bounded by the lengths. */
 struct fence {
     sqlite3 *db;
-    int left;   /* in thousands of steps */
-    int length; /* the connection's own limit */
+    int left;            /* in strides */
+    int64_t ends;        /* by the thread's clock; 0: nobody has looked at it yet */
+    const char *met;     /* the limit, in words; NULL: none */
+    int length, pattern; /* the connection's own limits */
 };
 bool fence_counts(void); /* can steps be counted here? */
-void fence_up(struct fence *fence, sqlite3 *db);
-/* Returns whether the limit was met, which then is why a statement was interrupted. */
-bool fence_down(struct fence *fence);
+/* length: bytes of a value, FENCE_LENGTH at most. */
+void fence_up(struct fence *fence, sqlite3 *db, int length);
+/* Returns the limit that was met, as "more than …", which then is why a statement was interrupted;
+** NULL: none. */
+const char *fence_down(struct fence *fence);
 /* How many thousand steps were taken until it was put down. */
 int fence_taken(const struct fence *fence);
 

@@ -21,6 +21,10 @@
 #include "image.h"
 #include "sql.h"
 
+/* Bytes of a value that a filter makes or looks up, beside what its event brings. Fewer than an
+** expression of a watch may: who names a filter is often not who owns the database. */
+#define LENGTH_MOST (1024 * 1024)
+
 struct filter {
     sqlite3 *db;
     sqlite3_stmt *statement;
@@ -47,16 +51,18 @@ static int keep_in_place(const char *text, char **error) {
 /* Runs it where every table is empty, which shows what fails or does not end whatever it reads. */
 static int run_empty(sqlite3 *copy, sqlite3_stmt *statement, char **error) {
     struct fence fence;
+    const char *limit;
     int rc;
 
     if (!fence_counts()) {
         return SQLITE_OK;
     }
-    fence_up(&fence, copy);
+    fence_up(&fence, copy, LENGTH_MOST);
     (void)sqlite3_step(statement);
     rc = sqlite3_reset(statement);
-    if (fence_down(&fence)) {
-        *error = sqlite3_mprintf("it takes more than 1,000,000 steps");
+    limit = fence_down(&fence);
+    if (limit != NULL) {
+        *error = sqlite3_mprintf("it takes %s", limit);
     } else if (rc != SQLITE_OK && rc != SQLITE_NOMEM) {
         *error = sqlite3_mprintf("%s", sqlite3_errmsg(copy));
     }
@@ -312,13 +318,36 @@ static int bind_rows(struct filter *filter, struct image *image) {
     return rc;
 }
 
+static size_t bytes_of(struct cell cell) {
+    int type = cell.statement != NULL ? sqlite3_column_type(cell.statement, cell.column) : 0;
+
+    return type == SQLITE_TEXT || type == SQLITE_BLOB
+               ? (size_t)sqlite3_column_bytes(cell.statement, cell.column)
+               : 0;
+}
+
+/* So that an event can be read whatever its size: in UTF-16 it takes twice as many bytes. */
+static int most_length(const struct filter *filter, const struct image *image, size_t payload) {
+    size_t most = payload;
+
+    for (int i = 0; image != NULL && i < filter->count; i++) {
+        if (filter->sources[i] < image->definition->width) {
+            size_t bytes = bytes_of(image_value(image, filter->sources[i]));
+
+            most = bytes > most ? bytes : most;
+        }
+    }
+    return most < (FENCE_LENGTH - LENGTH_MOST) / 2 ? LENGTH_MOST + 2 * (int)most : FENCE_LENGTH;
+}
+
 enum judgement filter_judge(struct filter *filter, struct expander *expander, const char *event,
                             const char *payload, size_t length, char *why, int size) {
     struct image *image = expander != NULL ? expander_shown(expander) : NULL;
     int first = filter->count + 1;
     sqlite3_stmt *statement = filter->statement;
     struct fence fence;
-    bool limit = false, passes = false;
+    const char *limit = NULL;
+    bool passes = false;
     int rc = image != NULL ? bind_rows(filter, image) : SQLITE_OK;
 
     if (rc == SQLITE_OK) {
@@ -328,7 +357,7 @@ enum judgement filter_judge(struct filter *filter, struct expander *expander, co
         rc = sqlite3_bind_text(statement, first + 1, event, -1, SQLITE_STATIC);
     }
     if (rc == SQLITE_OK) {
-        fence_up(&fence, filter->db);
+        fence_up(&fence, filter->db, most_length(filter, image, length));
         passes = sqlite3_step(statement) == SQLITE_ROW;
         rc = sqlite3_reset(statement);
         limit = fence_down(&fence);
@@ -338,8 +367,8 @@ enum judgement filter_judge(struct filter *filter, struct expander *expander, co
     if (rc == SQLITE_OK) {
         return passes ? FILTER_PASSES : FILTER_STOPS;
     }
-    (void)sqlite3_snprintf(size, why, "%s",
-                           limit ? "it took more than 1,000,000 steps"
+    (void)sqlite3_snprintf(size, why, "%s%s", limit != NULL ? "it took " : "",
+                           limit != NULL                           ? limit
                            : image != NULL && image->error != NULL ? image->error
                                                                    : sqlite3_errmsg(filter->db));
     return rc == SQLITE_SCHEMA ? FILTER_STALE : FILTER_FAILS;

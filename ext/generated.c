@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "fence.h"
+#include "linear.h"
 #include "trigger.h"
 
 struct column {
@@ -204,6 +205,9 @@ int generated_open(sqlite3 *like, const char *table, const char *table_sql, char
     rc = sqlite3_open_v2(":memory:", &generated->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY,
                          NULL);
     if (rc == SQLITE_OK) {
+        rc = linear_install(generated->db);
+    }
+    if (rc == SQLITE_OK) {
         rc = take_encoding(generated->db, like, error);
     }
     if (rc == SQLITE_OK) {
@@ -220,7 +224,7 @@ int generated_open(sqlite3 *like, const char *table, const char *table_sql, char
                                       : SQLITE_NOMEM;
     }
     if (rc == SQLITE_OK) {
-        fence_up(&fence, generated->db);
+        fence_up(&fence, generated->db, FENCE_LENGTH);
         rc = step_once(generated, table_sql);
         (void)fence_down(&fence);
     }
@@ -291,10 +295,10 @@ void generated_set(struct generated *generated, const char *column, sqlite3_stmt
 
 sqlite3_stmt *generated_compute(struct generated *generated) {
     struct fence fence;
-    bool limit;
+    const char *limit;
     int rc = generated->rc;
 
-    fence_up(&fence, generated->db);
+    fence_up(&fence, generated->db, FENCE_LENGTH);
     if (rc == SQLITE_OK) {
         (void)sqlite3_step(generated->insert);
         rc = sqlite3_reset(generated->insert);
@@ -307,7 +311,7 @@ sqlite3_stmt *generated_compute(struct generated *generated) {
         return generated->select;
     }
     (void)sqlite3_snprintf((int)sizeof generated->error, generated->error, "generated columns: %s",
-                           limit ? "more than 1,000,000 steps" : sqlite3_errmsg(generated->db));
+                           limit != NULL ? limit : sqlite3_errmsg(generated->db));
     return NULL;
 }
 

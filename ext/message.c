@@ -25,12 +25,7 @@ static bool append_clean(struct buffer *out, const char *text, int length, int m
             /* not in the middle of a character */
         }
     }
-    render_json(out, text, (size_t)end);
-    for (size_t i = 0; i < out->length; i++) {
-        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 127) {
-            out->data[i] = '?';
-        }
-    }
+    render_plain(out, text, (size_t)end);
     return end == length;
 }
 

@@ -265,3 +265,18 @@ void render_blob(struct buffer *out, const void *bytes, size_t length) {
 void render_json(struct buffer *out, const char *json, size_t length) {
     append_mended(out, json, length, false);
 }
+
+void render_plain(struct buffer *out, const char *text, size_t length) {
+    size_t i = out->length;
+
+    render_json(out, text, length);
+    for (; i < out->length; i++) {
+        unsigned char *c = (unsigned char *)out->data + i;
+
+        if (c[0] == 0xc2 && c[1] < 0xa0) { /* U+0080 to U+009F; c[1] is there, since it is mended */
+            c[0] = c[1] = '?';
+        } else if (c[0] < ' ' || c[0] == 0x7f) {
+            c[0] = '?';
+        }
+    }
+}

@@ -43,5 +43,7 @@ void render_text(struct buffer *out, const char *text, size_t length);
 void render_blob(struct buffer *out, const void *bytes, size_t length);
 /* JSON text as it is, but for invalid UTF-8, which becomes U+FFFD. It was checked by json_check. */
 void render_json(struct buffer *out, const char *json, size_t length);
+/* Text for people, wherever they read it: the same, and '?' for each byte of a control character. */
+void render_plain(struct buffer *out, const char *text, size_t length);
 
 #endif

@@ -398,7 +398,7 @@ def test_check_while_another_one_delivers(db, dispatcher):
 
 def test_check_judges_addresses_by_what_is_allowed(db):
     for target in ["http://127.0.0.1:9/a", "http://2130706433:9/b", "http://[::1]:9/c", "https://10.0.0.1/d",
-                   "http://192.0.1.1/e", "http://example.com/f", "https://example.com/g"]:
+                   "http://192.0.1.1/e", "http://example.com/f", "https://example.com/g", "https://localhost/h"]:
         db.subscribe("*", target)
 
     def said(*options):
@@ -408,9 +408,9 @@ def test_check_judges_addresses_by_what_is_allowed(db):
         needs = {line.split(" to ")[1].split()[0][-1]: line.partition("(")[2].rstrip(")") for line in lines}
         return [sorted(name for name in needs if word in needs[name]) for word in ("this address", "plain http")]
 
-    assert said() == [["a", "b", "c", "d"], ["e", "f"]]
+    assert said() == [["a", "b", "c", "d", "h"], ["e", "f"]]
     assert said("--allow", "127.0.0.0/8") == [["c", "d"], ["e", "f"]]
-    assert said("--allow-http") == [["a", "b", "c", "d"], []]
+    assert said("--allow-http") == [["a", "b", "c", "d", "h"], []]
     assert said("--allow", "::1", "--allow", "127.0.0.0/8", "--allow", "10.0.0.0/8", "--allow", "192.0.1.1") == [[], ["f"]]
 
 

@@ -122,7 +122,12 @@ BAD = [
     # what fails or does not end, whatever it reads
     ("*", f"({FOR_EVER} SELECT count(*) FROM n)", "it takes more than 1,000,000 steps"),
     ("item.create", f"NEW.id IN ({FOR_EVER} SELECT i FROM n)", "it takes more than 1,000,000 steps"),
+    ("*", f"({FOR_EVER} SELECT sum(length(hex(zeroblob(500000 + i % 2))) + length(hex(zeroblob(500000)))) FROM n)",
+     "it takes more than 2 seconds of the processor"),
+    ("*", "'a' LIKE '%' || replace(hex(zeroblob(50)), '0', 'a')", "LIKE or GLOB pattern too complex"),
+    ("*", "'a' GLOB '*' || replace(hex(zeroblob(50)), '0', '[a-z]')", "LIKE or GLOB pattern too complex"),
     ("*", "randomblob(1e9)", "string or blob too big"),
+    ("*", "zeroblob(2000000)", "string or blob too big"),
     ("*", "length(replace(hex(zeroblob(2e8)), '0', 'xxxxxxxxxx'))", "string or blob too big"),
     ("*", "payload ->> '$['", "JSON path error|bad JSON path"),
     ("*", "abs(-9223372036854775807 - 1)", "integer overflow"),

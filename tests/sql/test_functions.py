@@ -825,11 +825,12 @@ def test_no_error_shows_a_secret(bad_db, call, value):
     ("resthook_emit('a.b', '1', ?)", json.dumps({"deliver_at": "a\n\x1b[31m" + "é" * 100})),
     ("resthook_emit('a.b', CAST(? AS TEXT))", b"\xff\xfe\x00"),
     ("resthook_set(?, 1)", "a\n\x1b[31m" + "é" * 40),
+    ("resthook_set(?, 1)", "a\x80\x9b31m\x9f\x7f"),
 ])
 def test_an_error_is_clean_text(bad_db, call, value):
     with pytest.raises(sqlite3.Error) as error:  # python decodes it as UTF-8, strictly
         bad_db.execute(f"SELECT {call}", (value,))
-    assert not re.search(r"[\x00-\x1f\x7f]", str(error.value))
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", str(error.value))
 
 
 def test_text_that_is_not_utf8_is_mended(db):

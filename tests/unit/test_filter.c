@@ -75,7 +75,9 @@ static enum judgement judge(struct world *w, const char *text) {
 }
 
 static void assert_fails(struct world *w, const char *text, const char *why) {
-    assert_int_equal(judge(w, text), FILTER_FAILS);
+    if (judge(w, text) != FILTER_FAILS) {
+        fail_msg("%s", text);
+    }
     assert_string_equal(w->why, why);
 }
 
@@ -253,8 +255,52 @@ static void stops_at_the_limit(void **state) {
                  "it took more than 1,000,000 steps");
     assert_fails(&w, "randomblob(1000000000)", "string or blob too big");
     assert_fails(&w, "abs(-9223372036854775807 - NEW.id / 7)", "integer overflow");
+    /* few steps, each a large one */
+    assert_fails(
+        &w,
+        "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT sum(length(hex(zeroblob(500000 + i % 2))) + length(hex(zeroblob(500000))))"
+        " FROM n)",
+        "it took more than 2 seconds of the processor");
+    /* a step that nothing can stop: it is small, then */
+    assert_int_not_equal(judge(&w, "length(printf('%.*c', 2000000, 'a')) > 0"), FILTER_PASSES);
+    assert_int_not_equal(judge(&w, "length(printf('%*d', 2000000, 1)) > 0"), FILTER_PASSES);
+    assert_fails(&w, "NEW.id = 7 AND zeroblob(2000000) = ''", "string or blob too big");
+    assert_fails(&w, "NEW.id = 7 AND 'a' LIKE '%' || printf('%.*c', 100, 'a')",
+                 "LIKE or GLOB pattern too complex");
+    assert_fails(&w, "NEW.id = 7 AND 'a' GLOB '*' || printf('%.*c', 100, 'a')",
+                 "LIKE or GLOB pattern too complex");
+    assert_int_equal(judge(&w, "'aa' NOT LIKE '%' || printf('%.*c', 99, 'a')"), FILTER_PASSES);
     assert_int_equal(judge(&w, "NEW.id = 7"), FILTER_PASSES);
     close_world(&w);
+}
+
+/* What an event brings can be read, whatever its size. */
+static void reads_large_values(void **state) {
+    static const char *const encodings[] = {"UTF-8", "UTF-16"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof encodings / sizeof *encodings; i++) {
+        struct world w;
+
+        encoding = encodings[i];
+        open_world(&w, PLENTY,
+                   "INSERT INTO t(id, a) VALUES (7, replace(hex(zeroblob(250000)), '0', 'z'))");
+        assert_int_equal(judge(&w, "length(NEW.a) = 500000 AND NEW.a || NEW.id LIKE '%z7'"),
+                         FILTER_PASSES);
+        assert_int_equal(judge(&w, "length(payload ->> '$.a') = 500000"), FILTER_PASSES);
+        assert_int_equal(judge(&w, "length(NEW.a || payload) > 1000000"), FILTER_PASSES);
+        close_world(&w);
+        open_world(&w, PLENTY,
+                   "SELECT resthook_set('capture_max', 10000000), resthook_repair();"
+                   "INSERT INTO t(id, a) VALUES (7, zeroblob(9000000))");
+        assert_int_equal(judge(&w, "length(NEW.a) = 9000000 AND length(payload) > 12000000"),
+                         FILTER_PASSES);
+        assert_fails(&w, "length(NEW.a || payload || NEW.a || payload || payload) > 0",
+                     "string or blob too big");
+        close_world(&w);
+    }
+    encoding = "UTF-8";
 }
 
 /* The file may be somebody's who wrote its rows himself. */
@@ -334,6 +380,7 @@ int main(void) {
         cmocka_unit_test(stays_within_its_bytes),
         cmocka_unit_test(follows_the_schema),
         cmocka_unit_test(stops_at_the_limit),
+        cmocka_unit_test(reads_large_values),
         cmocka_unit_test(refuses_a_hostile_file),
         cmocka_unit_test(survives_without_memory),
     };

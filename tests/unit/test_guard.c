@@ -44,6 +44,9 @@ static const char *const refused[] = {
     "::ffff:255.255.255.255", "::ffff:c0a8:101", "::ffff:168.63.129.16", "64:ff9b::127.0.0.1",
     "64:ff9b::10.0.0.1", "64:ff9b::a9fe:a9fe", "64:ff9b::", "2002:7f00:1::", "2002:7f00:1::1",
     "2002:a00:1::1", "2002:c0a8:101:ffff:ffff:ffff:ffff:ffff", "2002:a9fe:a9fe::1", "2002::1",
+    /* ISATAP, in a network that is public by itself */
+    "2a00:1450::5efe:10.0.0.1", "2a00:1450::5efe:7f00:1", "2606:4700::200:5efe:169.254.169.254",
+    "2002:808:808::5efe:10.0.0.1", "2a00:1450::5efe:0.0.0.0",
     /* near to a form that is unwrapped, but not it */
     "::fffe:8.8.8.8", "::1:ffff:8.8.8.8", "::ffff:0:8.8.8.8", "64:ff9a::8.8.8.8",
     "64:ff9b::1:808:808"};
@@ -103,7 +106,11 @@ static const char *const public[] = {"1.0.0.0",
                                      "::ffff:0808:0808",
                                      "64:ff9b::8.8.8.8",
                                      "2002:808:808::",
-                                     "2002:808:808::1"};
+                                     "2002:808:808::1",
+                                     "2a00:1450::5efe:8.8.8.8",
+                                     "2a00:1450::200:5efe:8.8.8.8",
+                                     "2a00:1450::100:5efe:10.0.0.1",
+                                     "2a00:1450::5eff:10.0.0.1"};
 
 static const char *const not_an_address[] = {"",
                                              " ",
@@ -231,6 +238,9 @@ static const struct {
     {"10.0.0.0/8", "64:ff9b::10.1.1.1", GUARD_ALLOWED},
     {"10.0.0.0/8", "2002:a01:101::1", GUARD_ALLOWED},
     {"10.0.0.0/8", "::ffff:127.0.0.1", GUARD_REFUSED},
+    {"10.0.0.0/8", "2a00:1450::5efe:10.1.1.1", GUARD_PUBLIC}, /* his network is not known */
+    {"10.0.0.0/8", "2a00:1450::5efe:127.0.0.1", GUARD_REFUSED},
+    {"2a00:1450::/32", "2a00:1450::5efe:10.1.1.1", GUARD_ALLOWED},
     {"::ffff:0:0/96", "::ffff:127.0.0.1", GUARD_ALLOWED},
     {"64:ff9b::/96", "64:ff9b::10.0.0.1", GUARD_ALLOWED},
     {"2002::/16", "2002:a00:1::1", GUARD_ALLOWED},

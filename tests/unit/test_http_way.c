@@ -103,14 +103,21 @@ void freeaddrinfo(struct addrinfo *list) {
 /* ---- The guard ---- */
 
 #define NOT_ALLOWED "refused: target address is not allowed"
+#define NOWHERE "dns: the name has no address that is allowed"
 #define NOT_PLAIN "refused: plain http is allowed only to networks given by --allow"
+
+/* Nothing was measured that could tell what is there. */
+static void expect_no_step(void) {
+    const struct steps *steps = &world.reply.steps;
+
+    assert_true(steps->dns == -1 && steps->connect == -1 && steps->tls == -1 &&
+                steps->first_byte == -1);
+}
 
 static void refuses_what_the_guard_refuses(void **state) {
     static const char *const hosts[] = {
-        "127.0.0.1",      "127.1",   "2130706433", "0x7f.0.0.1",
-        "0177.0.0.1",     "0.0.0.0", "0",          "localhost",
-        "inside.test",    "[::1]",   "[::]",       "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]"};
+        "127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1",         "0177.0.0.1",     "0.0.0.0",
+        "0",         "[::1]", "[::]",       "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"};
 
     (void)state;
     world.guard->count = 0;
@@ -118,14 +125,27 @@ static void refuses_what_the_guard_refuses(void **state) {
     for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
         set_url(i % 2 == 0 ? "http" : "https", hosts[i], world.server.port);
         expect_failure(post(), FAILURE_REFUSED, NOT_ALLOWED);
+        expect_no_step();
     }
-    set_url("http", "private.test", world.server.port);
-    expect_failure(post(), FAILURE_REFUSED, NOT_ALLOWED);
-    set_url("http", "nowhere.test", world.server.port); /* it is forgotten with the next attempt */
-    expect_failure(post(), FAILURE_DNS, "dns: the name has no address");
     world.guard->count = 1;
-    set_url("http", "127.0.0.9", world.server.port);
+    set_url("http", "127.0.0.9", world.server.port); /* it is forgotten with the next attempt */
     expect_failure(post(), FAILURE_CONNECT, "connect: no connection");
+    assert_int_equal(server_connections(&world.server), 0);
+}
+
+/* Of a name that is known inside a subscriber learns no more than of one that nobody knows. */
+static void says_of_no_name_that_it_is_inside(void **state) {
+    static const char *const names[] = {"nowhere.test", "inside.test",  "private.test",
+                                        "localhost",    "a.localhost.", "LOCALHOST"};
+
+    (void)state;
+    world.guard->count = 0;
+    for (size_t i = 0; i < 2 * sizeof names / sizeof *names; i++) {
+        world.options.allow_http = i % 2 == 0;
+        set_url(i % 2 == 0 ? "http" : "https", names[i / 2], world.server.port);
+        expect_failure(post(), FAILURE_DNS, NOWHERE);
+        expect_no_step();
+    }
     assert_int_equal(server_connections(&world.server), 0);
 }
 
@@ -198,9 +218,15 @@ static void takes_nothing_from_the_environment(void **state) {
 }
 
 static void sends_by_the_proxy_it_is_given(void **state) {
-    static const char *const inside[] = {"127.0.0.1", "127.1",           "2130706433",
-                                         "10.0.0.1",  "[::1]",           "[::ffff:10.0.0.1]",
-                                         "[fe80::1]", "169.254.169.254", "a b"};
+    static const char *const inside[] = {
+        "127.0.0.1",         "127.1",     "2130706433",      "10.0.0.1",   "[::1]",
+        "[::ffff:10.0.0.1]", "[fe80::1]", "169.254.169.254", "127.0.0.1.", "a b"};
+    /* names to libcurl, and perhaps addresses to a proxy */
+    static const char *const spelled[] = {"localhost",   "LOCALHOST.", "foo.localhost",
+                                          "2130706433.", "0x7f.1.",    "4294967297",
+                                          "1.2.3.4.5",   "09.0.0.1",   "a.0x7F"};
+    static const char *const names[] = {
+        "example.test", "a.localhost.test", "notlocalhost", "1.example.test.", "x0x7f", "1.test"};
     char proxy[64];
 
     (void)state;
@@ -215,12 +241,23 @@ static void sends_by_the_proxy_it_is_given(void **state) {
         expect_failure(post(), FAILURE_REFUSED, NOT_ALLOWED);
         assert_int_equal(world.reply.duration, 0);
     }
+    for (size_t i = 0; i < sizeof spelled / sizeof *spelled; i++) {
+        set_url("https", spelled[i], 8080);
+        expect_failure(post(), FAILURE_DNS, NOWHERE);
+    }
     assert_int_equal(server_connections(&world.server), 0);
     world.options.allow_http = true;
     connect_world();
     set_url("http", "example.test", 8080);
     expect_status(post(), 200);
     expect_start(world.server.requests[0], "POST http://example.test:8080/ HTTP/1.1\r\n");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        set_url("http", names[i], 8080);
+        expect_status(post(), 200);
+    }
+    world.guard->count = 1; /* 127.0.0.0/8 */
+    set_url("http", "localhost", 8080);
+    expect_status(post(), 200);
     unsetenv("no_proxy");
 }
 
@@ -548,6 +585,7 @@ static void refuses_on_a_connection_of_http2_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(refuses_what_the_guard_refuses),
+        TEST(says_of_no_name_that_it_is_inside),
         TEST(refuses_on_a_connection_that_is_used_again),
         TEST(tries_the_address_that_is_allowed),
         TEST(allows_plain_http_only_as_told),

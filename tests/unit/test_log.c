@@ -119,13 +119,17 @@ static void is_json_when_told(void **state) {
     log_open(LOG_INFO, true);
     listen_to_it();
     log_line(LOG_ERROR, "a thing happened", "path", "/a \"b\"\n\x01\\", "n#", (long long)INT64_MAX,
-             "none", (char *)NULL, "empty", "", "bad", "a\xff\xc3", NULL);
+             "none", (char *)NULL, "empty", "", "bad", "a\xff\xc3", "c1",
+             "\xc2\x80\xc2\x9b"
+             "31m\xc2\x9f\xc2\xa0\x7f",
+             NULL);
     line = heard();
     assert_memory_equal(line, "{\"time\":\"", 9);
     assert_string_equal(behind_time(line + 9),
                         "\",\"level\":\"error\",\"message\":\"a thing happened\","
                         "\"path\":\"/a \\\"b\\\"\\n\\u0001\\\\\",\"n\":9223372036854775807,"
-                        "\"empty\":\"\",\"bad\":\"a\xef\xbf\xbd\xef\xbf\xbd\"}\n|");
+                        "\"empty\":\"\",\"bad\":\"a\xef\xbf\xbd\xef\xbf\xbd\","
+                        "\"c1\":\"\\u0080\\u009b31m\\u009f\xc2\xa0\\u007f\"}\n|");
 }
 
 /* Every byte in a value, in both forms: it is one write, one line, and in JSON comes back. */

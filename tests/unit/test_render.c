@@ -478,6 +478,15 @@ static void writes_texts(void **state) {
     assert_string_equal(out.data, "\"\"\"\"");
 }
 
+static void says_things_plainly(void **state) {
+    static const char said[] = "a\n\x1b[31m\0\t\x7f\xc2\x80\xc2\x9f\xc2\xa0\xc3\xa9\x9b\xc2";
+
+    (void)state;
+    buffer_text(&out, "\n"); /* what stood there stays */
+    render_plain(&out, said, sizeof said - 1);
+    assert_string_equal(out.data, "\na??[31m???????\xc2\xa0\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd");
+}
+
 /* Every byte at every place of a word, so that the eight-at-once scan and the rest agree. */
 static void scans_every_byte_at_every_place(void **state) {
     (void)state;
@@ -653,6 +662,7 @@ int main(void) {
         cmocka_unit_test_setup(reals_ignore_a_stub_of_a_locale, reset),
         cmocka_unit_test_setup(reals_ignore_a_comma_locale, reset),
         cmocka_unit_test_setup(writes_texts, reset),
+        cmocka_unit_test_setup(says_things_plainly, reset),
         cmocka_unit_test_setup(scans_every_byte_at_every_place, reset),
         cmocka_unit_test_setup(escapes_random_bytes, reset),
         cmocka_unit_test_setup(mends_utf8_as_python_does, reset),
