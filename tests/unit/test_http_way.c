@@ -20,7 +20,7 @@
 
 static sem_t name_server;     /* "slow.test" waits for it, */
 static volatile bool gave_up; /* not longer than this */
-static volatile int asked;    /* for a name, so far */
+static volatile int asked;    /* for another name, so far */
 static time_t ahead;          /* s: to libcurl it is later than it is */
 
 __attribute__((visibility("default"))) int getaddrinfo(const char *node, const char *service,
@@ -71,7 +71,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
     (void)hints;
     *result = NULL;
-    asked++;
+    asked += strcmp(node, "slow.test") != 0; /* threads that nobody awaits may still begin */
     if (strcmp(node, "slow.test") == 0) {
         struct timespec late;
 
