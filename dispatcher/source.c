@@ -17,7 +17,7 @@
 ** subscriptions, since a look is at each of them; and while what stands there is being found out. */
 #define SPILL_EVERY 10
 #define SUBS_A_MS 100
-#define AHEAD_EVERY 5
+#define AHEAD_EVERY 2
 #define AHEAD_SUBS_A_MS 1000
 #define STALL 4096         /* unwritten outcomes at which nothing more is sent */
 #define APP_PATIENCE 15000 /* ms that --once waits for a lock of app.db: longer than SLOT */
