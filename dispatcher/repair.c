@@ -123,11 +123,13 @@ static void free_missing(struct missing *list, int count) {
 static void report(struct outbox *outbox, struct db *app) {
     struct missing *list;
     int count = list_missing(app, &list);
-    int64_t mark = 0;
+    uint64_t sum = 0;
 
     for (int i = 0; i < count; i++) {
-        mark = mark * 31 + list[i].id * 2 + list[i].has_table;
+        sum = sum * 31 + (uint64_t)list[i].id * 2 + list[i].has_table;
     }
+    int64_t mark = (int64_t)sum;
+
     for (int i = 0; i < count && mark != outbox->reported; i++) {
         log_line(LOG_WARN,
                  list[i].has_table ? "a watch has no trigger, and none could be made"

@@ -259,7 +259,7 @@ class Receiver:
         with self.changed:
             return list(self.requests if path is None else self.by_path.get(path, []))
 
-    def wait_for(self, n=1, path=None, timeout=10):
+    def wait_for(self, n=1, path=None, timeout=60):
         """Waits until n requests have come (of path, or in all) and returns them; AssertionError after timeout s."""
         with self.changed:
             seen = self.requests if path is None else self.by_path.setdefault(path, [])
@@ -267,7 +267,7 @@ class Receiver:
                 raise AssertionError(f"{len(seen)} requests of {n} came to {path or 'all paths'} in {timeout} s")
             return list(seen)
 
-    def wait_until(self, true, timeout=10):
+    def wait_until(self, true, timeout=60):
         """Waits until true(requests) is; for what a count can't say."""
         with self.changed:
             if not self.changed.wait_for(lambda: true(self.requests), timeout):
