@@ -28,6 +28,7 @@
 
 #define STOPPED "stopped: "
 #define REVIEWED_AT_ONCE 500 /* keys in a turn */
+#define SORTED_AT_ONCE 1000  /* rows in a turn, by each statement */
 
 void order_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
@@ -73,8 +74,8 @@ bool order_enter(struct outbox *outbox, struct pair *pair, const char *key) {
     db_clear(side);
     waits = keys_find(sub->keys, key) != NULL || keys_find(sub->keys, ORDER_UNKNOWN) != NULL ||
             has_earlier(outbox, sub, key, pair->event->id) ||
-            has_earlier(outbox, sub, ORDER_UNKNOWN, pair->event->id) ||
-            side->rc != SQLITE_OK; /* not known: the next commit finds out */
+            has_earlier(outbox, sub, ORDER_UNKNOWN, pair->event->id) || !sub->sorted ||
+            side->rc != SQLITE_OK; /* not known: it is found out later */
     db_clear(side);
     pair->key = key_enter(&sub->keys, key);
     return waits;
@@ -129,7 +130,7 @@ static void release(struct outbox *outbox, struct sub *sub, const char *text, in
     if (event == 0 || (key != NULL && key->open > 0) || (unknown != NULL && unknown->open > 0)) {
         return;
     }
-    if (!is_read(outbox, event)) {
+    if (!is_read(outbox, event) || !sub->sorted) {
         order_review(outbox, sub);
     } else if (!has_earlier(outbox, sub, ORDER_UNKNOWN, event)) {
         db_int(side, outbox->order_set, 1, sub->n);
@@ -183,7 +184,7 @@ bool order_pending(const struct outbox *outbox) {
 
     if (outbox->order_reviews) {
         TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-            if (sub->status != SUB_ENDED && can_review(outbox, sub)) {
+            if (sub->status != SUB_ENDED && (!sub->sorted || can_review(outbox, sub))) {
                 return true;
             }
         }
@@ -267,33 +268,34 @@ static bool has_any(struct outbox *outbox, sqlite3_stmt *any, const struct sub *
     return db_value(side, any, 0) != 0;
 }
 
-static void run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub,
+/* Returns whether there may be more rows for it. */
+static bool run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub,
                 int64_t now) {
     struct db *side = journal_db(outbox->journal);
 
     db_int(side, statement, 1, sub->n);
-    if (sqlite3_bind_parameter_count(statement) > 1) {
-        db_int(side, statement, 2, now);
-    }
+    db_int(side, statement, 2, now);
+    db_int(side, statement, 3, SORTED_AT_ONCE);
     db_run(side, statement);
+    return sqlite3_changes(side->handle) == SORTED_AT_ONCE;
 }
 
-/* Brings the rows of a subscription to what it is now. false: later. */
+/* Brings rows of a subscription to what it is now, some at a time. false: there are more, later. */
 static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     bool keyed = has_any(outbox, outbox->order_any, sub);
     bool adopts = sub->ordered != ORDERED_NOT && has_any(outbox, outbox->order_adopt_any, sub);
+    bool more = false;
 
     if (!keyed && !adopts) {
         return true;
     }
     journal_begin(outbox->journal, false);
     if (sub->ordered != ORDERED_STOP) {
-        run(outbox, outbox->order_unstop, sub, now);
+        more = run(outbox, outbox->order_unstop, sub, now);
     }
-    if (sub->ordered == ORDERED_NOT) {
-        run(outbox, outbox->order_drop, sub, now);
-    } else {
-        run(outbox, outbox->order_adopt, sub, now);
+    if (!more) { /* what is dead by now is out of the way */
+        more = run(outbox, sub->ordered == ORDERED_NOT ? outbox->order_drop : outbox->order_adopt,
+                   sub, now);
     }
     fault_point("order.before_sort_commit");
     if (!journal_commit(outbox->journal)) {
@@ -302,7 +304,7 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     fault_point("order.after_sort_commit");
     sub_due(outbox, sub, now);
-    return true;
+    return !more;
 }
 
 /* A finished pair that is not yet recorded: what it is to be recorded as. */

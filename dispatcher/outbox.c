@@ -140,13 +140,13 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     if (outbox->token == NULL) {
         goto failed;
     }
-    db_patient(journal_db(outbox->journal), false);
     if (!start(outbox, options->lock >= 0, now)) {
         *status = EXIT_IO;
         *error = xprintf("%s: %s", outbox->path, failed(outbox)->error);
         drop(outbox);
         return NULL;
     }
+    db_patient(journal_db(outbox->journal), false); /* a rewind goes through the whole history */
     outbox->writer = writer_new(outbox->path);
     outbox->retention = retention_new(outbox, now);
     outbox->slot = wake_add(wake, outbox->path);

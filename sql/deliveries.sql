@@ -183,24 +183,25 @@ SELECT 1 FROM delivery INDEXED BY delivery_key WHERE sub = ?1 AND state < 3 AND 
 -- name: order_adopt_any
 SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND key IS NULL LIMIT 1
 
--- `ordered` was switched on: what is unfinished has a key that is not known.
+-- `ordered` was switched: its rows are brought to it, at most ?3 at a time, since there may be millions.
+-- On: what is unfinished has a key that is not known.
 -- name: order_adopt
 UPDATE delivery SET key = char(1)
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND state < 3 AND key IS NULL)
+                         WHERE sub = ?1 AND state < 3 AND key IS NULL LIMIT ?3)
 
 -- A dead delivery no longer stops its key.
 -- name: order_unstop
 UPDATE delivery SET state = 4, finished_at = ?2, reason = substr(reason, length('stopped: ') + 1)
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND next_at IS NULL AND state < 3 AND state = 2)
+                         WHERE sub = ?1 AND next_at IS NULL AND state < 3 AND state = 2 LIMIT ?3)
 
--- `ordered` was switched off: nothing waits any more.
+-- Off: nothing waits any more.
 -- name: order_drop
 UPDATE delivery SET key = NULL,
        next_at = coalesce(next_at, CASE WHEN created_at BETWEEN 1 AND ?2 THEN created_at ELSE ?2 END)
  WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_key
-                         WHERE sub = ?1 AND state < 3 AND key IS NOT NULL)
+                         WHERE sub = ?1 AND state < 3 AND key IS NOT NULL LIMIT ?3)
 
 -- What waits for its key and is too old is looked at: it may have been meant for later.
 -- name: order_wake

@@ -501,6 +501,68 @@ static void a_later_one_is_not_early_when_order_is_switched_off(void **state) {
     assert_int_equal(side("SELECT next_at / 1000 FROM delivery WHERE event = 2"), 4102444800);
 }
 
+/* What is kept for a pause: so many rows, the last ones due first. */
+static void keep(int count) {
+    subscribe("{\"status\": \"inactive\"}");
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO resthook_outbox(event, payload) SELECT 'a.a', '{}' FROM n",
+        count);
+    for (int i = 0; side("SELECT count(*) FROM delivery") < count; i++) {
+        assert_in_range(i, 0, 10000);
+        turns(50);
+    }
+    db_exec(journal_db(outbox->journal), "UPDATE delivery SET next_at = next_at - event");
+}
+
+/* However many rows there are: none of its statements is one that a file made for the purpose would have. */
+static void order_is_switched_in_steps(void **state) {
+    const int count = 20000;
+
+    (void)state;
+    keep(count);
+    db_exec(journal_db(outbox->journal),
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4)"
+            " INSERT INTO delivery(sub, event, state, name, created_at, next_at)"
+            "  SELECT sub, event + i * 20000, 0, name, created_at, next_at FROM delivery, n");
+    journal_db(outbox->journal)->steps_most = 2; /* million */
+    for (int on = 1; on >= 0; on--) {
+        int64_t left = 5 * (int64_t)count;
+
+        update(on ? "{\"ordered\": true}" : "{\"ordered\": null}");
+        turn();
+        assert_true(side(on ? "SELECT sum(key IS NULL) FROM delivery"
+                            : "SELECT sum(key IS NOT NULL) FROM delivery") > left / 2);
+        for (int i = 0; order_pending(outbox) || i < 3; i++) {
+            assert_in_range(i, 0, 10000);
+            assert_null(outbox->held);
+            turn();
+        }
+        assert_int_equal(side(on ? "SELECT sum(key IS NULL) FROM delivery"
+                                 : "SELECT sum(key IS NOT NULL OR next_at IS NULL) FROM delivery"),
+                         0);
+    }
+    assert_null(outbox->held);
+}
+
+/* While rows are not sorted yet, nothing overtakes those that are not known to be before it. */
+static void order_holds_while_it_is_switched_on(void **state) {
+    struct job *job;
+    int next = 1;
+
+    (void)state;
+    keep(3000);
+    update("{\"ordered\": true, \"status\": \"active\"}");
+    for (int quiet = 0; quiet < 100; quiet++) {
+        while ((job = sent()) != NULL) {
+            assert_int_equal(job->sequence, next++);
+            answer(job, 200);
+            quiet = 0;
+        }
+        turns(50);
+    }
+    assert_int_equal(next, 3001);
+}
+
 static void a_replay_that_waits_for_its_key_does_not_expire(void **state) {
     struct job *job;
 
@@ -647,6 +709,8 @@ int main(void) {
         TEST(one_probe_at_a_time),
         TEST(a_probe_has_its_schedule_afterwards),
         TEST(a_later_one_is_not_early_when_order_is_switched_off),
+        TEST(order_is_switched_in_steps),
+        TEST(order_holds_while_it_is_switched_on),
         TEST(a_replay_that_waits_for_its_key_does_not_expire),
         TEST(a_handshake_is_not_too_much),
         TEST(a_handshake_goes_on_after_a_kill),
