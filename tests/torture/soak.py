@@ -27,7 +27,7 @@ from oracle import Oracle, Story
 from stage import IN_FLIGHT, SUBSCRIPTIONS, Run, Store, Target, Writers, free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SETTINGS = [("keep_events", 5), ("keep_deliveries", 10), ("keep_dead", 10), ("keep_attempts", 5), ("keep_pending", 60),
+SETTINGS = [("keep_events", 5), ("keep_deliveries", 10), ("keep_dead", 10), ("keep_attempts", 5), ("keep_pending", 600),
             ("keep_pending_rows", 5000), ("idempotency_window", 2), ("backfill_rate", 2000), ("failing_after", 3),
             ("failing_probe", 0.2)]
 WORDS = [word for word in SUBSCRIPTIONS if word != "doomed"] + ["dying", "down"]
