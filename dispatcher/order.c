@@ -28,7 +28,7 @@
 
 #define STOPPED "stopped: "
 #define REVIEWED_AT_ONCE 500 /* keys in a turn */
-#define SORTED_AT_ONCE 1000  /* rows in a turn, by each statement */
+#define SORTED_AT_ONCE 4000  /* rows looked at in a turn */
 
 void order_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
@@ -39,7 +39,7 @@ void order_open(struct outbox *outbox) {
     outbox->order_set = db_prepare(side, sql_order_set);
     outbox->order_next_key = db_prepare(side, sql_order_next_key);
     outbox->order_any = db_prepare(side, sql_order_any);
-    outbox->order_adopt_any = db_prepare(side, sql_order_adopt_any);
+    outbox->order_range = db_prepare(side, sql_order_range);
     outbox->order_adopt = db_prepare(side, sql_order_adopt);
     outbox->order_unstop = db_prepare(side, sql_order_unstop);
     outbox->order_drop = db_prepare(side, sql_order_drop);
@@ -260,51 +260,68 @@ void order_turn(struct outbox *outbox, int64_t now) {
 
 /* ---- `ordered` is switched, or the subscription is new to this process ---- */
 
-static bool has_any(struct outbox *outbox, sqlite3_stmt *any, const struct sub *sub) {
+/* Or that can't be read. */
+static bool has_keys(struct outbox *outbox, const struct sub *sub) {
     struct db *side = journal_db(outbox->journal);
 
     db_clear(side);
-    db_int(side, any, 1, sub->n);
-    return db_value(side, any, 0) != 0;
+    db_int(side, outbox->order_any, 1, sub->n);
+    return db_value(side, outbox->order_any, 1) != 0;
 }
 
-/* Returns whether there may be more rows for it. */
-static bool run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub,
+/* The last event of those that are next; 0: there are none; -1: it can't be read. */
+static int64_t range_end(struct outbox *outbox, const struct sub *sub) {
+    struct db *side = journal_db(outbox->journal);
+
+    db_clear(side);
+    db_int(side, outbox->order_range, 1, sub->n);
+    db_int(side, outbox->order_range, 2, sub->sorted_to);
+    db_int(side, outbox->order_range, 3, SORTED_AT_ONCE);
+    return db_value(side, outbox->order_range, -1);
+}
+
+static void run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub, int64_t to,
                 int64_t now) {
     struct db *side = journal_db(outbox->journal);
 
     db_int(side, statement, 1, sub->n);
-    db_int(side, statement, 2, now);
-    db_int(side, statement, 3, SORTED_AT_ONCE);
+    db_int(side, statement, 2, sub->sorted_to);
+    db_int(side, statement, 3, to);
+    if (sqlite3_bind_parameter_count(statement) == 4) {
+        db_int(side, statement, 4, now);
+    }
     db_run(side, statement);
-    return sqlite3_changes(side->handle) == SORTED_AT_ONCE;
 }
 
 /* Brings rows of a subscription to what it is now, some at a time. false: there are more, later. */
 static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
-    bool keyed = has_any(outbox, outbox->order_any, sub);
-    bool adopts = sub->ordered != ORDERED_NOT && has_any(outbox, outbox->order_adopt_any, sub);
-    bool more = false;
+    int64_t to;
 
-    if (!keyed && !adopts) {
+    if (sub->sorted_to == 0 && sub->ordered == ORDERED_NOT && !has_keys(outbox, sub)) {
         return true;
     }
+    to = range_end(outbox, sub);
+    if (to <= 0) {
+        if (to < 0) {
+            record_stall(outbox, now);
+        }
+        return to == 0;
+    }
     journal_begin(outbox->journal, false);
-    if (sub->ordered != ORDERED_STOP) {
-        more = run(outbox, outbox->order_unstop, sub, now);
+    if (sub->ordered != ORDERED_STOP) { /* first: what is dead by now is out of the way */
+        run(outbox, outbox->order_unstop, sub, to, now);
     }
-    if (!more) { /* what is dead by now is out of the way */
-        more = run(outbox, sub->ordered == ORDERED_NOT ? outbox->order_drop : outbox->order_adopt,
-                   sub, now);
-    }
+    run(outbox, sub->ordered == ORDERED_NOT ? outbox->order_drop : outbox->order_adopt, sub, to,
+        now);
     fault_point("order.before_sort_commit");
     if (!journal_commit(outbox->journal)) {
         record_stall(outbox, now);
         return false;
     }
     fault_point("order.after_sort_commit");
+    sub->sorted_to = to;
     sub_due(outbox, sub, now);
-    return !more;
+    return false;
 }
 
 /* A finished pair that is not yet recorded: what it is to be recorded as. */
@@ -381,6 +398,7 @@ void order_changed(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (is_new && sub->recorded_to == 0) {
         return; /* there are no rows of it */
     }
+    sub->sorted_to = 0;
     sub->sorted = sort_rows(outbox, sub, now);
     if (!sub->sorted) {
         outbox->order_reviews = true;

@@ -75,6 +75,7 @@ struct sub {
     enum ordered ordered, was_ordered;
     struct keys *keys;             /* of its pairs in memory, when it is ordered; NULL: none yet */
     bool sorted, review, released; /* order.c's */
+    int64_t sorted_to;             /* order.c's: an event */
     char *reviewed;                /* the key it looked at last; NULL: no review is under way */
     TAILQ_ENTRY(sub) links;
     struct sub *next_by_id, *next_by_number;

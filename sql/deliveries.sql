@@ -178,30 +178,29 @@ SELECT key FROM delivery INDEXED BY delivery_key
  WHERE sub = ?1 AND key > ?2 AND state < 3 AND key IS NOT NULL ORDER BY key LIMIT 1
 
 -- name: order_any
-SELECT 1 FROM delivery INDEXED BY delivery_key WHERE sub = ?1 AND state < 3 AND key IS NOT NULL LIMIT 1
+SELECT EXISTS(SELECT 1 FROM delivery INDEXED BY delivery_key WHERE sub = ?1 AND state < 3 AND key IS NOT NULL)
 
--- name: order_adopt_any
-SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 AND key IS NULL LIMIT 1
+-- `ordered` was switched: its rows are brought to it, some at a time, since there may be millions. Each statement has
+-- the events behind ?2 up to ?3, so that no row is looked at twice.
+-- name: order_range
+SELECT coalesce(max(event), 0)
+  FROM (SELECT event FROM delivery WHERE sub = ?1 AND event > ?2 ORDER BY event LIMIT ?3)
 
--- `ordered` was switched: its rows are brought to it, at most ?3 at a time, since there may be millions.
 -- On: what is unfinished has a key that is not known.
 -- name: order_adopt
-UPDATE delivery SET key = char(1)
- WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND state < 3 AND key IS NULL LIMIT ?3)
+UPDATE delivery NOT INDEXED SET key = char(1)
+ WHERE sub = ?1 AND event > ?2 AND event <= ?3 AND state < 3 AND key IS NULL
 
 -- A dead delivery no longer stops its key.
 -- name: order_unstop
-UPDATE delivery SET state = 4, finished_at = ?2, reason = substr(reason, length('stopped: ') + 1)
- WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_due
-                         WHERE sub = ?1 AND next_at IS NULL AND state < 3 AND state = 2 LIMIT ?3)
+UPDATE delivery NOT INDEXED SET state = 4, finished_at = ?4, reason = substr(reason, length('stopped: ') + 1)
+ WHERE sub = ?1 AND event > ?2 AND event <= ?3 AND state = 2 AND next_at IS NULL
 
 -- Off: nothing waits any more.
 -- name: order_drop
-UPDATE delivery SET key = NULL,
-       next_at = coalesce(next_at, CASE WHEN created_at BETWEEN 1 AND ?2 THEN created_at ELSE ?2 END)
- WHERE (sub, event) IN (SELECT sub, event FROM delivery INDEXED BY delivery_key
-                         WHERE sub = ?1 AND state < 3 AND key IS NOT NULL LIMIT ?3)
+UPDATE delivery NOT INDEXED SET key = NULL,
+       next_at = coalesce(next_at, CASE WHEN created_at BETWEEN 1 AND ?4 THEN created_at ELSE ?4 END)
+ WHERE sub = ?1 AND event > ?2 AND event <= ?3 AND state < 3 AND key IS NOT NULL
 
 -- What waits for its key and is too old is looked at: it may have been meant for later.
 -- name: order_wake
