@@ -28,7 +28,7 @@ LOOPBACK = ("--allow", "127.0.0.0/8")
 
 def own_environment():
     """For resthookd: a sanitizer's library that tests/run preloads for foreign hosts is in it already, and its own
-    leaks do count."""
+    leaks do count. And for the sqlite3 shell when it loads nothing."""
     env = dict(os.environ)
     if env.pop("LD_PRELOAD", None):
         env["ASAN_OPTIONS"] = "detect_leaks=1"
@@ -49,11 +49,12 @@ class Database:
         self.path = path
         self.side = path.with_name(path.name + "-resthook")
 
-    def shell(self, sql, *options):
+    def shell(self, sql, *options, env=None):
         """The plain sqlite3 shell with nothing loaded, and a busy_timeout, as README asks of writers. Returns what it
-        prints, without the last newline."""
+        prints, without the last newline. env: os.environ for one that loads the extension."""
         done = subprocess.run(["sqlite3", "-bail", "-cmd", ".timeout 10000", *options, str(self.path)], input=sql,
-                              text=True, capture_output=True, timeout=60)
+                              text=True, capture_output=True, timeout=60,
+                              env=env or own_environment())
         assert done.returncode == 0, done.stderr
         return done.stdout.removesuffix("\n")
 

@@ -2,11 +2,13 @@
 resources as its API reference shows them, field by field."""
 
 import json
+import os
 import re
+import shutil
 
 import pytest
 
-from conftest import LOOPBACK, ROOT, resthookd
+from conftest import EXTENSION, LOOPBACK, ROOT, Database, resthookd
 
 SCHEMA = (ROOT / "sql/strigo.sql").read_text()
 TABLES = ["partner", "member", "class", "ondemand", "enrollment", "event", "learner"]
@@ -150,12 +152,18 @@ def insert(table, payload, more):
     return values, f"INSERT INTO {table}({', '.join(values)}) VALUES ({', '.join(texts)});"
 
 
-@pytest.fixture
-def strigo(db):
-    """The database with strigo.sql in it, read by `resthookd sql`, as the file says."""
-    done = resthookd("sql", db.path, stdin=SCHEMA)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A database with strigo.sql in it, read by `resthookd sql`, as the file says."""
+    path = tmp_path_factory.mktemp("made") / "app.db"
+    done = resthookd("sql", path, stdin=SCHEMA)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return db
+    return path
+
+
+@pytest.fixture
+def strigo(made, tmp_path):
+    return Database(shutil.copy(made, tmp_path / "app.db"))
 
 
 @pytest.fixture
@@ -311,12 +319,10 @@ def test_it_can_be_read_twice(strigo, sent):
     assert names(sent(ENROLL)) == ["enrollment.create"]
 
 
-def test_the_shell_can_read_it(db, tmp_path):
-    from conftest import EXTENSION
-
-    path = tmp_path / "training.db"
-    type(db)(path).shell(f".load {EXTENSION.with_suffix('')}\n.read {ROOT / 'sql/strigo.sql'}\n")
-    assert type(db)(path).shell("SELECT count(*) FROM resthook_watches;") == "11"
+def test_the_shell_can_read_it(tmp_path):
+    training = Database(tmp_path / "training.db")
+    training.shell(f".load {EXTENSION.with_suffix('')}\n.read {ROOT / 'sql/strigo.sql'}\n", env=os.environ)
+    assert training.shell("SELECT count(*) FROM resthook_watches;") == "11"
 
 
 @pytest.mark.parametrize("table", TABLES)

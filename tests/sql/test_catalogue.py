@@ -20,6 +20,8 @@ from pitfalls import ITEM, PITFALLS, i
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / os.environ.get("RESTHOOK_BUILD", "build")
+# For who loads nothing of ours: without the library that tests/run preloads for who loads a sanitized extension.
+ALONE = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 SETTINGS = ("trusted_schema", "defensive", "recursive_triggers", "foreign_keys")
 ALL = [dict(zip(SETTINGS, values)) for values in itertools.product((0, 1), repeat=len(SETTINGS))]
@@ -35,7 +37,7 @@ def writer(tmp_path_factory):
         subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", program, ROOT / "tests/catalogue/writer.c", "-lsqlite3"],
                        check=True)
     version = subprocess.run([program, ":memory:"], input="SELECT sqlite_version();", capture_output=True, text=True,
-                             check=True).stdout.split()[2]
+                             check=True, env=ALONE).stdout.split()[2]
     numbers = [int(part) for part in version.split(".")]
     return program, numbers[0] * 1000000 + numbers[1] * 1000 + numbers[2]
 
@@ -133,7 +135,7 @@ def test_in_c(row, writer, made, tmp_path):
 
         def run(path):
             return subprocess.run([program, path, *options], input=row["write"], capture_output=True, text=True,
-                                  check=True).stdout
+                                  check=True, env=ALONE).stdout
 
         check(row, made(row, journal), tmp_path, settings, run)
 
@@ -153,14 +155,14 @@ def test_in_a_host(writer, tmp_path, journal):
 @pytest.mark.parametrize("row", [row for row in PITFALLS if not row.get("attached")], ids=lambda row: row["name"])
 def test_in_the_shell(row, made, tmp_path):
     settings = {"trusted_schema": 0, "defensive": 1, "recursive_triggers": 0, "foreign_keys": 1}
-    version = subprocess.run(["sqlite3", "--version"], capture_output=True, text=True).stdout.split()[0].split(".")
+    version = subprocess.run(["sqlite3", "--version"], capture_output=True, text=True, env=ALONE).stdout.split()[0].split(".")
     if int(version[1]) < row.get("since", 0) // 1000 % 1000:
         pytest.skip("newer syntax than this SQLite has")
     before = ".dbconfig trusted_schema off\n.dbconfig defensive on\nPRAGMA foreign_keys = ON;\n.limit length 10000000\n"
 
     def run(path):
         done = subprocess.run(["sqlite3", str(path)], input=before + row["write"] + "\n", capture_output=True,
-                              errors="replace", text=True)
+                              errors="replace", text=True, env=ALONE)
         return done.stdout, done.stderr.replace(str(path), "")
 
     check(row, made(row, "WAL"), tmp_path, settings, run)
@@ -176,13 +178,14 @@ def test_import_and_dump_of_the_shell(tmp_path):
     db.execute("SELECT resthook_watch('item', 'insert', 'i', '{\"record\":\"always\"}')")
     db.close()
     (tmp_path / "rows.csv").write_text("1,a\n2,b\n")
-    subprocess.run(["sqlite3", path], check=True, text=True, input=f".import --csv {tmp_path / 'rows.csv'} item\n")
+    subprocess.run(["sqlite3", path], check=True, text=True, env=ALONE,
+                   input=f".import --csv {tmp_path / 'rows.csv'} item\n")
     events = [i(1, "a"), i(2, "b")]
     assert events_of(path) == events
-    dump = subprocess.run(["sqlite3", path, ".dump"], check=True, text=True, capture_output=True).stdout
-    subprocess.run(["sqlite3", "-bail", again], check=True, text=True, input=dump)
+    dump = subprocess.run(["sqlite3", path, ".dump"], check=True, text=True, env=ALONE, capture_output=True).stdout
+    subprocess.run(["sqlite3", "-bail", again], check=True, text=True, env=ALONE, input=dump)
     assert events_of(again) == events
-    subprocess.run(["sqlite3", again, "INSERT INTO item VALUES (3, 'c')"], check=True)
+    subprocess.run(["sqlite3", again, "INSERT INTO item VALUES (3, 'c')"], check=True, env=ALONE)
     assert events_of(again) == [*events, i(3, "c")]
 
 
@@ -194,7 +197,7 @@ def test_blobs_at_the_limit_of_the_writer(tmp_path):
     db.execute(ITEM)
     db.execute("SELECT resthook_init()")
     db.execute("SELECT resthook_watch('item', 'insert', 'i', '{\"record\":\"always\"}')")
-    wrote = subprocess.run(["sqlite3", str(path)], capture_output=True, text=True, input="""
+    wrote = subprocess.run(["sqlite3", str(path)], capture_output=True, text=True, env=ALONE, input="""
         PRAGMA synchronous = OFF;
         INSERT INTO item VALUES (1, zeroblob(600000000));
 .limit length 1000000
