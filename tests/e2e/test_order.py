@@ -349,9 +349,9 @@ def test_ordered_is_switched_on_and_off_while_there_is_something(db, receiver, d
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_backlog_of_many_keys_killed_again_and_again(db, receiver, dispatcher, seed):
-    """20,000 events of 100 keys, some of which fail once or twice, are delivered by dispatchers that are killed in
+    """10,000 events of 100 keys, some of which fail once or twice, are delivered by dispatchers that are killed in
     between. No event comes before an earlier one of its key, no two of a key at once, keys beside each other."""
-    events, keys = 20000, 100
+    events, keys = 10_000, 100
     chance = random.Random(seed)
     fails = {n: chance.choice([1, 1, 2]) for n in chance.sample(range(events), events // 50)}
     lock = threading.Lock()
@@ -368,7 +368,7 @@ def test_a_backlog_of_many_keys_killed_again_and_again(db, receiver, dispatcher,
     for _ in range(8):
         seen = len(receiver.received())
         running = dispatcher(db)
-        receiver.wait_for(seen + chance.randint(200, 2000), timeout=60)
+        receiver.wait_for(seen + chance.randint(100, 1000), timeout=60)
         running.kill()
     running = dispatcher(db)
     done = set()

@@ -341,8 +341,7 @@ def test_three_hundred_columns(db):
 
 
 def test_nineteen_hundred_values_and_no_more(db):
-    if "san" in Path(SO).parts:  # the other round adds them one by one
-        db.widen(1900)
+    db.widen(1850)  # the outbox is widened a column at a time, which takes seconds for all of them
     names = ["id INTEGER PRIMARY KEY"] + [f"c{i}" for i in range(1899)]
     db.write(f"CREATE TABLE widest({','.join(names)})")
     db.write(f"CREATE TABLE wider({','.join(names)}, more)")
