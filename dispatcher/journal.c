@@ -9,6 +9,8 @@
 #include "source.h"
 #include "sql.h"
 
+#define COUNT_MOST 1000000000 /* attempts */
+
 void journal_prepare(struct journal *journal) {
     struct db *db = &journal->db;
 
@@ -129,8 +131,6 @@ int64_t journal_event_name(struct journal *journal, const char *name) {
     return number(&journal->db, journal->event_name);
 }
 
-#define COUNT_MOST 1000000000
-
 static void bind_time(struct db *db, sqlite3_stmt *statement, int i, int64_t time) {
     if (time == 0 || time == NEVER) {
         db_null(db, statement, i);
@@ -204,22 +204,24 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
-/* Of attempts: what a hand wrote, and can't be counted on from, is none. */
-static int count_of(sqlite3_stmt *row, int column, int least) {
+/* Of attempts: what can't be counted on from, since a hand wrote it, is none. */
+static int count_of(sqlite3_stmt *row, int column, int least, int most) {
     int64_t count = sqlite3_column_int64(row, column);
 
-    return (int)(count < least ? least : count < COUNT_MOST ? count : COUNT_MOST);
+    return count >= least && count <= most ? (int)count : 0;
 }
 
 static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *rows) {
     int count = 0;
 
     while (db_row(&journal->db, due)) {
+        int attempts = count_of(due, 2, 0, COUNT_MOST);
+
         rows[count] = (struct due_row){
             .event = sqlite3_column_int64(due, 0),
             .next_at = sqlite3_column_int64(due, 1),
-            .attempts = count_of(due, 2, 0),
-            .base = count_of(due, 3, -COUNT_MOST),
+            .attempts = attempts,
+            .base = count_of(due, 3, -attempts, attempts),
             .state = (enum delivery_state)sqlite3_column_int(due, 4),
             .created_at = sqlite3_column_int64(due, 5),
             .replayed = sqlite3_column_int(due, 6) != 0,

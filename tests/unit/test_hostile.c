@@ -234,7 +234,23 @@ static void what_the_side_file_counts_may_be_any_number(void **state) {
     assert_int_equal(outbox->wakes[WAKE_HINT], 1);
 }
 
+/* What can't be counted on from is none: then the schedule begins again. */
 static void what_it_says_of_attempts_may_be_too(void **state) {
+    static const struct {
+        const char *change;
+        int attempt; /* of the schedule, and … */
+        int made;    /* … of all */
+    } rows[] = {
+        {"attempts = 2147483647, base = -2147483648", 1, 1},
+        {"attempts = 9223372036854775807, base = 0", 1, 1},
+        {"attempts = 1000000001, base = 1", 1, 1},
+        {"attempts = -1, base = 0", 1, 1},
+        {"attempts = 5, base = 3", 3, 6},
+        {"attempts = 5, base = -3", 3, 6},
+        {"attempts = 5, base = -5", 1, 6},
+        {"attempts = 5, base = 6", 6, 6},
+        {"attempts = 5, base = -6", 6, 6},
+    };
     struct job *job;
 
     (void)state;
@@ -244,13 +260,22 @@ static void what_it_says_of_attempts_may_be_too(void **state) {
     assert_non_null(job);
     settle(job, VERDICT_RETRY, 0);
     turns(SECOND);
-    change_side("UPDATE delivery SET attempts = 2147483647, base = -2147483648;"
-                "UPDATE subscription SET failing_since = -9223372036854775808");
-    turns(2 * SECOND);
-    job = claim();
-    assert_non_null(job);
-    assert_int_equal(job->attempt, 1);
-    settle(job, VERDICT_DELIVERED, 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *change =
+            sqlite3_mprintf("UPDATE delivery SET %s;"
+                            "UPDATE subscription SET failing_since = -9223372036854775808",
+                            rows[i].change);
+
+        change_side(change);
+        sqlite3_free(change);
+        turns(2 * SECOND);
+        job = claim();
+        assert_non_null(job);
+        assert_int_equal(job->attempt, rows[i].attempt);
+        settle(job, VERDICT_RETRY, 0);
+        turns(SECOND);
+        assert_int_equal(side("SELECT attempts FROM delivery"), rows[i].made);
+    }
 }
 
 int main(void) {
