@@ -92,6 +92,31 @@ static bool get_ready(struct retention *retention) {
     return retention->ready;
 }
 
+/* Writes one kind of what waits to be written to app.db, so that its lock is soon given back. */
+static void write_one(struct retention *retention, int64_t now) {
+    struct outbox *outbox = retention->outbox;
+    int64_t before = writer_commits(outbox->writer);
+
+    if (outbox->effects_wait) {
+        effect_write(outbox, now);
+    }
+    if (writer_commits(outbox->writer) == before && outbox->notices_wait) {
+        notice_move(outbox);
+    }
+    if (writer_commits(outbox->writer) == before &&
+        outbox->request_cursor > outbox->requests_deleted) {
+        app_sweep_requests(retention->app, now);
+    }
+}
+
+/* Until the next step of a round. Where only a slot is left to wait for, sooner is of no use. */
+static int64_t pause_of(const struct retention *retention, bool quiet) {
+    if (quiet || !retention->side_swept) {
+        return SOON;
+    }
+    return retention->slot < EVERY ? retention->slot : EVERY;
+}
+
 void retention_turn(struct retention *retention, int64_t now) {
     struct outbox *outbox = retention->outbox;
     bool quiet = now - retention->disturbed_at >= QUIET;
@@ -107,16 +132,7 @@ void retention_turn(struct retention *retention, int64_t now) {
         return;
     }
     if (may) {
-        if (outbox->effects_wait) {
-            effect_write(outbox, now);
-        }
-        if (writer_commits(outbox->writer) == before && outbox->notices_wait) {
-            notice_move(outbox);
-        }
-        if (writer_commits(outbox->writer) == before &&
-            outbox->request_cursor > outbox->requests_deleted) {
-            app_sweep_requests(retention->app, now);
-        }
+        write_one(retention, now);
     }
     if (now >= retention->next_sweep) { /* not over before what it finds had its turn */
         bool wrote = writer_commits(outbox->writer) > before;
@@ -135,9 +151,7 @@ void retention_turn(struct retention *retention, int64_t now) {
     retention->swept = false;
     retention->side_swept = retention->side_swept || !side_sweep_step(retention->side, now);
     if (more || !retention->side_swept) {
-        retention->next_at = now + (!retention->side_swept || quiet ? SOON
-                                    : retention->slot < EVERY       ? retention->slot
-                                                                    : EVERY);
+        retention->next_at = now + pause_of(retention, quiet);
         return;
     }
     retention->slot = retention->slot * 2 < SLOT ? retention->slot * 2 : SLOT;
