@@ -145,11 +145,11 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
     for (int i = 0; i < engine->count; i++) {
         int64_t wanted = engine->sources[i]->turn(engine->sources[i], now, engine_idle(engine));
 
-        due = wanted < due ? wanted : due;
+        due = sooner(due, wanted);
     }
     fill(engine, now);
-    if (!engine->stopping && endpoints_due(engine->endpoints) < due) {
-        due = endpoints_due(engine->endpoints);
+    if (!engine->stopping) {
+        due = sooner(due, endpoints_due(engine->endpoints));
     }
     return due;
 }

@@ -24,10 +24,6 @@ void failing_open(struct outbox *outbox) {
     outbox->failing_keep = db_prepare(side, sql_failing_keep);
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 void failing_load(struct outbox *outbox, struct sub *sub, int64_t now) {
     struct db *side = journal_db(outbox->journal);
 
@@ -38,10 +34,10 @@ void failing_load(struct outbox *outbox, struct sub *sub, int64_t now) {
             sub->failing_since = 0;
         }
         if (outbox->was_asleep) {
-            sub->probe_pause = least(sqlite3_column_int64(outbox->failing_get, 2),
-                                     outbox->subs.settings.failing_probe * PAUSE_MOST);
+            sub->probe_pause = sooner(sqlite3_column_int64(outbox->failing_get, 2),
+                                      outbox->subs.settings.failing_probe * PAUSE_MOST);
             sub->probe_at =
-                least(sqlite3_column_int64(outbox->failing_get, 1), now + sub->probe_pause);
+                sooner(sqlite3_column_int64(outbox->failing_get, 1), now + sub->probe_pause);
         }
         db_reset(outbox->failing_get);
     }
@@ -118,7 +114,7 @@ static void failed(struct outbox *outbox, struct sub *sub, const struct outcome 
         int64_t pause = sub->probe_pause > 0 ? sub->probe_pause * 2 : settings->failing_probe;
         int64_t most = settings->failing_probe * PAUSE_MOST;
 
-        sub->probe_pause = least(pause, most);
+        sub->probe_pause = sooner(pause, most);
         sub->probe_at = now + sub->probe_pause;
     }
     if (sub->status == SUB_SENDS && settings->failing_after > 0 &&

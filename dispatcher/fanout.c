@@ -36,9 +36,9 @@ void fanout_free(struct outbox *outbox) {
 ** replay of one that was never sent. */
 static bool is_expired(const struct outbox *outbox, const struct outbox_row *row, int64_t meant_for,
                        int64_t now) {
-    int64_t since = row->deliver_at > row->created_at ? row->deliver_at : row->created_at;
+    int64_t since = later(row->deliver_at, row->created_at);
 
-    since = meant_for > since ? meant_for : since;
+    since = later(since, meant_for);
     return row->created_at > 0 && now - since > outbox->subs.settings.keep_pending;
 }
 
@@ -63,7 +63,7 @@ static const char *key_read(const struct outbox *outbox) {
 static void place_pair(struct outbox *outbox, struct pair *pair, const struct outbox_row *row,
                        enum reading reading, const char *why, int64_t now) {
     struct sub *sub = pair->sub;
-    int64_t next_at = row->deliver_at > now ? row->deliver_at : now;
+    int64_t next_at = later(row->deliver_at, now);
     bool waits = order_enter(outbox, pair, key_read(outbox));
 
     if (sub->status == SUB_ENDED) {

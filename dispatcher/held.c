@@ -31,9 +31,9 @@ void held_mark(struct outbox *outbox, struct pair *pair, const struct due_row *r
     bool same = row != NULL && row->reason != NULL && strcmp(row->reason, why) == 0 &&
                 row->held_since > 0 && row->held_since <= now;
     int64_t since = same ? row->held_since : now;
-    int64_t again = now - since < FIRST ? FIRST : now - since;
+    int64_t again = sooner(later(now - since, FIRST), MOST);
 
-    pair_mark(outbox, pair, STATE_HELD, now + (again < MOST ? again : MOST), why, now);
+    pair_mark(outbox, pair, STATE_HELD, now + again, why, now);
     pair->outcome.finished_at = since;
     outbox->any_held = true;
 }

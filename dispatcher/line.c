@@ -53,7 +53,7 @@ static void unplace(struct line *line) {
 }
 
 static int64_t rests_until(const struct line *line) {
-    return line->throttle_until > line->paced_until ? line->throttle_until : line->paced_until;
+    return later(line->throttle_until, line->paced_until);
 }
 
 /* Puts a line where it belongs now; at the tail, so that the others come first. */
@@ -350,14 +350,10 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     place(line);
 }
 
-static int64_t earliest(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* When lines that are not good, and wait for it, may be served. */
 static int64_t unproven_due(const struct endpoints *set) {
     return set->proved > 0 ? own_time(set, set->seen)
-                           : earliest(set->good_at + BUSY_FOR, set->unproven_at + UNPROVEN_EVERY);
+                           : sooner(set->good_at + BUSY_FOR, set->unproven_at + UNPROVEN_EVERY);
 }
 
 int64_t endpoints_due(const struct endpoints *set) {
@@ -366,15 +362,13 @@ int64_t endpoints_due(const struct endpoints *set) {
     int64_t due = line != NULL ? line->until : NEVER;
 
     if (is_ready(set, DOUBTFUL) || is_ready(set, UNTRIED)) {
-        due = earliest(due, unproven_due(set));
+        due = sooner(due, unproven_due(set));
     }
-    if (circuit != NULL && circuit->until < due) {
-        due = circuit->until;
+    if (circuit != NULL) {
+        due = sooner(due, circuit->until);
     }
-
-    if (oldest != NULL && set->slow < set->places * SLOW_TIMES &&
-        oldest->taken_at + SLOW_AFTER < due) {
-        due = oldest->taken_at + SLOW_AFTER;
+    if (oldest != NULL && set->slow < set->places * SLOW_TIMES) {
+        due = sooner(due, oldest->taken_at + SLOW_AFTER);
     }
     return due != NEVER ? due - set->lost : NEVER;
 }

@@ -110,10 +110,6 @@ static void show_status(struct daemon *daemon, int64_t now) {
     daemon->status_at = now + STATUS_EVERY;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static bool over(struct daemon *daemon, int64_t now) {
     if (daemon->stops > 1 || files_all_held(daemon->files)) {
         return true;
@@ -136,9 +132,9 @@ static void loop(struct daemon *daemon) {
     for (;;) {
         int64_t now = clock_now();
         int64_t due = engine_turn(daemon->engine, now);
-        int64_t wait = least(notify_turn(daemon->notify), TURN_MOST);
+        int64_t wait = sooner(notify_turn(daemon->notify), TURN_MOST);
 
-        due = least(due, files_turn(daemon->files, now));
+        due = sooner(due, files_turn(daemon->files, now));
         show_status(daemon, now);
         if (daemon->options->once) {
             show_progress(daemon, now, false);
@@ -146,7 +142,7 @@ static void loop(struct daemon *daemon) {
         if (over(daemon, now)) {
             return;
         }
-        http_wait(daemon->http, fds, 3, due <= now ? 0 : (int)least(due - now, wait));
+        http_wait(daemon->http, fds, 3, due <= now ? 0 : (int)sooner(due - now, wait));
         wake_turn(daemon->wake);
         take_signals(daemon);
     }

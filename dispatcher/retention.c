@@ -114,7 +114,7 @@ static int64_t pause_of(const struct retention *retention, bool quiet) {
     if (quiet || !retention->side_swept) {
         return SOON;
     }
-    return retention->slot < EVERY ? retention->slot : EVERY;
+    return sooner(retention->slot, EVERY);
 }
 
 void retention_turn(struct retention *retention, int64_t now) {
@@ -139,7 +139,7 @@ void retention_turn(struct retention *retention, int64_t now) {
 
         more = app_sweep_events(retention->app, may && !wrote, now) || wrote;
         if (!quiet && more && may) {
-            retention->slot = retention->slot / 2 > SLOT_LEAST ? retention->slot / 2 : SLOT_LEAST;
+            retention->slot = later(retention->slot / 2, SLOT_LEAST);
         }
     }
     if (quiet || writer_commits(outbox->writer) > before) {
@@ -154,7 +154,7 @@ void retention_turn(struct retention *retention, int64_t now) {
         retention->next_at = now + pause_of(retention, quiet);
         return;
     }
-    retention->slot = retention->slot * 2 < SLOT ? retention->slot * 2 : SLOT;
+    retention->slot = sooner(retention->slot * 2, SLOT);
     retention->next_sweep = now + SWEEP_EVERY;
     app_sweep_restart(retention->app);
     retention->swept = true;

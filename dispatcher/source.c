@@ -73,14 +73,6 @@ static void look(struct outbox *outbox, int64_t now) {
     reading_next(outbox, now);
 }
 
-static int64_t earliest(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static int64_t latest(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 /* The clock was set back: what was to wait until a time that is now far away waits no longer. Rows are
 ** brought near by the round of retention that begins. */
 static void clock_went_back(struct outbox *outbox, int64_t now) {
@@ -103,23 +95,23 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
     if (outbox->unread && !outbox->stalled) {
         int64_t spill = window_full(&outbox->window) ? outbox->spill_at : 0;
 
-        due = earliest(due, latest(spill, outbox->read_at));
+        due = sooner(due, later(spill, outbox->read_at));
     }
     if (!outbox->stalled) {
-        due = earliest(due, latest(due_next(outbox), outbox->read_at));
+        due = sooner(due, later(due_next(outbox), outbox->read_at));
     }
     if (outbox->ended > 0 || outbox->stranger != NEVER) {
-        due = earliest(due, now + 10);
+        due = sooner(due, now + 10);
     }
     if (held_waits(outbox) && !outbox->stalled) {
         due = now;
     }
     if (repair_pending(outbox) && !outbox->stalled) {
-        due = earliest(due, outbox->repair_at);
+        due = sooner(due, outbox->repair_at);
     }
-    due = earliest(due, retention_due(outbox->retention));
+    due = sooner(due, retention_due(outbox->retention));
     if (!outbox->stalled && order_pending(outbox)) {
-        due = earliest(due, now);
+        due = sooner(due, now);
     }
     return due;
 }

@@ -21,6 +21,14 @@
 
 #define NEVER INT64_MAX /* no time at all: wait for an event */
 
+/* Of two times, or of two spans of it. */
+static inline int64_t sooner(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+static inline int64_t later(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 struct secret_ring;
 
 /* What every request of a subscription has in common. Owned by the source, unchanged and alive

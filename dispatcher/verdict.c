@@ -88,7 +88,7 @@ static void decide_failed(const struct reply *reply, const struct job *job, int6
         outcome->reason = exhausted(reply, job->attempt);
     } else {
         outcome->state = VERDICT_RETRY;
-        outcome->next_at = now + (delay > asked ? delay : asked);
+        outcome->next_at = now + later(delay, asked);
     }
     if (asked > 0) {
         outcome->effect = EFFECT_THROTTLE;
