@@ -125,6 +125,15 @@ static bool is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* A copy of an argument, which stands in the process list no more; whoever must not let it stand there
+** at all uses a file. */
+static char *text_take(char *argument) {
+    char *copy = xstrdup(argument);
+
+    memset(argument, ' ', strlen(argument));
+    return copy;
+}
+
 /* A new proxy, or why not. Either way the option has a file for what nobody else is to see. */
 static int take_proxy(struct options *options, char *value) {
     if (!proxy_check(value)) {

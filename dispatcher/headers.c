@@ -40,8 +40,7 @@ const char *headers_read(const char *json, const char ***headers) {
 
 void headers_free(const char **headers) {
     for (const char **header = headers; header != NULL && *header != NULL; header++) {
-        explicit_bzero((char *)*header, strlen(*header)); /* Authorization, say */
-        free((char *)*header);
+        text_forget((char *)*header); /* Authorization, say */
     }
     free(headers);
 }

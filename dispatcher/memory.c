@@ -46,3 +46,10 @@ char *xprintf(const char *format, ...) {
     va_end(arguments);
     return checked(text);
 }
+
+void text_forget(char *text) {
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
+        free(text);
+    }
+}

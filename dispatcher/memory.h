@@ -13,5 +13,6 @@ void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);
 char *xstrdup(const char *text);
 char *xprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void text_forget(char *text); /* wipes what nobody else is to see, and frees it; NULL is fine */
 
 #endif

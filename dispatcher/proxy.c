@@ -1,6 +1,5 @@
 /*
-** proxy.c: see proxy.h. An argument stands in the process list until text_take has run: whoever must
-** not let it stand there at all uses a file.
+** proxy.c: see proxy.h.
 ** SPDX-License-Identifier: MIT
 */
 #include "proxy.h"
@@ -84,18 +83,4 @@ char *proxy_read(const char *path, char **error) {
         line = NULL;
     }
     return line;
-}
-
-char *text_take(char *argument) {
-    char *copy = xstrdup(argument);
-
-    memset(argument, ' ', strlen(argument));
-    return copy;
-}
-
-void text_forget(char *text) {
-    if (text != NULL) {
-        explicit_bzero(text, strlen(text));
-        free(text);
-    }
 }

@@ -19,8 +19,4 @@ char *proxy_shown(const char *url);
 */
 char *proxy_read(const char *path, char **error);
 
-/* A copy of an argument, which is taken out of the process list. */
-char *text_take(char *argument);
-void text_forget(char *text); /* wipes and frees; NULL is fine */
-
 #endif

@@ -20,13 +20,6 @@
 #define TIMEOUT_LEAST 100 /* ms; as resthook_subscribe() has it */
 #define TIMEOUT_MOST 300000
 
-static void free_secret(char *secret) {
-    if (secret != NULL) {
-        explicit_bzero(secret, strlen(secret));
-        free(secret);
-    }
-}
-
 void sub_target_hold(struct sub_target *target) {
     target->references++;
 }
@@ -38,11 +31,11 @@ void sub_target_release(struct sub_target *target) {
     secret_ring_free((struct secret_ring *)target->target.ring);
     headers_free(target->headers);
     free(target->url);
-    free_secret(target->headers_text);
+    text_forget(target->headers_text);
     free(target->schedule);
-    free_secret(target->secret);
-    free_secret(target->old_secret);
-    free_secret(target->challenge);
+    text_forget(target->secret);
+    text_forget(target->old_secret);
+    text_forget(target->challenge);
     free(target);
 }
 
