@@ -10,13 +10,13 @@
 
 #include "cell.h"
 #include "event.h"
-#include "expand.h"
 #include "filters.h"
 #include "headers.h"
 #include "json.h"
 #include "linear.h"
 #include "memory.h"
 #include "sql.h"
+#include "watches.h"
 
 /* Columns of SELECT * FROM resthook_outbox (sql/schema.sql). */
 enum {
@@ -31,29 +31,20 @@ enum {
     ROW_VALUES
 };
 
-#define EXPANDERS 256 /* buckets */
-#define WHY_MOST 256  /* bytes of a reason */
-#define PATIENCE 500  /* ms for another program's lock while it is opened */
-
-struct watch { /* a version made ready; NULL expander: it could not be */
-    int64_t id;
-    struct expander *expander;
-    char *event; /* known also when the expander is NULL, if the version is there and names one */
-    char *error;
-    struct watch *next;
-};
+#define WHY_MOST 256 /* bytes of a reason */
+#define PATIENCE 500 /* ms for another program's lock while it is opened */
 
 struct reader {
     struct db db;
     sqlite3_stmt *begin, *end, *data_version, *revision, *schema, *newest, *rows, *ahead, *one,
-        *watch_event, *extra, *mode, *current;
+        *extra, *mode, *current;
     int64_t seen_version;
     int64_t seen_schema;
     bool wal;
-    struct watch *watches[EXPANDERS];
-    struct watch *shown;     /* whose row reader_body gave last; NULL: an emitted event's */
-    bool truncated;          /* that row was too large to capture */
-    struct filters *filters; /* NULL: no subscription had one so far */
+    struct watches watches;
+    const struct watch *shown; /* whose row reader_body gave last; NULL: an emitted event's */
+    bool truncated;            /* that row was too large to capture */
+    struct filters *filters;   /* NULL: no subscription had one so far */
     struct buffer why;
     struct buffer key; /* of the row read last, if … */
     bool knows_key;
@@ -90,7 +81,7 @@ struct reader *reader_open(const char *path, char **error) {
     reader->rows = db_prepare(db, sql_app_events);
     reader->ahead = db_prepare(db, sql_app_ahead);
     reader->one = db_prepare(db, sql_app_event);
-    reader->watch_event = db_prepare(db, "SELECT event FROM main.resthook_watch WHERE id = ?1");
+    watches_open(&reader->watches, db);
     reader->extra = db_prepare(db, sql_app_extra);
     reader->mode = db_prepare(db, "PRAGMA journal_mode");
     read_mode(reader);
@@ -104,26 +95,12 @@ struct reader *reader_open(const char *path, char **error) {
     return reader;
 }
 
-static void free_watch(struct watch *watch) {
-    expander_free(watch->expander);
-    sqlite3_free(watch->error);
-    free(watch->event);
-    free(watch);
-}
-
 static void forget_watches(struct reader *reader) {
     if (reader->filters != NULL) {
         filters_forget(reader->filters); /* before the expanders that they are of */
     }
     reader->shown = NULL;
-    for (int i = 0; i < EXPANDERS; i++) {
-        while (reader->watches[i] != NULL) {
-            struct watch *watch = reader->watches[i];
-
-            reader->watches[i] = watch->next;
-            free_watch(watch);
-        }
-    }
+    watches_forget(&reader->watches);
 }
 
 void reader_checkpoint(struct reader *reader) {
@@ -214,44 +191,6 @@ int64_t reader_newest(struct reader *reader) {
     return db_value(&reader->db, reader->newest, 0);
 }
 
-/* NULL: it can't be read now, reader_db says why. */
-static struct watch *watch_of(struct reader *reader, int64_t id) {
-    struct watch **bucket = &reader->watches[(uint64_t)id % EXPANDERS];
-    struct watch *watch;
-
-    for (watch = *bucket; watch != NULL; watch = watch->next) {
-        if (watch->id == id) {
-            return watch;
-        }
-    }
-    watch = xcalloc(1, sizeof *watch);
-    watch->id = id;
-    int rc = expander_open(reader->db.handle, id, &watch->expander, &watch->error);
-
-    if (db_is_passing(rc)) {
-        db_fail(&reader->db, "%s", watch->error != NULL ? watch->error : sqlite3_errstr(rc));
-    }
-    watch->expander = rc == SQLITE_OK ? watch->expander : NULL;
-    db_int(&reader->db, reader->watch_event, 1, id);
-    if (db_row(&reader->db, reader->watch_event)) {
-        watch->event = db_copy(reader->watch_event, 0);
-        if (watch->event != NULL &&
-            event_check(watch->event, (size_t)sqlite3_column_bytes(reader->watch_event, 0)) !=
-                NULL) {
-            free(watch->event); /* it would become a header */
-            watch->event = NULL;
-        }
-        db_reset(reader->watch_event);
-    }
-    if (reader->db.rc != SQLITE_OK) {
-        free_watch(watch);
-        return NULL;
-    }
-    watch->next = *bucket;
-    *bucket = watch;
-    return watch;
-}
-
 static void ask_for(struct reader *reader, sqlite3_stmt *rows, int64_t after, int64_t most) {
     reader->current = rows;
     db_int(&reader->db, rows, 1, after);
@@ -275,7 +214,8 @@ void reader_rows_done(struct reader *reader) {
 
 static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
     if (sqlite3_column_type(row, ROW_WATCH) == SQLITE_INTEGER) {
-        const struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
+        const struct watch *watch =
+            watch_of(&reader->watches, sqlite3_column_int64(row, ROW_WATCH));
 
         return watch != NULL ? watch->event : NULL;
     }
@@ -377,7 +317,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
 
         return reading == READ_BODY ? own_headers(reader, headers, why) : reading;
     }
-    struct watch *watch = watch_of(reader, sqlite3_column_int64(row, ROW_WATCH));
+    const struct watch *watch = watch_of(&reader->watches, sqlite3_column_int64(row, ROW_WATCH));
     if (watch == NULL) {
         return READ_LATER;
     }
@@ -410,7 +350,7 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
 
 enum reading reader_judge(struct reader *reader, const char *filter, const char *event,
                           const struct buffer *body, const char **why) {
-    struct watch *watch = reader->shown;
+    const struct watch *watch = reader->shown;
     const char *error = NULL;
 
     if (reader->truncated) {
