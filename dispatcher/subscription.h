@@ -1,6 +1,5 @@
 /*
-** subscription.h: the subscriptions and settings of one database, as they were in its last
-** snapshot.
+** subscription.h: the subscriptions of one database, as they were in its last snapshot.
 **
 ** A sub lives as long as it may have anything to send or to settle. What changes in the database is
 ** changed in it; a target (URL, secrets, headers …) is never changed but replaced: requests in
@@ -16,6 +15,7 @@
 #include "journal.h"
 #include "keys.h"
 #include "line.h"
+#include "settings.h"
 #include "target.h"
 
 struct pair;
@@ -81,18 +81,6 @@ struct sub {
     struct sub *next_by_id, *next_by_number;
 };
 TAILQ_HEAD(subs, sub);
-
-struct settings {
-    int64_t timeout, connect_timeout, retry_after_most;                           /* ms */
-    int64_t keep_events, keep_deliveries, keep_dead, keep_attempts, keep_pending; /* ms */
-    int64_t keep_pending_rows;
-    int64_t failing_after, failing_probe; /* ms */
-    int64_t endpoint_most;
-    int64_t sync_every;         /* ms */
-    int64_t idempotency_window; /* ms */
-    int64_t response_most, headers_most;
-    char retry_schedule[512];
-};
 
 #define SUB_BUCKETS 4096
 

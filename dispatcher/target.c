@@ -13,8 +13,8 @@
 #include "header.h"
 #include "headers.h"
 #include "memory.h"
+#include "settings.h"
 #include "sign.h"
-#include "subscription.h"
 #include "url.h"
 
 #define TIMEOUT_LEAST 100 /* ms; as resthook_subscribe() has it */
