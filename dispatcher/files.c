@@ -8,13 +8,12 @@
 */
 #include "files.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "command.h"
+#include "directory.h"
 #include "engine.h"
 #include "file.h"
 #include "memory.h"
@@ -69,7 +68,7 @@ static struct file *named(struct files *files, const char *name) {
     return NULL;
 }
 
-/* Is it open under another name? */
+/* Does it stand in the list by another name? */
 static bool is_known(const struct files *files, const struct stat *info) {
     for (int i = 0; i < files->count; i++) {
         if (!file_is_another(&files->list[i], info)) {
@@ -79,67 +78,23 @@ static bool is_known(const struct files *files, const struct stat *info) {
     return false;
 }
 
-/* A link leads to a file that is in nobody's directory but its own: whose it is, says whether the
-** operator wants it. */
-static bool is_strangers_link(const char *path) {
-    struct stat info;
-
-    return lstat(path, &info) != 0 ||
-           (S_ISLNK(info.st_mode) && info.st_uid != 0 && info.st_uid != geteuid());
-}
-
-static bool is_database(const struct files *files, const char *path) {
-    static const char magic[16] = "SQLite format 3";
-    char head[sizeof magic];
-    struct stat info;
-    bool same = false;
-
-    /* A file that is open is never opened here: closing it would drop SQLite's locks (fcntl(2)). */
-    if (!is_strangers_link(path) && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
-        !is_known(files, &info)) {
-        FILE *file = fopen(path, "rbe");
-
-        same = file != NULL && fread(head, 1, sizeof head, file) == sizeof head &&
-               memcmp(head, magic, sizeof magic) == 0;
-        if (file != NULL) {
-            fclose(file);
-        }
-    }
-    return same;
-}
-
-static bool is_side(const char *name) {
-    static const char *const suffixes[] = {"-wal", "-shm", "-journal", "-resthook"};
-    size_t length = strlen(name);
-
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t size = strlen(suffixes[i]);
-
-        if (length > size && strcmp(name + length - size, suffixes[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void scan(struct files *files) {
-    DIR *directory = opendir(files->options->directory);
-    const struct dirent *entry;
+    const char *name = files->options->directory;
+    DIR *directory = opendir(name);
+    struct stat info;
+    char *path;
 
-    if (directory == NULL) {
-        return;
-    }
-    while ((entry = readdir(directory)) != NULL) {
-        char *path = xprintf("%s/%s", files->options->directory, entry->d_name);
-
-        if (entry->d_name[0] != '.' && !is_side(entry->d_name) && named(files, path) == NULL &&
-            is_database(files, path)) {
+    while (directory != NULL && (path = directory_next(directory, name)) != NULL) {
+        if (named(files, path) == NULL && directory_offers(path, &info) &&
+            !is_known(files, &info) && directory_has_database(path)) {
             add(files, path, true);
         } else {
             free(path);
         }
     }
-    closedir(directory);
+    if (directory != NULL) {
+        closedir(directory);
+    }
 }
 
 /* ---- each look ---- */
