@@ -12,21 +12,17 @@ After a warm-up (a third of the time, at least two minutes: a round of retention
 BOUNDS says; so four minutes are the least that says something of growth. The figures are printed; the exit status is 1 when one is beyond its bound, or a promise was broken.
 """
 
-import argparse
 import os
 import random
-import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from acts import Acts
 from oracle import Oracle, Story
-from stage import IN_FLIGHT, SUBSCRIPTIONS, Run, Store, Target, Writers, free_ports
+from stage import IN_FLIGHT, SUBSCRIPTIONS, Run, Store, Target, Writers, command_line, free_ports, perform
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = [("keep_events", 5), ("keep_deliveries", 10), ("keep_dead", 10), ("keep_attempts", 5), ("keep_pending", 600),
             ("keep_pending_rows", 5000), ("idempotency_window", 2), ("backfill_rate", 2000), ("failing_after", 3),
             ("failing_probe", 0.2)]
@@ -98,8 +94,8 @@ class Soak:
             return max(len(store.subs) for store in self.stores)
         return warm * times + more
 
-    def judge(self):
-        """The lines to print; what is beyond its bound is broken."""
+    def figures(self):
+        """What is beyond its bound is broken."""
         warmed_up = max(self.seconds / 3, 120)
         lines = [f"{'':34}{'warm-up':>10}{'after':>10}{'last':>10}{'bound':>10}"]
         for figure in self.samples[-1][1]:
@@ -109,7 +105,8 @@ class Soak:
             lines.append(f"{figure:34}{warm:10}{after:10}{self.samples[-1][1][figure]:10}{bound:10.0f}")
             if after > bound:
                 self.broken.append(f"{figure} is {after}, at most {bound:.0f} after {warm} in the warm-up")
-        return lines
+        return "\n".join([*lines, f"events {self.oracle.events}  requests {self.oracle.requests}  lost {len(self.oracle.lost)}  "
+                          f"ghosts {len(self.oracle.ghosts)}  repeats {sum(self.oracle.repeats.values())}"])
 
     # ---- what happens ----
 
@@ -175,32 +172,10 @@ class Soak:
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build")
+    parser = command_line()
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--dir", help="where the files are made, and stay when something is broken")
     given = parser.parse_args()
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(given.dir or tempfile.mkdtemp(prefix="soak-", dir=memory))
-    soak = Soak((ROOT / given.build).resolve(), folder, given.minutes * 60, given.seed)
-    try:
-        soak.play()
-    finally:
-        soak.close()
-    print("\n".join(soak.judge()))
-    oracle = soak.oracle
-    print(f"events {oracle.events}  requests {oracle.requests}  lost {len(oracle.lost)}  ghosts {len(oracle.ghosts)}  "
-          f"repeats {sum(oracle.repeats.values())}", flush=True)
-    evidence = soak.evidence()
-    for line in evidence[:30]:
-        print(line)
-    if evidence:
-        print(f"{len(evidence)} in all; seed {given.seed}; the files are in {folder}")
-        return 1
-    if not given.dir:
-        shutil.rmtree(folder)
-    return 0
+    return perform("soak", given, lambda build, folder: Soak(build, folder, given.minutes * 60, given.seed))
 
 
 if __name__ == "__main__":

@@ -2,18 +2,22 @@
 each a process of its own, and the ways to end and to start them again.
 """
 
+import argparse
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from writer import SCHEMA
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 IN_FLIGHT = 64
 WATCHES = [
     ("item", "insert", "item.create", {"key": "NEW.owner"}),
@@ -259,3 +263,35 @@ class Run:
 
     def died_of_fault(self):
         return self.process.poll() == -9 and any(line.startswith("fault ") for line in self.text().splitlines()[-1:])
+
+
+def command_line():
+    """What each play takes; it adds its own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dir", help="where the files are made, and stay when something is broken")
+    return parser
+
+
+def perform(name, given, make):
+    """Plays what make(build, folder) returns, and tells its figures. Returns the exit status: 1, with the evidence, when
+    something is broken."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill takes nothing from the disk's cache
+    folder = Path(given.dir or tempfile.mkdtemp(prefix=f"{name}-", dir=memory))
+    folder.mkdir(exist_ok=True)
+    play = make((ROOT / given.build).resolve(), folder)
+    try:
+        play.play()
+    finally:
+        play.close()
+    print(play.figures(), flush=True)
+    evidence = play.evidence()
+    for line in evidence[:30]:
+        print(line)
+    if evidence:
+        print(f"{len(evidence)} in all; seed {given.seed}; the files are in {folder}")
+        return 1
+    if not given.dir:
+        shutil.rmtree(folder)
+    return 0

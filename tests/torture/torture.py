@@ -13,13 +13,9 @@ One line tells the figures. The exit status is 1, with the evidence, when a prom
 --short: one point of each group, for the test suite.
 """
 
-import argparse
-import os
 import random
 import re
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,9 +23,8 @@ from pathlib import Path
 from acts import Acts
 from labs import LABS, Lab
 from oracle import Oracle, Story
-from stage import IN_FLIGHT, SUBSCRIPTIONS, Run, Store, Target, Writers, free_ports
+from stage import IN_FLIGHT, ROOT, SUBSCRIPTIONS, Run, Store, Target, Writers, command_line, free_ports, perform
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CHAPTER = 100       # kills between two judgements
 BEHIND = 2000       # unread events at which the dispatcher is let be
 PATIENCE = 2.5      # seconds until a point that was not met is given up for this time
@@ -315,31 +310,12 @@ class Torture:
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build")
+    parser = command_line()
     parser.add_argument("--kills", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--dir", help="where the files are made, and stay when something is broken")
     given = parser.parse_args()
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a kill takes nothing from the disk's cache
-    folder = Path(given.dir or tempfile.mkdtemp(prefix="torture-", dir=memory))
-    folder.mkdir(exist_ok=True)
-    torture = Torture((ROOT / given.build).resolve(), folder, given.kills, given.seed, given.short)
-    try:
-        torture.play()
-    finally:
-        torture.close()
-    print(torture.figures(), flush=True)
-    evidence = torture.evidence()
-    for line in evidence[:30]:
-        print(line)
-    if evidence:
-        print(f"{len(evidence)} in all; seed {given.seed}; the files are in {folder}")
-        return 1
-    if not given.dir:
-        shutil.rmtree(folder)
-    return 0
+    return perform("torture", given,
+                   lambda build, folder: Torture(build, folder, given.kills, given.seed, given.short))
 
 
 if __name__ == "__main__":
