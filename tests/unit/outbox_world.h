@@ -59,6 +59,20 @@ static int64_t side(const char *text) {
     return value_of(journal_db(outbox->journal)->handle, text);
 }
 
+static sqlite3 *locker; /* somebody else, at the side file */
+
+static inline void lock_side(void) {
+    char path[96];
+
+    snprintf(path, sizeof path, "%s-resthook", file);
+    assert_int_equal(sqlite3_open(path, &locker), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(locker, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+}
+
+static inline void unlock_side(void) {
+    sqlite3_close(locker);
+}
+
 static void open_outbox(void) {
     struct outbox_options options = {.lock = -1};
     char *error = NULL;
@@ -134,6 +148,29 @@ static int begin_world(void) {
     endpoints = endpoints_new(256, 64);
     wake = wake_new();
     open_outbox();
+    return 0;
+}
+
+/* A world in which all that a start brings is over. */
+static inline int begin_calm(void **state) {
+    (void)state;
+    if (begin_world() != 0) {
+        return -1;
+    }
+    turns(SECOND);
+    return 0;
+}
+
+/* One with a table, whose inserts somebody gets. */
+static inline int begin_with_items(void **state) {
+    (void)state;
+    if (begin_world() != 0) {
+        return -1;
+    }
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
+    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
+    sql("SELECT resthook_subscribe('item.*', 'https://example.com/good')");
+    turns(SECOND);
     return 0;
 }
 

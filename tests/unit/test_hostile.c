@@ -15,18 +15,6 @@ static void without_constraints(void) {
     sql("PRAGMA writable_schema = RESET");
 }
 
-static int begin(void **state) {
-    (void)state;
-    if (begin_world() != 0) {
-        return -1;
-    }
-    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
-    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
-    sql("SELECT resthook_subscribe('item.*', 'https://example.com/good')");
-    turns(SECOND);
-    return 0;
-}
-
 static void reopen(void) {
     outbox_close(outbox, now);
     open_outbox();
@@ -278,23 +266,21 @@ static void what_it_says_of_attempts_may_be_too(void **state) {
     }
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_with_items, end_world)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_table_that_is_gone_is_an_error, begin, end_world),
-        cmocka_unit_test_setup_teardown(a_subscription_without_a_name_is_nobodys, begin, end_world),
-        cmocka_unit_test_setup_teardown(a_row_that_lacks_something_keeps_its_events, begin,
-                                        end_world),
-        cmocka_unit_test_setup_teardown(settings_are_brought_within_their_bounds, begin, end_world),
-        cmocka_unit_test_setup_teardown(a_watchs_event_that_is_no_name_is_not_sent, begin,
-                                        end_world),
-        cmocka_unit_test_setup_teardown(a_token_that_is_none_is_held, begin, end_world),
-        cmocka_unit_test_setup_teardown(a_half_adopted_ones_token_is_held_too, begin, end_world),
-        cmocka_unit_test_setup_teardown(a_damaged_watch_is_an_error_of_who_looks_at_it, begin,
-                                        end_world),
-        cmocka_unit_test_setup_teardown(what_the_side_file_counts_may_be_any_number, begin,
-                                        end_world),
-        cmocka_unit_test_setup_teardown(what_it_says_of_attempts_may_be_too, begin, end_world),
-        cmocka_unit_test_setup_teardown(the_greatest_id_is_read_once, begin, end_world),
+        TEST(a_table_that_is_gone_is_an_error),
+        TEST(a_subscription_without_a_name_is_nobodys),
+        TEST(a_row_that_lacks_something_keeps_its_events),
+        TEST(settings_are_brought_within_their_bounds),
+        TEST(a_watchs_event_that_is_no_name_is_not_sent),
+        TEST(a_token_that_is_none_is_held),
+        TEST(a_half_adopted_ones_token_is_held_too),
+        TEST(a_damaged_watch_is_an_error_of_who_looks_at_it),
+        TEST(what_the_side_file_counts_may_be_any_number),
+        TEST(what_it_says_of_attempts_may_be_too),
+        TEST(the_greatest_id_is_read_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

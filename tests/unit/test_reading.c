@@ -8,18 +8,6 @@
 
 static const char *broken; /* the statement that fails the next time it is run; NULL: none */
 
-static int begin(void **state) {
-    (void)state;
-    if (begin_world() != 0) {
-        return -1;
-    }
-    sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
-    sql("SELECT resthook_watch('item', 'insert', 'item.create')");
-    sql("SELECT resthook_subscribe('item.*', 'https://example.com/')");
-    turns(SECOND);
-    return 0;
-}
-
 static int on_statement(unsigned kind, void *context, void *statement, void *text) {
     (void)kind;
     (void)context;
@@ -131,7 +119,7 @@ static void counts_and_cursors(void **state) {
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end_world)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_with_items, end_world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

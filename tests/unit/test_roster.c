@@ -5,30 +5,6 @@
 */
 #include "outbox_world.h"
 
-static sqlite3 *other; /* somebody else's connection to the side file */
-
-static int begin(void **state) {
-    char name[96];
-
-    (void)state;
-    if (begin_world() != 0) {
-        return -1;
-    }
-    snprintf(name, sizeof name, "%s-resthook", file);
-    turns(SECOND);
-    return sqlite3_open(name, &other);
-}
-
-static int end(void **state) {
-    sqlite3_close(other);
-    return end_world(state);
-}
-
-static void lock(bool locked) {
-    assert_int_equal(sqlite3_exec(other, locked ? "BEGIN IMMEDIATE" : "ROLLBACK", NULL, NULL, NULL),
-                     SQLITE_OK);
-}
-
 static void subscribe(const char *path) {
     sql("SELECT resthook_subscribe('*', 'https://example.com/%s', '{\"retry_schedule\":\"0,1h\"}')",
         path);
@@ -39,11 +15,11 @@ static void numbers_are_those_of_the_side_file(void **state) {
     const struct sub *sub;
 
     (void)state;
-    lock(true);
+    lock_side();
     subscribe("a");
     subscribe("b");
     turn();
-    lock(false);
+    unlock_side();
     turns(2 * SECOND);
     assert_int_equal(outbox->subs.count, 2);
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
@@ -67,9 +43,9 @@ static void rows_are_claimed_after_a_load_that_failed(void **state) {
     sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
     outbox_close(outbox, now);
     open_outbox();
-    lock(true);
+    lock_side();
     turn();
-    lock(false);
+    unlock_side();
     turns(2 * SECOND);
     assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->again_count, 1);
 }
@@ -82,10 +58,10 @@ static void a_pause_is_not_missed(void **state) {
     sql("SELECT resthook_emit('a.b', '{}')");
     turn();
     assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
-    lock(true);
+    lock_side();
     sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
     turn();
-    lock(false);
+    unlock_side();
     turns(2 * SECOND);
     assert_true(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
@@ -246,7 +222,7 @@ static void ends_that_are_not_written_hold(void **state) {
     assert_int_equal(outbox->subs.count, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_calm, end_world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

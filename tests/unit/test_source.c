@@ -9,30 +9,6 @@
 
 #include "circuit.h"
 
-static sqlite3 *other; /* somebody else's connection to the side file */
-
-static int begin(void **state) {
-    char name[96];
-
-    (void)state;
-    if (begin_world() != 0) {
-        return -1;
-    }
-    snprintf(name, sizeof name, "%s-resthook", file);
-    turns(2 * SECOND);
-    return sqlite3_open(name, &other);
-}
-
-static int end(void **state) {
-    sqlite3_close(other);
-    return end_world(state);
-}
-
-static void lock(bool locked) {
-    assert_int_equal(sqlite3_exec(other, locked ? "BEGIN IMMEDIATE" : "ROLLBACK", NULL, NULL, NULL),
-                     SQLITE_OK);
-}
-
 static void subscribe(const char *event, const char *host, const char *options) {
     sql("SELECT resthook_subscribe('%s', 'https://%s/', '%s')", event, host, options);
 }
@@ -64,12 +40,12 @@ static void who_waits_is_served_after_a_stall(void **state) {
     turn();
     emit("a.b", 2500);
     turns(SECOND);
-    lock(true);
+    lock_side();
     assert_int_equal(send_all(1), 1);
     turn();
     assert_true(outbox->stalled);
     assert_in_range(send_all(5000), 1, 4999); /* then it is too much that is not written */
-    lock(false);
+    unlock_side();
     turns(SECOND);
     assert_false(outbox->stalled);
     assert_in_range(send_all(5000), 1, 4999);
@@ -291,12 +267,12 @@ static void rests_until_the_roster_can_be_read(void **state) {
     subscribe("slow.*", "slow.example", "{}");
     turn();
     fill_with_one();
-    lock(true);
+    lock_side();
     subscribe("quick.*", "quick.example", "{}");
     turn();
     assert_true(outbox->read_at > now);
     assert_rests();
-    lock(false);
+    unlock_side();
 }
 
 static void rests_until_a_trigger_can_be_made(void **state) {
@@ -304,7 +280,7 @@ static void rests_until_a_trigger_can_be_made(void **state) {
     sql("CREATE TABLE item(id INTEGER PRIMARY KEY)");
     sql("SELECT resthook_watch('item', 'insert', 'item.create')");
     turns(6 * SECOND);
-    lock(true);
+    lock_side();
     while (!outbox->stalled) {
         turns(50);
     }
@@ -313,10 +289,10 @@ static void rests_until_a_trigger_can_be_made(void **state) {
     outbox->commit_at = now + SECOND;
     outbox->repair_wanted = outbox->intact_schema + 1; /* it was noticed before */
     assert_rests();
-    lock(false);
+    unlock_side();
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_calm, end_world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
