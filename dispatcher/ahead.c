@@ -126,21 +126,6 @@ static void forget(struct outbox *outbox) {
     outbox->ahead_to = outbox->window.read_to;
 }
 
-/* The row that was seen last comes first: if it is not there unchanged, the application restored what
-** it had before, and the ids above are given out again. */
-static bool still_there(struct outbox *outbox) {
-    struct outbox_row row;
-    bool there;
-
-    if (outbox->ahead_created == 0) {
-        return true;
-    }
-    there = reader_row(outbox->reader, outbox->ahead_to, &row) &&
-            row.created_at == outbox->ahead_created;
-    reader_rows_done(outbox->reader);
-    return there || reader_db(outbox->reader)->rc != SQLITE_OK;
-}
-
 static void look_further(struct outbox *outbox) {
     struct reader *reader = outbox->reader;
     struct outbox_row row;
@@ -149,7 +134,11 @@ static void look_further(struct outbox *outbox) {
     if (!reader_begin(reader)) {
         return; /* somebody is committing */
     }
-    if (outbox->ahead_to <= outbox->window.read_to || !still_there(outbox)) {
+    /* If the row that was seen last is not there unchanged, the application restored what it had before,
+    ** and the ids above are given out again. */
+    if (outbox->ahead_to <= outbox->window.read_to ||
+        (outbox->ahead_created != 0 &&
+         !reader_has(reader, outbox->ahead_to, outbox->ahead_created))) {
         forget(outbox);
     }
     int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;

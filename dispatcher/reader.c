@@ -251,6 +251,14 @@ bool reader_row(struct reader *reader, int64_t id, struct outbox_row *row) {
     return reader_next(reader, row);
 }
 
+bool reader_has(struct reader *reader, int64_t id, int64_t created_at) {
+    struct outbox_row row;
+    bool there = id == 0 || (reader_row(reader, id, &row) && row.created_at == created_at);
+
+    reader_rows_done(reader);
+    return there || reader->db.rc != SQLITE_OK;
+}
+
 /* A reason as the views show it, good until the next. SQLite's words repeat values and names. */
 static const char *say(struct reader *reader, const char *before, const char *text) {
     buffer_clear(&reader->why);

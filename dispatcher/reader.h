@@ -52,6 +52,9 @@ bool reader_next(struct reader *reader, struct outbox_row *row);
 bool reader_row(struct reader *reader, int64_t id,
                 struct outbox_row *row); /* false: it is not there */
 void reader_rows_done(struct reader *reader);
+/* Is that row still there, unchanged (id 0: there was none)? true also when it can't be read now:
+** reader_db says why. */
+bool reader_has(struct reader *reader, int64_t id, int64_t created_at);
 
 enum reading {
     READ_BODY,     /* filled */

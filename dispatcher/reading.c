@@ -28,20 +28,6 @@
     "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
     "the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it"
 
-/* Is the row that was read last still there, unchanged? */
-static bool still_there(struct outbox *outbox) {
-    struct outbox_row row;
-    bool there;
-
-    if (outbox->check_id == 0) {
-        return true;
-    }
-    there = reader_row(outbox->reader, outbox->check_id, &row) &&
-            row.created_at == outbox->check_created;
-    reader_rows_done(outbox->reader);
-    return there || reader_db(outbox->reader)->rc != SQLITE_OK;
-}
-
 void reading_rests(struct outbox *outbox, int64_t began, int64_t now) {
     int64_t took = stopwatch_work_us() - began;
 
@@ -84,7 +70,7 @@ void reading_next(struct outbox *outbox, int64_t now) {
         }
     }
     outbox->unheard = outbox->requests_left;
-    if (!still_there(outbox)) {
+    if (!reader_has(reader, outbox->check_id, outbox->check_created)) {
         reader_end(reader);
         outbox_hold(outbox, GONE);
         return;
@@ -186,7 +172,8 @@ bool reading_anchor(struct outbox *outbox) {
     }
     sqlite3_busy_timeout(app->handle,
                          PATIENCE); /* that somebody commits right now proves nothing */
-    there = reader_begin(outbox->reader) && still_there(outbox);
+    there = reader_begin(outbox->reader) &&
+            reader_has(outbox->reader, outbox->check_id, outbox->check_created);
     reader_end(outbox->reader);
     known = app->rc == SQLITE_OK;
     if (known && !there && rebooted) {
