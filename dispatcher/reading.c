@@ -37,50 +37,37 @@ void reading_rests(struct outbox *outbox, int64_t began, int64_t now) {
     }
 }
 
-void reading_next(struct outbox *outbox, int64_t now) {
+/* Reads what stands in app.db beside the events, if it has changed. false: the events come later. */
+static bool obey(struct outbox *outbox, int64_t now) {
     struct reader *reader = outbox->reader;
-    struct db *db = reader_db(reader);
+    enum roster loaded = ROSTER_LOADED;
+
+    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
+        loaded = roster_load(outbox, now);
+    }
+    if (loaded == ROSTER_FAILED) {
+        const char *error = reader_db(reader)->error;
+
+        log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
+                 *error != '\0' ? error : journal_error(outbox->journal), NULL);
+    }
+    if (loaded != ROSTER_LOADED) {
+        outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
+        return false;
+    }
+    outbox->unheard = outbox->requests_left;
+    return true;
+}
+
+/* Hands on what one look takes of the events. work: when it began (stopwatch_work_us). Returns how many
+** that were. */
+static int take_events(struct outbox *outbox, int64_t work, int64_t now) {
+    struct reader *reader = outbox->reader;
     int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
+    int64_t began = stopwatch_us();
     struct outbox_row row;
     int count = 0;
     bool more = true;
-
-    if (!effect_is_kept(outbox)) { /* subscriptions that are read again are read with them */
-        record_flush(outbox, now);
-        if (outbox->stalled) {
-            return;
-        }
-    }
-    if (!reader_begin(reader)) {
-        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
-        return;
-    }
-    fault_point("expand.snapshot");
-    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
-        enum roster loaded = roster_load(outbox, now);
-
-        if (loaded == ROSTER_FAILED) {
-            log_line(LOG_ERROR, "subscriptions can't be read", "database", outbox->path, "error",
-                     *db->error != '\0' ? db->error : journal_error(outbox->journal), NULL);
-        }
-        if (loaded != ROSTER_LOADED) {
-            outbox->read_at = loaded == ROSTER_FAILED ? now + 1000 : now;
-            reader_end(reader);
-            return;
-        }
-    }
-    outbox->unheard = outbox->requests_left;
-    if (!reader_has(reader, outbox->check_id, outbox->check_created)) {
-        reader_end(reader);
-        outbox_hold(outbox, GONE);
-        return;
-    }
-    repair_looked(outbox, reader_schema(reader), now);
-    if (!outbox->boot_known) { /* from now on a missing row can't be a power loss */
-        outbox->boot_known = true;
-        outbox->counts_moved = true;
-    }
-    int64_t began = stopwatch_us(), work = stopwatch_work_us();
 
     reader_rows(reader, outbox->window.read_to, most);
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
@@ -100,24 +87,65 @@ void reading_next(struct outbox *outbox, int64_t now) {
         }
         count++;
     }
-    outbox->unread = more || count >= most || db->rc != SQLITE_OK || outbox->requests_left;
-    if (db->rc != SQLITE_OK) {
+    bool failed = reader_db(reader)->rc != SQLITE_OK;
+
+    outbox->unread = more || count >= most || failed || outbox->requests_left;
+    if (failed) {
         outbox->read_at = now + 20;
     }
-    reader_end(reader);
-    reading_rests(outbox, work, now);
-    if (count > 0) {
-        fault_point("expand.read");
-        if (outbox->cause != WAKE_NONE) {
-            outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
-            outbox->counts_moved = true;
-            log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count,
-                     "cause#", (long long)outbox->cause, NULL);
-        }
+    return count;
+}
+
+/* What made us look found so many events. */
+static void count_cause(struct outbox *outbox, int count) {
+    if (count > 0 && outbox->cause != WAKE_NONE) {
+        outbox->wakes[wake_found(outbox->wake, outbox->slot, outbox->cause)]++;
+        outbox->counts_moved = true;
+        log_line(LOG_DEBUG, "read", "database", outbox->path, "events#", (long long)count, "cause#",
+                 (long long)outbox->cause, NULL);
     }
     if (!outbox->unread) {
         outbox->cause = WAKE_NONE;
     }
+}
+
+void reading_next(struct outbox *outbox, int64_t now) {
+    struct reader *reader = outbox->reader;
+
+    if (!effect_is_kept(outbox)) { /* subscriptions that are read again are read with them */
+        record_flush(outbox, now);
+        if (outbox->stalled) {
+            return;
+        }
+    }
+    if (!reader_begin(reader)) {
+        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
+        return;
+    }
+    fault_point("expand.snapshot");
+    if (!obey(outbox, now)) {
+        reader_end(reader);
+        return;
+    }
+    if (!reader_has(reader, outbox->check_id, outbox->check_created)) {
+        reader_end(reader);
+        outbox_hold(outbox, GONE);
+        return;
+    }
+    repair_looked(outbox, reader_schema(reader), now);
+    if (!outbox->boot_known) { /* from now on a missing row can't be a power loss */
+        outbox->boot_known = true;
+        outbox->counts_moved = true;
+    }
+    int64_t work = stopwatch_work_us();
+    int count = take_events(outbox, work, now);
+
+    reader_end(reader);
+    reading_rests(outbox, work, now);
+    if (count > 0) {
+        fault_point("expand.read");
+    }
+    count_cause(outbox, count);
 }
 
 /* app.db no longer has the last row read. After a reboot it lost its last commits with the machine:
