@@ -1,15 +1,15 @@
 /*
-** agenda.h: which subscription's rows are due next: a heap of subscriptions by next_due. Pure.
+** agenda.h: which subscription's rows are due next: in order of next_due. Pure.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_AGENDA_H
 #define RESTHOOKD_AGENDA_H
 
+#include "rest.h"
 #include "subscription.h"
 
 struct agenda {
-    struct sub **heap; /* from 1 */
-    size_t count, room;
+    struct rests subs; /* until something of them is due */
 };
 
 void agenda_free(struct agenda *agenda);

@@ -71,7 +71,7 @@ struct sub {
     int64_t next_due; /* of its rows that are not in memory; NEVER */
     int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */
-    size_t heap;              /* place in the outbox's heap of due subscriptions, 0: not in it */
+    struct rest due;          /* its place in the outbox's agenda */
     enum ordered ordered, was_ordered;
     struct keys *keys;             /* of its pairs in memory, when it is ordered; NULL: none yet */
     bool sorted, review, released; /* order.c's */
