@@ -244,6 +244,34 @@ static void take_away_wal(const char *path) {
     }
 }
 
+/* What there is to say of a database that is in order. Returns the exit status. */
+static int print_state(const char *real, const struct guard *guard, bool allow_http,
+                       const char *secrets) {
+    sqlite3 *db = open_with_functions(real, SQLITE_OPEN_READWRITE);
+    const char *name = strrchr(real, '/') + 1;
+    int status = 0;
+
+    if (db == NULL) {
+        return EXIT_IO;
+    }
+    if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
+        !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
+        !print_pairs(db, "SELECT name, value FROM resthook_status") ||
+        !check_targets(db, guard, allow_http, &(struct secrets){secrets, name})) {
+        status = EXIT_IO;
+    }
+    check_filters(db);
+    sqlite3_close(db);
+    char *directory = xprintf("%.*s", (int)(name - real), real);
+
+    if (access(directory, W_OK) != 0) {
+        printf("  permissions: the directory can't be written: there can be no side file\n");
+        status = EXIT_IO;
+    }
+    free(directory);
+    return status;
+}
+
 int shell_check(const char *path, const struct guard *guard, bool allow_http, const char *secrets) {
     int status = 0, lock = -1;
     char *error = NULL;
@@ -251,7 +279,6 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http, co
     bool taken = real != NULL;
     char *side = taken ? xprintf("%s-resthook", real) : NULL;
     bool had_wal = !taken || has_wal(real), side_had_wal = !taken || has_wal(side);
-    sqlite3 *db = NULL;
 
     printf("%s\n", path);
     if (real == NULL && (status != EXIT_HELD || has_links(lock))) {
@@ -261,46 +288,24 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http, co
         printf("  dispatcher: %s\n", error);
         free(error);
         error = NULL;
-        status = 0;
         real = realpath(path, NULL);
     }
     error = identity_inspect(real, &status);
     if (error != NULL) {
         goto done;
     }
-    status = 0;
     if (taken) { /* whoever has it may be settling its identity right now */
         error = identity_compare(real, &status);
         if (error != NULL) {
             goto done;
         }
-        status = 0;
     }
-    db = open_with_functions(real, SQLITE_OPEN_READWRITE);
-    if (db == NULL) {
-        status = EXIT_IO;
-        goto done;
-    }
-    if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
-        !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
-        !print_pairs(db, "SELECT name, value FROM resthook_status") ||
-        !check_targets(db, guard, allow_http, &(struct secrets){secrets, strrchr(real, '/') + 1})) {
-        status = EXIT_IO;
-    }
-    check_filters(db);
-    char *directory = xprintf("%.*s/", (int)(strrchr(real, '/') - real), real);
-
-    if (access(directory, W_OK) != 0) {
-        printf("  permissions: the directory can't be written: there can be no side file\n");
-        status = EXIT_IO;
-    }
-    free(directory);
+    status = print_state(real, guard, allow_http, secrets);
 
 done:
     if (error != NULL) {
         fprintf(stderr, "resthookd: %s\n", error);
     }
-    sqlite3_close(db);
     if (!had_wal) {
         take_away_wal(real);
     }
