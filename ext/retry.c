@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "list.h"
+
 #define DELAY_MAX ((int64_t)30 * 24 * 3600 * 1000)
 
 _Static_assert(RETRY_MAX == 50, "the text below says 50");
@@ -46,28 +48,19 @@ int64_t retry_duration(const char *text, size_t length) {
 
 const char *retry_parse(const char *text, size_t length, struct retry_schedule *schedule) {
     struct retry_schedule read = {0};
-    size_t start = 0;
 
-    for (size_t i = 0; i <= length; i++) {
-        size_t end = i;
+    for (size_t at = 0; at <= length;) {
+        struct entry entry;
+        const char *wrong = list_entry(text, length, &at, &entry);
         int64_t delay;
 
-        if (i < length && text[i] != ',') {
-            continue;
-        }
-        while (start < end && text[start] == ' ') {
-            start++;
-        }
-        while (start < end && text[end - 1] == ' ') {
-            end--;
-        }
-        if (start == end) {
-            return length == 0 ? "is empty" : "has an empty entry";
+        if (wrong != NULL) {
+            return wrong;
         }
         if (read.count == RETRY_MAX) {
             return "has more than 50 entries";
         }
-        delay = retry_duration(text + start, end - start);
+        delay = retry_duration(entry.text, entry.length);
         if (delay < 0) {
             return "has an entry that is not a whole number with a unit of ms, s, m, h or d (none: "
                    "seconds)";
@@ -76,7 +69,6 @@ const char *retry_parse(const char *text, size_t length, struct retry_schedule *
             return "has an entry of more than 30 days";
         }
         read.delay[read.count++] = delay;
-        start = i + 1;
     }
     *schedule = read;
     return NULL;

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "list.h"
+
 #define GONE 410
 #define DIGITS 3
 
@@ -13,13 +15,13 @@ static void add(struct statuses *statuses, int status) {
     statuses->bits[(status - STATUS_FIRST) / 64] |= UINT64_C(1) << (status - STATUS_FIRST) % 64;
 }
 
-/* One entry without spaces around it. */
-static const char *read_entry(const char *text, size_t length, struct statuses *statuses) {
+static const char *read_entry(const struct entry *entry, struct statuses *statuses) {
+    const char *text = entry->text;
     static const char wrong[] =
         "has an entry that is neither a status from 300 to 599 nor 3xx, 4xx or 5xx";
     int status = 0;
 
-    if (length != DIGITS || text[0] < '3' || text[0] > '5') {
+    if (entry->length != DIGITS || text[0] < '3' || text[0] > '5') {
         return wrong;
     }
     if (memcmp(text + 1, "xx", 2) == 0) {
@@ -43,29 +45,17 @@ static const char *read_entry(const char *text, size_t length, struct statuses *
 
 const char *statuses_parse(const char *text, size_t length, struct statuses *statuses) {
     struct statuses read = {{0}};
-    size_t start = 0;
 
-    for (size_t i = 0; i <= length; i++) {
-        size_t end = i;
-        const char *wrong;
+    for (size_t at = 0; at <= length;) {
+        struct entry entry;
+        const char *wrong = list_entry(text, length, &at, &entry);
 
-        if (i < length && text[i] != ',') {
-            continue;
+        if (wrong == NULL) {
+            wrong = read_entry(&entry, &read);
         }
-        while (start < end && text[start] == ' ') {
-            start++;
-        }
-        while (start < end && text[end - 1] == ' ') {
-            end--;
-        }
-        if (start == end) {
-            return length == 0 ? "is empty" : "has an empty entry";
-        }
-        wrong = read_entry(text + start, end - start, &read);
         if (wrong != NULL) {
             return wrong;
         }
-        start = i + 1;
     }
     *statuses = read;
     return NULL;
