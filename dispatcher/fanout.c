@@ -185,6 +185,24 @@ bool fanout_take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     return true;
 }
 
+/* The body of a row whose turn has come, and its key. */
+static enum reading read_again(struct outbox *outbox, struct pair *pair, bool judged,
+                               const struct outbox_row *row, const char **key, const char **why) {
+    struct event *event = pair->event;
+    enum reading reading =
+        reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
+                    pair->sub->format == FORMAT_CHANGE, &event->headers, why);
+
+    *key = key_read(outbox);
+    if (!judged && reading == READ_BODY) {
+        reading = judge(outbox, pair->sub, row, event, reading, why);
+        if (reading == READ_FILTERED) {
+            count_filtered(outbox, pair->sub);
+        }
+    }
+    return reading;
+}
+
 bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *due, int64_t now) {
     struct outbox_row row;
     bool read = reader_row(outbox->reader, due->event, &row);
@@ -206,14 +224,7 @@ bool fanout_row(struct outbox *outbox, struct sub *sub, const struct due_row *du
     pair->base = due->base;
     pair_settled(pair); /* the row is there: it holds no cursor */
     if (there && !forgotten) {
-        reading =
-            reader_body(outbox->reader, &event->body[FORMAT_BARE], &event->body[FORMAT_CHANGE],
-                        sub->format == FORMAT_CHANGE, &event->headers, &why);
-        key = key_read(outbox);
-        if (!due->judged && reading == READ_BODY &&
-            (reading = judge(outbox, sub, &row, event, reading, &why)) == READ_FILTERED) {
-            count_filtered(outbox, sub);
-        }
+        reading = read_again(outbox, pair, due->judged, &row, &key, &why);
     }
     reader_rows_done(outbox->reader);
     if (reading == READ_LATER) {

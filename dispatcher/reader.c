@@ -307,25 +307,13 @@ static enum reading emitted_body(struct reader *reader, struct buffer *body, str
     return READ_BODY;
 }
 
-enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
-                         bool with_change, const char ***headers, const char **why) {
+static enum reading captured_body(struct reader *reader, struct buffer *body, struct buffer *change,
+                                  bool with_change, const char **why) {
     sqlite3_stmt *row = reader->current;
+    const struct watch *watch = watch_of(&reader->watches, sqlite3_column_int64(row, ROW_WATCH));
     struct expansion expansion;
     const char *error = NULL;
 
-    reader->shown = NULL;
-    reader->truncated = false;
-    reader->knows_key = false;
-    if (reader->filters != NULL) {
-        filters_begin(reader->filters);
-    }
-    buffer_clear(&reader->key);
-    if (sqlite3_column_type(row, ROW_WATCH) != SQLITE_INTEGER) {
-        enum reading reading = emitted_body(reader, body, change, with_change, why);
-
-        return reading == READ_BODY ? own_headers(reader, headers, why) : reading;
-    }
-    const struct watch *watch = watch_of(&reader->watches, sqlite3_column_int64(row, ROW_WATCH));
     if (watch == NULL) {
         return READ_LATER;
     }
@@ -354,6 +342,24 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
         buffer_append(change, expansion.change.data, expansion.change.length);
     }
     return READ_BODY;
+}
+
+enum reading reader_body(struct reader *reader, struct buffer *body, struct buffer *change,
+                         bool with_change, const char ***headers, const char **why) {
+    enum reading reading;
+
+    reader->shown = NULL;
+    reader->truncated = false;
+    reader->knows_key = false;
+    if (reader->filters != NULL) {
+        filters_begin(reader->filters);
+    }
+    buffer_clear(&reader->key);
+    if (sqlite3_column_type(reader->current, ROW_WATCH) == SQLITE_INTEGER) {
+        return captured_body(reader, body, change, with_change, why);
+    }
+    reading = emitted_body(reader, body, change, with_change, why);
+    return reading == READ_BODY ? own_headers(reader, headers, why) : reading;
 }
 
 enum reading reader_judge(struct reader *reader, const char *filter, const char *event,

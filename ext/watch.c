@@ -243,5 +243,5 @@ int watch_register(sqlite3 *db) {
         {"resthook_unwatch", 3, FUNCTION_DIRECT_ONLY, unwatch},
     };
 
-    return register_functions(db, functions, (int)(sizeof functions / sizeof functions[0]));
+    return register_functions(db, functions, sizeof functions / sizeof *functions);
 }
