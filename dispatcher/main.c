@@ -170,6 +170,26 @@ static void raise_descriptors(void) {
     }
 }
 
+/* Until it is told to stop, or has nothing left to do. Returns the exit status. */
+static int deliver(struct daemon *daemon) {
+    bool once = daemon->options->once;
+    int status;
+
+    show_status(daemon, clock_now());
+    notify_ready(daemon->notify);
+    loop(daemon);
+    notify_stopping(daemon->notify);
+    if (once) {
+        show_progress(daemon, clock_now(), true);
+    }
+    engine_cancel(daemon->engine, clock_now());
+    status = files_status(daemon->files, once);
+    if (once) {
+        upkeep(daemon);
+    }
+    return status;
+}
+
 static int run(const struct options *options) {
     struct daemon daemon = {.options = options, .terminal = isatty(STDERR_FILENO) == 1};
     struct http_options http_options = {.guard = options->guard,
@@ -196,18 +216,7 @@ static int run(const struct options *options) {
     daemon.files = files_new(options, daemon.engine, daemon.endpoints, daemon.wake);
     status = files_open(daemon.files, clock_now());
     if (status < 0) {
-        show_status(&daemon, clock_now());
-        notify_ready(daemon.notify);
-        loop(&daemon);
-        notify_stopping(daemon.notify);
-        if (options->once) {
-            show_progress(&daemon, clock_now(), true);
-        }
-        engine_cancel(daemon.engine, clock_now());
-        status = files_status(daemon.files, options->once);
-        if (options->once) {
-            upkeep(&daemon);
-        }
+        status = deliver(&daemon);
     }
     if (!files_close(daemon.files, clock_now())) {
         status = EXIT_IO;

@@ -185,25 +185,11 @@ static int take_encoding(sqlite3 *db, sqlite3 *like, char **error) {
     return rc == SQLITE_OK ? sqlite3_exec(db, set, NULL, NULL, NULL) : rc;
 }
 
-int generated_open(sqlite3 *like, const char *table, const char *table_sql, char *const *virtuals,
-                   int count, struct generated **out, char **error) {
-    struct generated *generated = sqlite3_malloc64(sizeof *generated);
-    struct fence fence;
-    int rc;
+/* The connection on which the copy of the table is, with what the table's expressions may use. */
+static int open_apart(struct generated *generated, sqlite3 *like, const char *table, char **error) {
+    int rc = sqlite3_open_v2(":memory:", &generated->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY,
+                             NULL);
 
-    *out = NULL;
-    *error = NULL;
-    if (generated == NULL) {
-        return SQLITE_NOMEM;
-    }
-    if (!fence_possible()) {
-        *error = sqlite3_mprintf("%s", FENCE_IMPOSSIBLE);
-        sqlite3_free(generated);
-        return *error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
-    }
-    memset(generated, 0, sizeof *generated);
-    rc = sqlite3_open_v2(":memory:", &generated->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY,
-                         NULL);
     if (rc == SQLITE_OK) {
         rc = linear_install(generated->db);
     }
@@ -223,6 +209,27 @@ int generated_open(sqlite3 *like, const char *table, const char *table_sql, char
         rc = generated->table != NULL ? sqlite3_set_authorizer(generated->db, authorize, NULL)
                                       : SQLITE_NOMEM;
     }
+    return rc;
+}
+
+int generated_open(sqlite3 *like, const char *table, const char *table_sql, char *const *virtuals,
+                   int count, struct generated **out, char **error) {
+    struct generated *generated = sqlite3_malloc64(sizeof *generated);
+    struct fence fence;
+    int rc;
+
+    *out = NULL;
+    *error = NULL;
+    if (generated == NULL) {
+        return SQLITE_NOMEM;
+    }
+    if (!fence_possible()) {
+        *error = sqlite3_mprintf("%s", FENCE_IMPOSSIBLE);
+        sqlite3_free(generated);
+        return *error != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
+    }
+    memset(generated, 0, sizeof *generated);
+    rc = open_apart(generated, like, table, error);
     if (rc == SQLITE_OK) {
         fence_up(&fence, generated->db, FENCE_LENGTH);
         rc = step_once(generated, table_sql);

@@ -87,6 +87,25 @@ static void check_one_of(struct call *call, const char *key, const char *value,
     call_fail(call, "option %s is %z, expected one of %s", key, shown_text(value), list);
 }
 
+static void check_numbers(struct call *call, const struct option *options) {
+    const struct option *o = &options[OPT_MAX_IN_FLIGHT];
+
+    if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {
+        call_fail(call, "option max_in_flight is %lld, expected a number from 1 to 1000",
+                  o->integer);
+    }
+    o = &options[OPT_TIMEOUT];
+    if (o->given && !o->null && !(o->number >= 0.1 && o->number <= 300)) {
+        call_fail(call, "option timeout is %.20s, expected seconds from 0.1 to 300",
+                  o->text != NULL ? o->text : "?");
+    }
+    o = &options[OPT_RATE];
+    if (o->given && !o->null && !(o->number >= 0.01 && o->number <= 10000)) {
+        call_fail(call, "option rate is %.20s, expected requests a second from 0.01 to 10000",
+                  o->text != NULL ? o->text : "?");
+    }
+}
+
 static void check_options(struct call *call, const struct option *options) {
     static const char *const statuses[] = {"active", "inactive", NULL};
     static const char *const formats[] = {"bare", "standard", "cloudevents", "change", NULL};
@@ -107,21 +126,7 @@ static void check_options(struct call *call, const struct option *options) {
     if ((o = &options[OPT_HEADERS])->text != NULL) {
         options_check_headers(call, o->text);
     }
-    o = &options[OPT_MAX_IN_FLIGHT];
-    if (o->given && !o->null && (o->integer < 1 || o->integer > 1000)) {
-        call_fail(call, "option max_in_flight is %lld, expected a number from 1 to 1000",
-                  o->integer);
-    }
-    o = &options[OPT_TIMEOUT];
-    if (o->given && !o->null && !(o->number >= 0.1 && o->number <= 300)) {
-        call_fail(call, "option timeout is %.20s, expected seconds from 0.1 to 300",
-                  o->text != NULL ? o->text : "?");
-    }
-    o = &options[OPT_RATE];
-    if (o->given && !o->null && !(o->number >= 0.01 && o->number <= 10000)) {
-        call_fail(call, "option rate is %.20s, expected requests a second from 0.01 to 10000",
-                  o->text != NULL ? o->text : "?");
-    }
+    check_numbers(call, options);
     if ((o = &options[OPT_RETRY_SCHEDULE])->text != NULL) {
         struct retry_schedule schedule;
 
