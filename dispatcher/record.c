@@ -54,9 +54,7 @@ static void write_state(struct outbox *outbox, bool beat, int64_t now) {
     }
     if (outbox->filtered != outbox->filtered_written || !SLIST_EMPTY(&outbox->counted)) {
         journal_set(journal, "filtered", outbox->filtered);
-        journal_set(journal, "counted_to",
-                    outbox->window.read_to > outbox->counted_to ? outbox->window.read_to
-                                                                : outbox->counted_to);
+        journal_set(journal, "counted_to", later(outbox->window.read_to, outbox->counted_to));
         SLIST_FOREACH(sub, &outbox->counted, counted) {
             journal_filtered(journal, sub->n, sub->filtered);
         }
@@ -225,8 +223,8 @@ void record_turn(struct outbox *outbox, int64_t now, bool idle) {
 int64_t record_due(const struct outbox *outbox) {
     int64_t due = next_beat(outbox);
 
-    if (outbox->done_count > 0 && outbox->done_since + GROUP_AGE < due) {
-        due = outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE);
+    if (outbox->done_count > 0) {
+        due = sooner(due, outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE));
     }
     return outbox->stalled ? outbox->commit_at : due;
 }
