@@ -28,6 +28,17 @@ void sub_due(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
 }
 
+void sub_leave_rows(struct outbox *outbox, struct sub *sub) {
+    struct pair *pair;
+
+    while ((pair = TAILQ_FIRST(&sub->again)) != NULL) {
+        TAILQ_REMOVE(&sub->again, pair, links);
+        pair_free(&outbox->window, pair);
+    }
+    sub->again_count = 0;
+    sub->due_waits = false;
+}
+
 struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at,
                          const char *reason, int64_t now) {
     return (struct delivery){

@@ -236,28 +236,6 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
     order_released(outbox, sub, now);
 }
 
-static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now);
-
-void order_turn(struct outbox *outbox, int64_t now) {
-    struct sub *sub;
-    bool more = false;
-
-    if (!outbox->order_reviews || outbox->stalled) {
-        return;
-    }
-    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->status == SUB_ENDED) {
-            continue;
-        }
-        sub->sorted = sub->sorted || (!outbox->stalled && sort_rows(outbox, sub, now));
-        if (sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
-            review_some(outbox, sub, now);
-        }
-        more = more || !sub->sorted || sub->review || sub->reviewed != NULL;
-    }
-    outbox->order_reviews = more;
-}
-
 /* ---- `ordered` is switched, or the subscription is new to this process ---- */
 
 /* Or that can't be read. */
@@ -348,12 +326,7 @@ static void take_back(struct outbox *outbox, struct sub *sub, int64_t now) {
         pair->key = key_enter(&sub->keys, ORDER_UNKNOWN);
         pair_mark(outbox, pair, STATE_PENDING, now, NULL, now);
     }
-    while ((pair = TAILQ_FIRST(&sub->again)) != NULL) {
-        TAILQ_REMOVE(&sub->again, pair, links);
-        pair_free(&outbox->window, pair);
-    }
-    sub->again_count = 0;
-    sub->due_waits = false;
+    sub_leave_rows(outbox, sub);
     sub_due(outbox, sub, now);
     sub_announce(sub);
 }
@@ -404,4 +377,26 @@ void order_changed(struct outbox *outbox, struct sub *sub, int64_t now) {
         outbox->order_reviews = true;
     }
     order_review(outbox, sub);
+}
+
+/* ---- each turn ---- */
+
+void order_turn(struct outbox *outbox, int64_t now) {
+    struct sub *sub;
+    bool more = false;
+
+    if (!outbox->order_reviews || outbox->stalled) {
+        return;
+    }
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        if (sub->status == SUB_ENDED) {
+            continue;
+        }
+        sub->sorted = sub->sorted || (!outbox->stalled && sort_rows(outbox, sub, now));
+        if (sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
+            review_some(outbox, sub, now);
+        }
+        more = more || !sub->sorted || sub->review || sub->reviewed != NULL;
+    }
+    outbox->order_reviews = more;
 }

@@ -32,12 +32,7 @@ static void withdraw(struct outbox *outbox, struct sub *sub, enum delivery_state
         TAILQ_REMOVE(&sub->fresh, pair, links);
         pair_mark(outbox, pair, state, next_at, reason, now);
     }
-    while ((pair = TAILQ_FIRST(&sub->again)) != NULL) {
-        TAILQ_REMOVE(&sub->again, pair, links);
-        pair_free(&outbox->window, pair);
-    }
-    sub->again_count = 0;
-    sub->due_waits = false;
+    sub_leave_rows(outbox, sub);
     agenda_set(&outbox->agenda, sub, NEVER);
     sub_announce(sub);
 }

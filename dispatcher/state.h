@@ -314,5 +314,7 @@ void pair_job(struct outbox *outbox, struct pair *pair); /* makes its job ready 
 void sub_announce(struct sub *sub);
 /* It has rows that are due now. */
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now);
+/* What waits in memory and is a row already leaves it; the row is as it was. */
+void sub_leave_rows(struct outbox *outbox, struct sub *sub);
 
 #endif
