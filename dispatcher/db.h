@@ -27,9 +27,10 @@ struct db {
 /*
 ** Opens an existing file for reading and writing. false: db->error says why; db_close it all the
 ** same. path is a real one, as identity_take gives it: a symbolic link that somebody puts in its
-** place, or in that of a directory, is not followed to a file that he has no right to. guest: the file is the application's. Then closing takes no lock: SQLite's last connection
-** would lock everybody out while it removes the WAL, and whoever opens the file in that moment
-** without a busy timeout gets SQLITE_BUSY.
+** place, or in that of a directory, is not followed to a file that he has no right to. guest: the
+** file is the application's. Then closing takes no lock: SQLite's last connection would lock
+** everybody out while it removes the WAL, and whoever opens the file in that moment without a busy
+** timeout gets SQLITE_BUSY.
 */
 bool db_open(struct db *db, const char *path, bool guest, int busy_timeout);
 void db_close(struct db *db);

@@ -2,10 +2,10 @@
 ** http.c: one attempt is one POST by libcurl's multi interface (lanes.h), on the dispatcher's only
 ** thread.
 **
-** A transfer (transfer.h) is an easy handle with what it needs for one attempt at a time. Transfers are pooled:
-** what is the same for every request is set once, when the handle is made; what a target or a job
-** says is set each time. The job stays its owner's, and libcurl reads its body where it is. A
-** transfer that ended keeps the texts of its reply until the next call of http_next.
+** A transfer (transfer.h) is an easy handle with what it needs for one attempt at a time. Transfers
+** are pooled: what is the same for every request is set once, when the handle is made; what a
+** target or a job says is set each time. The job stays its owner's, and libcurl reads its body
+** where it is. A transfer that ended keeps the texts of its reply until the next call of http_next.
 **
 ** How it fails: an attempt that fails has a reply like any other, with one of failure.c's texts and
 ** never libcurl's own. Without memory the process ends (memory.h).

@@ -1,12 +1,13 @@
 /*
 ** http.h: the transport: one attempt is one POST by libcurl. Knows nothing of databases.
 **
-** Connections are kept alive and reused, by HTTP/2 where https agrees on it, else HTTP/1.1; with either
-** a connection carries one request at a time, so that none breaks or dies with another's. Redirects are never followed; the environment's
-** proxies are ignored. Every address is put to the guard at connect and before a request on a
-** reused connection. Plain http goes only to networks that the operator allowed, or anywhere with
-** allow_http. Through a proxy the guard can't see where a name leads: the proxy is the operator's
-** own and trusted to know; only addresses that stand in the URL itself are judged.
+** Connections are kept alive and reused, by HTTP/2 where https agrees on it, else HTTP/1.1; with
+** either a connection carries one request at a time, so that none breaks or dies with another's.
+** Redirects are never followed; the environment's proxies are ignored. Every address is put to the
+** guard at connect and before a request on a reused connection. Plain http goes only to networks
+** that the operator allowed, or anywhere with allow_http. Through a proxy the guard can't see where
+** a name leads: the proxy is the operator's own and trusted to know; only addresses that stand in
+** the URL itself are judged.
 **
 ** A response's body is read to its end or to 1 MiB, whichever comes first; then the connection is
 ** dropped and the status counts all the same, so that a target that answers 200 and never stops
@@ -53,7 +54,8 @@ struct job *http_abort(struct http *http);
 /* How many are in flight: sent, and not yet out of http_next. */
 int http_in_flight(const struct http *http);
 /*
-** Sleeps until a transfer, one of the descriptors (LANES_FDS at most), or `timeout` ms (negative: 0) wants attention.
+** Sleeps until a transfer, one of the descriptors (LANES_FDS at most), or `timeout` ms (negative:
+** 0) wants attention.
 */
 void http_wait(struct http *http, struct curl_waitfd *fds, unsigned count, int timeout);
 

@@ -18,7 +18,8 @@ enum adopt { ADOPT_NO, ADOPT_SEND, ADOPT_SKIP };
 ** outside SQLite's own lock bytes, by an open-file-description lock, so that links and second
 ** processes meet the same lock. Returns the real path (the caller frees it) and in *lock a
 ** descriptor that has to stay open as long as any SQLite connection of this process to the file:
-** closing it drops their locks. One that is given, of this file and not -1, is used. NULL: *error (one line) and *status, the exit status.
+** closing it drops their locks. One that is given, of this file and not -1, is used. NULL: *error
+** (one line) and *status, the exit status.
 */
 char *identity_take(const char *path, int *lock, char **error, int *status);
 

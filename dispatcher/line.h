@@ -6,10 +6,11 @@
 ** Postfix's destination queues do), so that a target that hangs holds few places. Of all places,
 ** and of those of one endpoint, at most half go to doubtful lines, whose target failed last or has
 ** not answered for a second, and at most three quarters to these and to new ones, which have not
-** answered yet: however many targets hang, who answers has a place. A request that has waited that long gives its place back while it goes
-** on waiting (up to SLOW_TIMES as many requests as there are places), so that new targets that hang
-** hold nobody up for the length of their timeout. Where there are several sources, each has but a share
-** of the places for doubtful and new lines (share.h).
+** answered yet: however many targets hang, who answers has a place. A request that has waited that
+** long gives its place back while it goes on waiting (up to SLOW_TIMES as many requests as there
+** are places), so that new targets that hang hold nobody up for the length of their timeout. Where
+** there are several sources, each has but a share of the places for doubtful and new lines
+** (share.h).
 **
 ** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs us
 ** a few times what one to a good line does. So while good ones keep us busy (one was served in the last

@@ -17,7 +17,8 @@
 #include "state.h"
 #include "writer.h"
 
-/* Has the clock been set back since somebody last wrote here? Then what was to come soon lies far ahead. */
+/* Has the clock been set back since somebody last wrote here? Then what was to come soon lies far
+** ahead. */
 static void compare_clocks(struct outbox *outbox, int64_t now) {
     static const char *const names[] = {"heartbeat_at", "stopped_at", "asleep_since"};
 

@@ -20,7 +20,8 @@
 #define ROWS_ROLLBACK 32
 #define PATIENCE 500 /* ms at a start, for another program's lock */
 #define READ_US 1000 /* whatever the expressions look up: then the lock is given back */
-/* µs of work: then other databases have their turn, and after what took longer, for as long as that took */
+/* µs of work: then other databases have their turn, and after what took longer, for as long as that
+** took */
 #define WORK_MOST 10000
 #define WORK_LONG 50000
 

@@ -1,10 +1,10 @@
 /*
 ** roster_copy.c: see roster_copy.h.
 **
-** With a rollback journal a reader makes a commit wait, so that no snapshot may last longer than a millisecond; to
-** obey twenty thousand subscriptions takes hundreds. Their rows are therefore copied to memory in
-** slices, each with a snapshot of its own, all of the same revision of app.db: where it moved, the
-** copy begins anew. What is then done with them holds no lock.
+** With a rollback journal a reader makes a commit wait, so that no snapshot may last longer than a
+** millisecond; to obey twenty thousand subscriptions takes hundreds. Their rows are therefore
+** copied to memory in slices, each with a snapshot of its own, all of the same revision of app.db:
+** where it moved, the copy begins anew. What is then done with them holds no lock.
 ** SPDX-License-Identifier: MIT
 */
 #include "roster_copy.h"

@@ -1,12 +1,12 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
-** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them), names.c (who wants them), fanout.c (makes
-** pairs), delivery.c (a pair as a job and as a row), order.c (whose turn it is within a key), due.c
-** (rows whose time has come), record.c (outcomes in groups), held.c (what can't be computed), roster.c
-** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for long),
-** effect.c (what the dispatcher changes in subscriptions), notice.c (what it says of them in events of
-** its own), retention.c with sweep_app.c and sweep_side.c (what may go), repair.c (triggers). Nobody
-** else includes this.
+** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them),
+** names.c (who wants them), fanout.c (makes pairs), delivery.c (a pair as a job and as a row),
+** order.c (whose turn it is within a key), due.c (rows whose time has come), record.c (outcomes in
+** groups), held.c (what can't be computed), roster.c (subscriptions as they change), asked.c
+** (requests), failing.c (targets that have failed for long), effect.c (what the dispatcher changes
+** in subscriptions), notice.c (what it says of them in events of its own), retention.c with
+** sweep_app.c and sweep_side.c (what may go), repair.c (triggers). Nobody else includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H

@@ -14,9 +14,9 @@ struct entry {
 };
 
 /*
-** The entry that begins at *at, which then is where the next one begins, or beyond the length when there
-** is none: for (size_t at = 0; at <= length;). Returns NULL and fills *entry, or what is wrong, a constant
-** text: "is empty", "has an empty entry".
+** The entry that begins at *at, which then is where the next one begins, or beyond the length when
+** there is none: for (size_t at = 0; at <= length;). Returns NULL and fills *entry, or what is
+** wrong, a constant text: "is empty", "has an empty entry".
 */
 const char *list_entry(const char *text, size_t length, size_t *at, struct entry *entry);
 
