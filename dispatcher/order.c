@@ -373,9 +373,7 @@ void order_changed(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     sub->sorted_to = 0;
     sub->sorted = sort_rows(outbox, sub, now);
-    if (!sub->sorted) {
-        outbox->order_reviews = true;
-    }
+    outbox->order_reviews = outbox->order_reviews || !sub->sorted;
     order_review(outbox, sub);
 }
 
