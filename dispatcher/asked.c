@@ -233,6 +233,9 @@ bool asked_take(struct outbox *outbox, int64_t now) {
     db_int(app, outbox->requests_taken, 1, taken);
     db_int(app, outbox->requests_taken, 2, filed);
     taken = db_value(app, outbox->requests_taken, 0);
+    if (app->rc != SQLITE_OK) {
+        return false; /* it is not known which are done: none is done twice */
+    }
     journal_begin(outbox->journal, false);
     db_int(app, list, 1, taken);
     db_int(app, list, 2, REQUESTS);

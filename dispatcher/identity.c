@@ -232,6 +232,9 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
     int64_t common_created;
     int64_t common = keep ? identity_common_past(app, journal, &common_created) : 0;
 
+    if (app->rc != SQLITE_OK || db->rc != SQLITE_OK) {
+        return false; /* what was not read is not to be forgotten */
+    }
     journal_begin(journal, true);
     if (common < journal_get(journal, "cursor", 0)) {
         journal_rewind(journal,

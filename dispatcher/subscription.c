@@ -275,7 +275,12 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
         /* One that a 410 ended here has its end only now. */
         if (!sub->seen && (sub->status != SUB_ENDED || sub->to_id == NEVER)) {
             db_text(app, subs->read_end, 1, sub->id);
-            sub->to_id = db_value(app, subs->read_end, 0);
+            int64_t to_id = db_value(app, subs->read_end, 0);
+
+            if (app->rc != SQLITE_OK) {
+                return; /* what was not read has not ended */
+            }
+            sub->to_id = to_id;
             sub->status = SUB_ENDED;
         }
     }
@@ -334,7 +339,7 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
 
     fault_point("roster.after_commit");
     if (!written || app->rc != SQLITE_OK || from->rc != SQLITE_OK) {
-        return false; /* what was not read has not ended */
+        return false;
     }
     find_ends(subs, app);
     return app->rc == SQLITE_OK;
