@@ -113,6 +113,9 @@ static enum roster load(struct outbox *outbox, int64_t revision, int64_t schema)
     if (outbox->copy == NULL) {
         outbox->copy = roster_copy_new(app);
     }
+    if (outbox->copy == NULL) {
+        return ROSTER_FAILED;
+    }
     bool whole = roster_copy_slice(outbox->copy, app, revision, schema, outbox->window.read_to);
 
     if (app->rc != SQLITE_OK || roster_copy_db(outbox->copy)->rc != SQLITE_OK) {
@@ -125,18 +128,25 @@ static enum roster load(struct outbox *outbox, int64_t revision, int64_t schema)
     return load_copy(outbox) ? ROSTER_LOADED : ROSTER_FAILED;
 }
 
-/* Takes in what was loaded. */
-static void obey(struct outbox *outbox, int64_t now) {
+/* Takes in what was loaded. false: what the side file has of it can't be read now; it is loaded again
+** then, and each changes once more from what it was. */
+static bool obey(struct outbox *outbox, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
     struct sub *sub;
 
+    db_clear(side);
     effect_overlay(outbox);
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
+        if (side->rc != SQLITE_OK) {
+            return false;
+        }
     }
     outbox->subs.obeyed = true;
     outbox->generation++;
     held_retry(outbox);
     fault_point("roster.obeyed");
+    return true;
 }
 
 enum roster roster_load(struct outbox *outbox, int64_t now) {
@@ -150,7 +160,9 @@ enum roster roster_load(struct outbox *outbox, int64_t now) {
         if (loaded != ROSTER_LOADED) {
             return loaded;
         }
-        obey(outbox, now);
+        if (!obey(outbox, now)) {
+            return ROSTER_FAILED;
+        }
         outbox->loaded_revision = revision;
         outbox->loaded_schema = schema;
         if (!wal) {

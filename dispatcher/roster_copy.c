@@ -27,6 +27,12 @@ struct roster_copy {
     char *last;                       /* id of the last row copied */
 };
 
+void roster_copy_free(struct roster_copy *copy) {
+    db_close(&copy->memory);
+    free(copy->last);
+    free(copy);
+}
+
 struct roster_copy *roster_copy_new(struct db *app) {
     struct roster_copy *copy = xcalloc(1, sizeof *copy);
     char *slice =
@@ -57,13 +63,11 @@ struct roster_copy *roster_copy_new(struct db *app) {
     free(add);
     free(created);
     free(added);
+    if (copy->slice == NULL || copy->memory.rc != SQLITE_OK) {
+        roster_copy_free(copy);
+        return NULL;
+    }
     return copy;
-}
-
-void roster_copy_free(struct roster_copy *copy) {
-    db_close(&copy->memory);
-    free(copy->last);
-    free(copy);
 }
 
 void roster_copy_drop(struct roster_copy *copy) {

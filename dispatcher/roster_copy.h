@@ -9,6 +9,7 @@
 
 struct roster_copy;
 
+/* NULL: app.db can not be read now. */
 struct roster_copy *roster_copy_new(struct db *app);
 void roster_copy_free(struct roster_copy *copy);
 /*
