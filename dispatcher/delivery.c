@@ -173,6 +173,9 @@ static const struct buffer *body_of(struct event *event, enum format format) {
     if (format == FORMAT_STANDARD && body->length == 0) {
         format_standard(body, event->name, event->created_at, bare->data, bare->length);
     }
+    if (body->failed) {
+        memory_exhausted();
+    }
     return body;
 }
 

@@ -355,11 +355,14 @@ enum reading reader_body(struct reader *reader, struct buffer *body, struct buff
         filters_begin(reader->filters);
     }
     buffer_clear(&reader->key);
-    if (sqlite3_column_type(reader->current, ROW_WATCH) == SQLITE_INTEGER) {
-        return captured_body(reader, body, change, with_change, why);
+    bool captured = sqlite3_column_type(reader->current, ROW_WATCH) == SQLITE_INTEGER;
+
+    reading = captured ? captured_body(reader, body, change, with_change, why)
+                       : emitted_body(reader, body, change, with_change, why);
+    if (body->failed || change->failed || reader->key.failed) {
+        memory_exhausted(); /* half a body is none, and without its key it has no place */
     }
-    reading = emitted_body(reader, body, change, with_change, why);
-    return reading == READ_BODY ? own_headers(reader, headers, why) : reading;
+    return reading == READ_BODY && !captured ? own_headers(reader, headers, why) : reading;
 }
 
 enum reading reader_judge(struct reader *reader, const char *filter, const char *event,
