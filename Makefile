@@ -98,6 +98,10 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/rooms.a
 $(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
+# Its disk fails when it is told to, and so does the memory of our own rooms.
+$(BUILD)/unit/test_failures: $(BUILD)/tests/failures/disk.o
+$(BUILD)/unit/test_failures: LDFLAGS += $(addprefix -Wl$(,)--wrap=,malloc calloc realloc strdup vasprintf identity_boot)
+
 # A target of the fuzzer: with a main that replays its corpus, or (FUZZER) with libFuzzer's.
 $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/%.o $(if $(FUZZER),,$(BUILD)/tests/fuzz/replay.o) $(BUILD)/rooms.a
 	@mkdir -p $(@D)
@@ -151,6 +155,9 @@ SEED = 1
 torture: all faults ## everything is killed, everywhere, KILLS times (500) by SEED (1): is anything lost, or sent that was not?
 	$(PYTHON) tests/torture/torture.py --build $(BUILD) --kills $(KILLS) --seed $(SEED)
 
+failures: $(BUILD)/unit/test_failures ## the n-th thing fails, for each n: the disk, memory, the power (half an hour)
+	$< all
+
 MINUTES = 5
 soak: all ## everything at once for MINUTES (5): does memory, a file or a table grow?
 	$(PYTHON) tests/torture/soak.py --build $(BUILD) --minutes $(MINUTES)
@@ -190,7 +197,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model faults replay fuzz test torture soak matrix languages formats bench bench-programs bench-check lint \
+.PHONY: all deps demo unit model faults replay fuzz test torture failures soak matrix languages formats bench bench-programs bench-check lint \
 	format install uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
