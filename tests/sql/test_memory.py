@@ -5,6 +5,7 @@ unloading and one by leaving. Valgrind has nothing to say of reads and writes, a
 What a sanitizer sees of our own code it sees in the other tests; it does not see into a host built without it.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -166,5 +167,5 @@ def test_in_the_sqlite3_shell(app):
 
 
 def test_in_python(app):
-    done = valgrind(PYTHON, "-I", "-S", "-c", HOST, app.path, BUILD / "resthook", *SCRIPT, env={"PYTHONMALLOC": "malloc"})
+    done = valgrind(PYTHON, "-I", "-S", "-c", HOST, app.path, BUILD / "resthook", *SCRIPT, env={**os.environ, "PYTHONMALLOC": "malloc"})
     assert done.stdout.splitlines() == ["[True, True]", *["denied True", "interrupted True"] * 4, "True"], done.stdout + done.stderr
