@@ -168,6 +168,9 @@ languages: all ## writers in other languages, with Debian's runtimes and npm's (
 formats: all ## each format, read by npm's packages for it (needs npm and the network)
 	RESTHOOK_BUILD=$(BUILD) $(PYTHON) tests/formats/run
 
+coverage: ## lines and branches of ext/ and dispatcher/ that the tests run (sh .ci/deps lint): build/coverage/lines.html
+	$(PYTHON) tests/coverage --build $(BUILD)/coverage
+
 lint: all $(BUILD)/rooms.a ## formatting, clang-tidy, cppcheck, and which room may know what
 	@BUILD=$(BUILD) sh .ci/lint$(if $(findstring s,$(firstword -$(MAKEFLAGS))),, && echo 'lint: clean')
 
@@ -197,7 +200,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@sed -n '/^#  *[A-Z]*=/s/^#   /     /p' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: all deps demo unit model faults replay fuzz test torture failures soak matrix languages formats bench bench-programs bench-check lint \
-	format install uninstall clean help
+.PHONY: all deps demo unit model faults replay fuzz test torture failures soak matrix languages formats bench bench-programs bench-check \
+	coverage lint format install uninstall clean help
 .SECONDARY: # keep the tests' objects
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/tests/*/*.d)
