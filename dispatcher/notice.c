@@ -166,8 +166,8 @@ void notice_move(struct outbox *outbox) {
     began = stopwatch_us();
     while ((last == 0 || stopwatch_us() - began < MOVE_US) && db_row(side, list)) {
         last = sqlite3_column_int64(list, 0);
-        db_text(app, outbox->notice_emit, 1, (const char *)sqlite3_column_text(list, 1));
-        db_text(app, outbox->notice_emit, 2, (const char *)sqlite3_column_text(list, 2));
+        db_text(app, outbox->notice_emit, 1, db_string(list, 1));
+        db_text(app, outbox->notice_emit, 2, db_string(list, 2));
         db_run(app, outbox->notice_emit);
     }
     db_reset(list);
