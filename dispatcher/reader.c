@@ -65,8 +65,9 @@ struct reader *reader_open(const char *path, char **error) {
     *error = NULL;
     /* Opened for writing, since a WAL file without one can't be read by a connection that may not
     ** create it. */
-    db_open(db, path, true, PATIENCE);
-    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (db_open(db, path, true, PATIENCE)) { /* without memory there is no handle at all */
+        sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    }
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
     if (db->rc == SQLITE_OK && linear_install(db->handle) != SQLITE_OK) {
         db_fail(db, "%s", sqlite3_errmsg(db->handle));
@@ -84,13 +85,13 @@ struct reader *reader_open(const char *path, char **error) {
     reader->extra = db_prepare(db, sql_app_extra);
     reader->mode = db_prepare(db, "PRAGMA journal_mode");
     read_mode(reader);
-    sqlite3_busy_timeout(db->handle, 0); /* from now on it gives way */
     reader->seen_version = -1;
     if (db->rc != SQLITE_OK) {
         *error = xprintf("%s: %s", path, db->error);
         reader_close(reader);
         return NULL;
     }
+    sqlite3_busy_timeout(db->handle, 0); /* from now on it gives way */
     return reader;
 }
 
