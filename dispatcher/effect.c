@@ -177,7 +177,8 @@ void effect_write(struct outbox *outbox, int64_t now) {
     }
     db_reset(outbox->effects);
     fault_point("effect.before_app_commit");
-    bool written = writer_end(outbox->writer);
+    bool written =
+        writer_end(outbox->writer) && writer_sync(outbox->writer, reader_is_wal(outbox->reader));
 
     fault_point("effect.after_app_commit");
     journal_begin(outbox->journal, true);

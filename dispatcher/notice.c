@@ -173,6 +173,8 @@ void notice_move(struct outbox *outbox) {
     db_reset(list);
     fault_point("notice.before_app_commit");
     if (writer_end(outbox->writer)) {
+        /* Where it can't be synced it is done all the same: again and again it would be new events. */
+        (void)writer_sync(outbox->writer, reader_is_wal(outbox->reader));
         fault_point("notice.after_app_commit");
         journal_begin(outbox->journal, true);
         db_int(side, outbox->notice_done, 1, last);
