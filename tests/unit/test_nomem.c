@@ -46,6 +46,7 @@ static const char prepared[] =
     "SELECT resthook_unsubscribe(resthook_subscribe('ended', 'https://example.org/'));"
     "SELECT resthook_subscribe('pair', 'https://example.org/', '{\"signing\":\"v1a\"}');"
     "SELECT resthook_subscribe('asked', 'https://example.org/', '{\"verify\":\"x-hook-secret\"}');"
+    "SELECT resthook_subscribe('item.*', 'https://items.example.org/');"
     "SELECT resthook_emit('live', '{}');"
     "INSERT INTO item(name) VALUES ('x');"
     "CREATE TABLE moved(id INTEGER PRIMARY KEY, a, b);"
@@ -57,7 +58,9 @@ static const char prepared[] =
     "INSERT INTO moved VALUES (1, 2);";
 
 #define LIVE "(SELECT id FROM resthook_subscription WHERE event = 'live')"
+#define DELIVERY LIVE " || '-' || (SELECT id FROM resthook_outbox WHERE event = 'live')"
 #define PAIR "(SELECT id FROM resthook_subscription WHERE event = 'pair')"
+#define ITEMS "(SELECT id FROM resthook_subscription WHERE event = 'item.*')"
 #define ASKED "(SELECT id FROM resthook_subscription WHERE event = 'asked')"
 #define OPTIONS                                                                                    \
     "'{\"secret\":\"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\",\"status\":\"inactive\"," \
@@ -70,6 +73,8 @@ static const char *const statements[] = {
     "SELECT resthook_version()",
     "SELECT resthook_subscribe('a.*', 'https://example.org/', " OPTIONS ")",
     "SELECT resthook_subscribe('live', 'https://example.org/', " OPTIONS ")",
+    "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"ordered\":\"stop\",\"rate\":5,"
+    "\"retry_statuses\":\"429, 5xx\"}')",
     "SELECT resthook_subscribe('a b', 'https://example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://u:p@example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"nothing\":1}')",
@@ -79,6 +84,7 @@ static const char *const statements[] = {
     " '{\"filter\":\"NEW.twice = 1 AND OLD.id IS NULL\"}')",
     "SELECT resthook_subscribe('item.*', 'https://example.org/', '{\"filter\":\"NEW.none = 1\"}')",
     "SELECT resthook_pause(" LIVE ")",
+    "SELECT resthook_pause(" LIVE "), resthook_resume(" LIVE ")",
     "SELECT resthook_unsubscribe(" LIVE ")",
     "SELECT resthook_secret(" LIVE ")",
     "SELECT resthook_rotate_secret(" LIVE ", 5)",
@@ -89,10 +95,17 @@ static const char *const statements[] = {
     " event = 'asked'))",
     "SELECT resthook_confirm(" ASKED ", 'x')",
     "SELECT resthook_emit('a.b', '{\"a\":[1]}', '{\"key\":\"k\",\"deliver_at\":1893456000}')",
-    "INSERT INTO item(name) SELECT resthook_emit('a.b', value) FROM json_each('[1,2]')",
+    "INSERT INTO item(name) SELECT resthook_emit('a.b', value) FROM json_each('[\"{}\",\"7\"]')",
     "SELECT resthook_ping(" LIVE ")",
     "SELECT resthook_replay(" LIVE " || '-1')",
+    "SELECT resthook_replay(" DELIVERY ")",
     "SELECT resthook_replay('sub_x-1')",
+    "SELECT resthook_cancel(" DELIVERY ")",
+    "SELECT resthook_forget(1)",
+    "SELECT resthook_backfill(" ITEMS ", 'item', 'id > 0')",
+    "SELECT resthook_backfill(" LIVE ", 'nothing')",
+    "INSERT INTO item(name) SELECT 'y' || value FROM json_each('[1,2]')", /* the triggers alone */
+    "UPDATE moved SET z = z + 1",
     "SELECT resthook_payload(2)",
     "SELECT resthook_payload(3)",
     "SELECT resthook_watch('item', 'update of name', 'item.update',"
