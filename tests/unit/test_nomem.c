@@ -9,12 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "scarce.h"
+#include "sql.h"
 
 int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
@@ -22,10 +25,10 @@ int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines 
 ** sanitized build takes 5 times as long. */
 enum { EVERY_ONE = 300, STRIDE = 17 };
 
-static sqlite3 *opened(void) {
+static sqlite3 *opened(const char *file) {
     sqlite3 *db;
 
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
     /* Allocations that lookaside serves would not be seen. */
     assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0), SQLITE_OK);
     assert_int_equal(sqlite3_resthook_init(db, NULL, NULL), SQLITE_OK);
@@ -36,6 +39,21 @@ static void run(sqlite3 *db, const char *sql) {
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
         fail_msg("%.60s: %s", sql, sqlite3_errmsg(db));
     }
+}
+
+/* The one value of a statement, to be freed. Returns what became of it. */
+static int text_of(sqlite3 *db, const char *sql, char **text) {
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+
+    if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *value = (const char *)sqlite3_column_text(statement, 0);
+
+        rc = value == NULL && failed ? SQLITE_NOMEM : SQLITE_OK;
+        *text = strdup(value != NULL ? value : "");
+    }
+    sqlite3_finalize(statement);
+    return rc;
 }
 
 static const char prepared[] =
@@ -146,7 +164,7 @@ static int64_t state_of(sqlite3 *db) {
 }
 
 static void survives_without_memory(void **state) {
-    sqlite3 *db = opened();
+    sqlite3 *db = opened(":memory:");
     int64_t before;
 
     (void)state;
@@ -183,6 +201,69 @@ static void survives_without_memory(void **state) {
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+static const char history[] =
+    "INSERT INTO meta VALUES ('token', 't'), ('path', 'p'), ('cursor', 2), ('heartbeat_at', 1);"
+    "INSERT INTO event_name VALUES (1, 'a.b');"
+    "INSERT INTO delivery(sub, event, state, name, created_at, attempts, started_at, status, error)"
+    " SELECT n, i, 3 + i % 2, 1, 1, 2, 5, 503, 'status: 503' FROM subscription, (SELECT 1 AS i"
+    " UNION ALL SELECT 2);"
+    "INSERT INTO attempt(sub, event, attempt, started_at) SELECT sub, event, 1, 3 FROM delivery;";
+
+/* Of both files: all rows, or none and SQLITE_NOMEM. What is half is none. */
+static void reads_the_history_without_memory(void **state) {
+    static const char *const reads[] = {
+        "SELECT group_concat(id || state || attempts || last_error) FROM resthook_deliveries",
+        "SELECT group_concat(delivery_id || attempt || started_at) FROM resthook_attempts",
+        "SELECT group_concat(name || value) FROM resthook_status WHERE name NOT LIKE '%age%'",
+    };
+    char folder[] = "/tmp/resthook-nomem-XXXXXX", file[64], side_file[80], attach[240];
+    sqlite3 *db, *side;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/app.db", folder);
+    snprintf(side_file, sizeof side_file, "%s-resthook", file);
+    db = opened(file);
+    run(db, prepared);
+    assert_int_equal(sqlite3_open(side_file, &side), SQLITE_OK);
+    run(side, sql_journal);
+    run(side, "INSERT INTO meta VALUES ('schema', 2)");
+    snprintf(attach, sizeof attach,
+             "ATTACH '%s' AS app; INSERT INTO main.subscription(id, target)"
+             " SELECT id, target FROM app.resthook_subscription; DETACH app;",
+             file);
+    run(side, attach);
+    run(side, history);
+    sqlite3_close(side);
+    for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
+        char *expected = NULL;
+
+        failed = false;
+        assert_int_equal(text_of(db, reads[i], &expected), SQLITE_OK);
+        assert_true(strlen(expected) > 100);
+        for (long n = 0; n == 0 || failed; n += n < EVERY_ONE ? 1 : STRIDE) {
+            char *text = NULL;
+
+            failed = false;
+            countdown = n;
+            int rc = text_of(db, reads[i], &text);
+            countdown = -1;
+            if (rc == SQLITE_OK) {
+                assert_string_equal(text, expected);
+            } else {
+                assert_true(failed);
+                assert_int_equal(rc, SQLITE_NOMEM);
+            }
+            free(text);
+        }
+        free(expected);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    unlink(side_file);
+    unlink(file);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void registers_without_memory(void **state) {
     (void)state;
     for (long n = 0;; n++) {
@@ -214,6 +295,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registers_without_memory),
         cmocka_unit_test(survives_without_memory),
+        cmocka_unit_test(reads_the_history_without_memory),
     };
 
     return cmocka_run_group_tests(tests, replace_allocator, NULL);
