@@ -120,6 +120,11 @@ $(BUILD)/faults/resthookd: $(FAULTY:%=$(BUILD)/faults/%) $(BUILD)/faults/fault.o
 		$(filter-out $(FAULTY:%=$(BUILD)/dispatcher/%),$(DAEMON)) $(EXT_CORE)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -pie $(HARDEN) -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
+# The network's calls, failing when they are told to.
+$(BUILD)/faults/net.so: tests/failures/net.c
+	@mkdir -p $(@D)
+	$(call say,CC so,$<)$(CC) $(CFLAGS) -shared -o $@ $< $(LDFLAGS)
+
 deps: ## install the Debian packages that building and testing need
 	sh .ci/deps
 
@@ -129,7 +134,7 @@ demo: all ## a row is inserted by the plain sqlite3 shell; a local receiver gets
 unit: $(UNIT) ## build the unit tests' programs, build/unit/test_*
 model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/model
 
-faults: $(BUILD)/faults/resthookd ## build the dispatcher that the tests kill at named points, build/faults/resthookd
+faults: $(BUILD)/faults/resthookd $(BUILD)/faults/net.so ## build the dispatcher that the tests kill at named points, build/faults/resthookd
 replay: $(FUZZ) ## build what replays the fuzzer's corpus, build/fuzz/*
 
 fuzz: ## look for input that breaks a promise, SECONDS=60 in all (sh .ci/deps fuzz)

@@ -241,13 +241,12 @@ bool asked_take(struct outbox *outbox, int64_t now) {
     db_int(app, list, 2, REQUESTS);
     outbox->requests_left = false;
     while (db_row(app, list)) {
-        const char *id = (const char *)sqlite3_column_text(list, 2);
+        const char *id = db_string(list, 2);
 
         taken = sqlite3_column_int64(list, 0);
         filed = sqlite3_column_int64(list, 4);
         outbox->requests_left = ++count == REQUESTS;
-        if (!carry_out(outbox, (const char *)sqlite3_column_text(list, 1), id,
-                       sqlite3_column_int64(list, 3), now)) {
+        if (!carry_out(outbox, db_string(list, 1), id, sqlite3_column_int64(list, 3), now)) {
             log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path,
                      "request#", (long long)taken, "subscription", id, NULL);
         }

@@ -183,8 +183,18 @@ int64_t db_value(struct db *db, sqlite3_stmt *statement, int64_t otherwise) {
     return value;
 }
 
-char *db_copy(sqlite3_stmt *statement, int column) {
+const char *db_string(sqlite3_stmt *statement, int column) {
+    bool is_null = sqlite3_column_type(statement, column) == SQLITE_NULL;
     const unsigned char *text = sqlite3_column_text(statement, column);
 
-    return text != NULL ? xstrdup((const char *)text) : NULL;
+    if (text == NULL && !is_null) {
+        memory_exhausted();
+    }
+    return (const char *)text;
+}
+
+char *db_copy(sqlite3_stmt *statement, int column) {
+    const char *text = db_string(statement, column);
+
+    return text != NULL ? xstrdup(text) : NULL;
 }

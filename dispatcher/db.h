@@ -67,7 +67,10 @@ bool db_is_passing(int rc);
 /* Keeps a message as the error (rc SQLITE_ERROR) unless there is one already. */
 void db_fail(struct db *db, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* An SQLite text column as a string of its own, NULL for NULL; the caller frees it. */
+/* An SQLite column as text, NULL for NULL alone: SQLite's also says that there is no memory for it (in
+** a database of UTF-16 it needs some for each), and what is there must not be taken for what is not. */
+const char *db_string(sqlite3_stmt *statement, int column);
+/* The same as a string of its own, NULL for NULL; the caller frees it. */
 char *db_copy(sqlite3_stmt *statement, int column);
 
 #endif

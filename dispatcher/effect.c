@@ -125,9 +125,8 @@ void effect_overlay(struct outbox *outbox) {
     sqlite3_stmt *list = outbox->effects;
 
     while (db_row(side, list)) {
-        struct sub *sub =
-            subscription_named(&outbox->subs, (const char *)sqlite3_column_text(list, 0));
-        const char *status = (const char *)sqlite3_column_text(list, 1);
+        struct sub *sub = subscription_named(&outbox->subs, db_string(list, 0));
+        const char *status = db_string(list, 1);
         int64_t revision = sqlite3_column_int64(list, 3);
 
         if (sub == NULL || status == NULL) {
@@ -167,8 +166,8 @@ void effect_write(struct outbox *outbox, int64_t now) {
         char *id = db_copy(outbox->effects, 0);
 
         db_text(app, outbox->effect_set, 1, id);
-        db_text(app, outbox->effect_set, 2, (const char *)sqlite3_column_text(outbox->effects, 1));
-        db_text(app, outbox->effect_set, 3, (const char *)sqlite3_column_text(outbox->effects, 2));
+        db_text(app, outbox->effect_set, 2, db_string(outbox->effects, 1));
+        db_text(app, outbox->effect_set, 3, db_string(outbox->effects, 2));
         db_int(app, outbox->effect_set, 4, sqlite3_column_int64(outbox->effects, 3)); /* revision */
         db_int(app, outbox->effect_set, 5,
                sqlite3_column_int64(outbox->effects, 4)); /* updated_at */
@@ -178,7 +177,8 @@ void effect_write(struct outbox *outbox, int64_t now) {
     }
     db_reset(outbox->effects);
     fault_point("effect.before_app_commit");
-    bool written = writer_end(outbox->writer);
+    bool written =
+        writer_end(outbox->writer) && writer_sync(outbox->writer, reader_is_wal(outbox->reader));
 
     fault_point("effect.after_app_commit");
     journal_begin(outbox->journal, true);

@@ -358,6 +358,9 @@ char *identity_settle(const char *path, struct journal *journal, enum adopt adop
 
     *status = EXIT_IO;
     db_open(&app, path, true, PATIENCE);
+    /* The token has to outlive the power: the side file does, and alone it is held. With FULL a rollback
+    ** journal may come back after its removal. */
+    db_exec(&app, "PRAGMA synchronous=EXTRA");
     struct identity known = read_identity(&app, journal);
 
     wrong = misfit(&known, path, journal);

@@ -166,13 +166,15 @@ void notice_move(struct outbox *outbox) {
     began = stopwatch_us();
     while ((last == 0 || stopwatch_us() - began < MOVE_US) && db_row(side, list)) {
         last = sqlite3_column_int64(list, 0);
-        db_text(app, outbox->notice_emit, 1, (const char *)sqlite3_column_text(list, 1));
-        db_text(app, outbox->notice_emit, 2, (const char *)sqlite3_column_text(list, 2));
+        db_text(app, outbox->notice_emit, 1, db_string(list, 1));
+        db_text(app, outbox->notice_emit, 2, db_string(list, 2));
         db_run(app, outbox->notice_emit);
     }
     db_reset(list);
     fault_point("notice.before_app_commit");
     if (writer_end(outbox->writer)) {
+        /* Where it can't be synced it is done all the same: again and again it would be new events. */
+        (void)writer_sync(outbox->writer, reader_is_wal(outbox->reader));
         fault_point("notice.after_app_commit");
         journal_begin(outbox->journal, true);
         db_int(side, outbox->notice_done, 1, last);

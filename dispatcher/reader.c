@@ -53,8 +53,7 @@ struct reader {
 /* The application may change it while we run. */
 static void read_mode(struct reader *reader) {
     if (db_row(&reader->db, reader->mode)) {
-        reader->wal =
-            sqlite3_stricmp((const char *)sqlite3_column_text(reader->mode, 0), "wal") == 0;
+        reader->wal = sqlite3_stricmp(db_string(reader->mode, 0), "wal") == 0;
         db_reset(reader->mode);
     }
 }
@@ -66,8 +65,9 @@ struct reader *reader_open(const char *path, char **error) {
     *error = NULL;
     /* Opened for writing, since a WAL file without one can't be read by a connection that may not
     ** create it. */
-    db_open(db, path, true, PATIENCE);
-    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (db_open(db, path, true, PATIENCE)) { /* without memory there is no handle at all */
+        sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    }
     db_exec(db, "PRAGMA query_only=ON; PRAGMA cache_size=-4000;");
     if (db->rc == SQLITE_OK && linear_install(db->handle) != SQLITE_OK) {
         db_fail(db, "%s", sqlite3_errmsg(db->handle));
@@ -85,13 +85,13 @@ struct reader *reader_open(const char *path, char **error) {
     reader->extra = db_prepare(db, sql_app_extra);
     reader->mode = db_prepare(db, "PRAGMA journal_mode");
     read_mode(reader);
-    sqlite3_busy_timeout(db->handle, 0); /* from now on it gives way */
     reader->seen_version = -1;
     if (db->rc != SQLITE_OK) {
         *error = xprintf("%s: %s", path, db->error);
         reader_close(reader);
         return NULL;
     }
+    sqlite3_busy_timeout(db->handle, 0); /* from now on it gives way */
     return reader;
 }
 
@@ -219,7 +219,7 @@ static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
 
         return watch != NULL ? watch->event : NULL;
     }
-    const char *name = (const char *)sqlite3_column_text(row, ROW_EVENT);
+    const char *name = db_string(row, ROW_EVENT);
 
     if (name == NULL || event_check(name, (size_t)sqlite3_column_bytes(row, ROW_EVENT)) != NULL) {
         return NULL;
@@ -237,7 +237,7 @@ bool reader_next(struct reader *reader, struct outbox_row *row) {
     row->id = sqlite3_column_int64(current, ROW_ID);
     row->created_at = sqlite3_column_int64(current, ROW_CREATED_AT);
     row->deliver_at = sqlite3_column_int64(current, ROW_DELIVER_AT);
-    row->only = (const char *)sqlite3_column_text(current, ROW_ONLY);
+    row->only = db_string(current, ROW_ONLY);
     row->captured = sqlite3_column_type(current, ROW_WATCH) == SQLITE_INTEGER;
     row->event = event_of(reader, current);
     return reader->db.rc ==
@@ -275,7 +275,7 @@ static enum reading own_headers(struct reader *reader, const char ***headers, co
     db_int(db, reader->extra, 1, sqlite3_column_int64(reader->current, ROW_ID));
     db_int(db, reader->extra, 2, sqlite3_column_int64(reader->current, ROW_CREATED_AT));
     if (db_row(db, reader->extra)) {
-        const char *text = (const char *)sqlite3_column_text(reader->extra, 0);
+        const char *text = db_string(reader->extra, 0);
         const char *wrong = text != NULL ? headers_read(text, headers) : NULL;
 
         if (wrong != NULL) {
@@ -291,7 +291,7 @@ static enum reading emitted_body(struct reader *reader, struct buffer *body, str
                                  bool with_change, const char **why) {
     sqlite3_stmt *row = reader->current;
     int type = sqlite3_column_type(row, ROW_PAYLOAD); /* before column_text, which may change it */
-    const char *payload = (const char *)sqlite3_column_text(row, ROW_PAYLOAD);
+    const char *payload = db_string(row, ROW_PAYLOAD);
     size_t length = (size_t)sqlite3_column_bytes(row, ROW_PAYLOAD);
 
     cell_render_key((struct cell){row, ROW_KEY}, &reader->key);

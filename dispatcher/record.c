@@ -22,6 +22,11 @@ static int64_t next_beat(const struct outbox *outbox) {
     return outbox->beat_at + (idle ? IDLE_BEAT : BEAT_EVERY);
 }
 
+/* When what was written without a sync has waited as long as it may (setting sync_every). */
+static int64_t next_sync(const struct outbox *outbox) {
+    return outbox->unsynced ? outbox->synced_at + outbox->subs.settings.sync_every : NEVER;
+}
+
 /* How many subscriptions are left alone for a moment. */
 static int64_t count_cut(const struct outbox *outbox) {
     const struct sub *sub;
@@ -215,13 +220,14 @@ void record_turn(struct outbox *outbox, int64_t now, bool idle) {
                         (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE ||
                          idle || outbox->order_waits);
 
-    if (now >= outbox->commit_at && (group_is_due || outbox->stalled || now >= next_beat(outbox))) {
+    if (now >= outbox->commit_at &&
+        (group_is_due || outbox->stalled || now >= sooner(next_beat(outbox), next_sync(outbox)))) {
         record_flush(outbox, now);
     }
 }
 
 int64_t record_due(const struct outbox *outbox) {
-    int64_t due = next_beat(outbox);
+    int64_t due = sooner(next_beat(outbox), next_sync(outbox));
 
     if (outbox->done_count > 0) {
         due = sooner(due, outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE));

@@ -274,8 +274,7 @@ static void cancel_strangers(struct outbox *outbox, int64_t now) {
         db_int(db, outbox->next_known, 1, outbox->stranger);
         if (db_row(db, outbox->next_known)) {
             n = sqlite3_column_int64(outbox->next_known, 0);
-            stranger = subscription_named(&outbox->subs, (const char *)sqlite3_column_text(
-                                                             outbox->next_known, 1)) == NULL;
+            stranger = subscription_named(&outbox->subs, db_string(outbox->next_known, 1)) == NULL;
             db_reset(outbox->next_known);
         }
         if (stranger && !cancel_some(outbox, n, "unsubscribed", now)) {

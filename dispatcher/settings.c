@@ -42,9 +42,9 @@ void settings_read(struct settings *settings, struct db *app, sqlite3_stmt *list
     }
     snprintf(s.retry_schedule, sizeof s.retry_schedule, "%s", RETRY_STANDARD);
     while (db_row(app, list)) {
-        const char *name = (const char *)sqlite3_column_text(list, 0);
+        const char *name = db_string(list, 0);
         double value = sqlite3_column_double(list, 1); /* before column_text, which may change it */
-        const char *text = (const char *)sqlite3_column_text(list, 1);
+        const char *text = db_string(list, 1);
 
         if (name == NULL || text == NULL) {
             continue;

@@ -125,13 +125,13 @@ bool subscriptions_secrets_changed(const struct subscriptions *subs) {
 
 /* NULL has no place there, but may be there. */
 static const char *text_of(sqlite3_stmt *row, int column) {
-    const char *text = (const char *)sqlite3_column_text(row, column);
+    const char *text = db_string(row, column);
 
     return text != NULL ? text : "";
 }
 
 static enum sub_status read_status(sqlite3_stmt *row) {
-    const char *status = (const char *)sqlite3_column_text(row, COL_STATUS);
+    const char *status = db_string(row, COL_STATUS);
 
     if (sqlite3_column_type(row, COL_TO_ID) != SQLITE_NULL) {
         return SUB_ENDED;
@@ -177,7 +177,7 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
 }
 
 static bool read_ordered(sqlite3_stmt *row, enum ordered *ordered) {
-    const char *text = (const char *)sqlite3_column_text(row, COL_ORDERED);
+    const char *text = db_string(row, COL_ORDERED);
 
     *ordered = text == NULL ? ORDERED_NOT : strcmp(text, "stop") == 0 ? ORDERED_STOP : ORDERED_SKIP;
     return *ordered != ORDERED_SKIP || strcmp(text, "skip") == 0;
@@ -229,7 +229,7 @@ static void keep(struct sub *sub, const char *why) {
 }
 
 static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *row) {
-    const char *format = (const char *)sqlite3_column_text(row, COL_FORMAT);
+    const char *format = db_string(row, COL_FORMAT);
     const char *wrong = NULL;
     struct sub_target *target =
         sub_target_read(row, sub->target, &subs->settings, &subs->secrets, &wrong);
@@ -317,7 +317,7 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
         db_int(app, list, 1, cursor);
     }
     while (db_row(from, list)) {
-        const char *id = (const char *)sqlite3_column_text(list, COL_ID);
+        const char *id = db_string(list, COL_ID);
         const char *url = text_of(list, COL_TARGET);
 
         if (id == NULL) {

@@ -53,7 +53,7 @@ static const char *in_its_secret(const char *wrong) {
 }
 
 static const char *read_statuses(sqlite3_stmt *row, struct sub_target *target) {
-    const char *text = (const char *)sqlite3_column_text(row, COL_RETRY_STATUSES);
+    const char *text = db_string(row, COL_RETRY_STATUSES);
 
     if (text == NULL) {
         return NULL;

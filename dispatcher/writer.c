@@ -12,7 +12,7 @@ struct writer {
     struct db db;
     char *path;
     bool open;
-    bool full; /* synchronous is FULL now */
+    bool full; /* synchronous is EXTRA now */
     int64_t commits;
     sqlite3_stmt *data_version; /* of this connection: its own commits don't count in it */
     int64_t seen_version;
@@ -64,9 +64,10 @@ bool writer_begin(struct writer *writer, bool wal) {
     struct db *db = &writer->db;
 
     db_clear(db);
-    /* NORMAL is safe against corruption in WAL only. */
+    /* NORMAL is safe against corruption in WAL only, and writer_sync makes up for it there; with FULL a
+    ** rollback journal may come back after its removal. */
     if (writer->full == wal &&
-        db_exec(db, wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL")) {
+        db_exec(db, wal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=EXTRA")) {
         writer->full = !wal;
     }
     return db_exec(db, "BEGIN IMMEDIATE");
@@ -85,6 +86,16 @@ bool writer_end(struct writer *writer) {
     }
     db_clear(db);
     return false;
+}
+
+bool writer_sync(struct writer *writer, bool wal) {
+    sqlite3_file *file = NULL;
+
+    return !wal || /* the commit did it */
+           (sqlite3_file_control(writer->db.handle, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                 (void *)&file) == SQLITE_OK &&
+            file != NULL && file->pMethods != NULL &&
+            file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) == SQLITE_OK);
 }
 
 bool writer_others(struct writer *writer) {

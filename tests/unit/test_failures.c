@@ -62,15 +62,17 @@ static struct known {
     bool is_item[EVENTS];
     struct pair {
         int sent, taken;
-        int again; /* how often it may be taken again */
-        int safe;  /* attempts that are recorded and on the disk: they are not repeated */
+        int again;        /* how often it may be taken again */
+        int taken_before; /* what was missing of it, is in again */
+        int safe;         /* attempts that are recorded and on the disk: they are not repeated */
         int64_t taken_at;
         char id[80]; /* webhook-id */
     } pair[SUBSCRIBERS][EVENTS];
     int replayed; /* serial number, 0: none was asked for */
     bool replay_committed;
-    bool exhausted;  /* an allocation of ours failed */
-    char wrong[400]; /* the first thing that may not be */
+    bool end_is_safe; /* that "gone" has ended is said on the disk, in one file or the other */
+    bool exhausted;   /* an allocation failed */
+    char wrong[400];  /* the first thing that may not be */
 } * known;
 
 static void wrong(const char *format, ...) {
@@ -186,7 +188,7 @@ struct job *http_abort(struct http *http) {
 /* ---- the dispatcher's own memory, and the machine's boot: linked with --wrap ---- */
 
 static long until_exhausted; /* allocations until one fails; 0: none does */
-static char boot[40] = "one";
+static char boot[60] = "one";
 
 static bool exhausted(void) {
     if (!disk_suffers || until_exhausted == 0 || --until_exhausted > 0) {
@@ -240,10 +242,13 @@ static const struct variant { /* of a day */
     const char *journal_mode, *synchronous;
     bool loses; /* what is committed is not on the disk yet, says SQLite */
     const char *sync_every;
-} wal = {"WAL", "wal", "FULL", false, "1"}, rollback = {"rollback", "delete", "EXTRA", false, "1"},
-
-  wal_normal = {"NORMAL", "wal", "NORMAL", true, "1"},
-  wal_each = {"each", "wal", "FULL", false, "0"}, *variant;
+    const char *encoding;
+} wal = {"WAL", "wal", "FULL", false, "1", "UTF-8"},
+  wal_each = {"each", "wal", "FULL", false, "0", "UTF-8"},
+  wal_normal = {"NORMAL", "wal", "NORMAL", true, "1", "UTF-8"},
+  rollback = {"rollback", "delete", "EXTRA", false, "1", "UTF-8"},
+  rollback_each = {"rb., each", "delete", "EXTRA", false, "0", "UTF-8"},
+  utf16 = {"UTF-16", "wal", "FULL", false, "1", "UTF-16"}, *variant;
 
 static char folder[] = "/tmp/resthook-failures-XXXXXX";
 static char path[64];
@@ -329,6 +334,7 @@ static void make_image(const struct variant *of) {
     variant = of;
     remove_files();
     app_open();
+    sql("PRAGMA encoding = '%s'", variant->encoding);
     sql("SELECT resthook_init()");
     sql("CREATE TABLE item(id INTEGER PRIMARY KEY, n)");
     sql("CREATE TABLE fact(n PRIMARY KEY)");
@@ -376,7 +382,7 @@ static struct dispatcher {
     struct files *files;
     bool runs;
 } dispatcher;
-static struct figures { long days, refused, held, unrecorded; } figures;
+static struct figures { long days, refused, held, unrecorded; } * figures; /* shared, too */
 
 static long memory_left = -1; /* SQLite's, while the dispatcher runs */
 
@@ -438,10 +444,12 @@ static void count_unrecorded(bool said_all_is, int64_t since) {
 
             int more = missed(pair, attempts[sub][serial]);
 
-            if (known->fate[serial] != COMMITTED || more <= 0) {
+            if (known->fate[serial] != COMMITTED || more <= 0 ||
+                pair->taken == pair->taken_before) {
                 continue;
             }
             pair->again += more;
+            pair->taken_before = pair->taken;
             if (said_all_is) {
                 wrong("%d for %d is not recorded, though all is said to be", serial, sub);
             } else if (attempts[sub][serial] < pair->safe && pair->safe > 0) {
@@ -476,7 +484,7 @@ static void stop(void) {
     wake_free(dispatcher.wake);
     leave();
     dispatcher.runs = false;
-    figures.unrecorded += !recorded;
+    figures->unrecorded += !recorded;
     count_unrecorded(ran && recorded, INT64_MIN);
 }
 
@@ -489,6 +497,40 @@ static void turn(void) {
         files_turn(dispatcher.files, known->now);
     }
     leave();
+}
+
+static int64_t number(sqlite3 *db, const char *text) {
+    sqlite3_stmt *statement = NULL;
+    int64_t value = -1;
+
+    if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        value = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static int64_t number_in_side(const char *text) {
+    sqlite3 *side;
+    int64_t value = -1;
+
+    if (sqlite3_open_v2(beside("-resthook"), &side, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+        sqlite3_db_config(side, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        value = number(side, text);
+    }
+    sqlite3_close(side);
+    return value;
+}
+
+static bool has_gone_ended(void) {
+    return number(app, "SELECT count(*) FROM resthook_subscriptions WHERE target LIKE '%gone%'"
+                       " AND status = 'ended'") == 1;
+}
+
+/* Or is to be ended: app.db is not told yet. */
+static bool is_end_said(void) {
+    return has_gone_ended() || number_in_side("SELECT count(*) FROM effect") > 0;
 }
 
 static bool watches_the_power; /* it is known what is recorded safely */
@@ -505,6 +547,7 @@ static void work(int turns) {
 
                 pair->safe = attempts[i / EVENTS][i % EVENTS];
             }
+            known->end_is_safe = is_end_said();
         }
     }
 }
@@ -513,7 +556,7 @@ static void work(int turns) {
 static void start_somehow(void) {
     start();
     if (!dispatcher.runs) {
-        figures.refused++;
+        figures->refused++;
         stop();
         known->now += 1000;
         start();
@@ -556,18 +599,6 @@ static void day(void) {
 
 /* ---- afterwards ---- */
 
-static int64_t number(sqlite3 *db, const char *text) {
-    sqlite3_stmt *statement = NULL;
-    int64_t value = -1;
-
-    if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW) {
-        value = sqlite3_column_int64(statement, 0);
-    }
-    sqlite3_finalize(statement);
-    return value;
-}
-
 static bool expected(int sub, int serial) {
     return known->fate[serial] == COMMITTED && sub != GONE && wants(sub, serial);
 }
@@ -587,19 +618,11 @@ static const char *missing(void) {
     if (known->replay_committed && known->pair[PLAIN][known->replayed].taken < 2) {
         snprintf(what, sizeof what, "the replay is lost");
     }
-    if (what[0] == '\0' && number(app, "SELECT count(*) FROM resthook_subscriptions WHERE target"
-                                       " LIKE '%gone%' AND status = 'ended'") != 1) {
+    if (what[0] == '\0' && !has_gone_ended()) {
         snprintf(what, sizeof what, "who is gone has not ended");
     }
-    if (what[0] == '\0') {
-        sqlite3 *side;
-
-        sqlite3_open_v2(beside("-resthook"), &side, SQLITE_OPEN_READWRITE, NULL);
-        sqlite3_db_config(side, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        if (number(side, "SELECT count(*) FROM delivery WHERE state < 3") != 0) {
-            snprintf(what, sizeof what, "something is not final");
-        }
-        sqlite3_close(side);
+    if (what[0] == '\0' && number_in_side("SELECT count(*) FROM delivery WHERE state < 3") != 0) {
+        snprintf(what, sizeof what, "something is not final");
     }
     return what;
 }
@@ -633,7 +656,7 @@ static void end_day(void) {
         if (missing()[0] != '\0' && !files_all_held(dispatcher.files)) {
             wrong("without a restart %s", missing());
         }
-        figures.held += files_all_held(dispatcher.files);
+        figures->held += files_all_held(dispatcher.files);
         stop();
     } else if (dispatcher.files != NULL) {
         stop();
@@ -664,7 +687,7 @@ static void end_day(void) {
     check_file("");
     check_file("-resthook");
     dispatcher.files = NULL;
-    figures.days++;
+    figures->days++;
 }
 
 /* ---- the tests ---- */
@@ -705,8 +728,8 @@ static void fail_each(const struct variant *of, enum disk_kind kind, bool lastin
     long n;
 
     make_image(of);
-    figures = (struct figures){0};
-    for (n = first();; n += step(n)) {
+    *figures = (struct figures){0};
+    for (n = first();; n += all ? 1 : 1 + 2 * n) { /* of 36 kinds */
         bool struck;
 
         begin_day();
@@ -723,8 +746,8 @@ static void fail_each(const struct variant *of, enum disk_kind kind, bool lastin
     }
     print_message("%-9s %-13s %-7s to %4ld: %ld days, %ld starts refused, %ld held, %ld ends not "
                   "recorded\n",
-                  of->name, disk_names[kind], lasting ? "lasting" : "once", n, figures.days,
-                  figures.refused, figures.held, figures.unrecorded);
+                  of->name, disk_names[kind], lasting ? "lasting" : "once", n, figures->days,
+                  figures->refused, figures->held, figures->unrecorded);
 }
 
 static void each(bool lasting) {
@@ -750,24 +773,39 @@ static void the_disk_fails_for_long(void **state) {
     each(true);
 }
 
-/* Lived by a process of its own. Returns what that ended with: DISK_POWER, EXIT_OS, or 0 for a day
-** that passed untouched. */
-static int live(long cut, unsigned seed, long allocations) {
+/* What fails in a process of its own; nothing of it: 0, memory: -1. */
+struct blow {
+    long cut;
+    unsigned seed;
+    long own, memory;
+};
+
+static void resume(void) {
+    app_open();
+    start_somehow();
+    write_events(2, true);
+    work(20);
+    stop();
+}
+
+/* Returns what that ended with: DISK_POWER, EXIT_OS, or 0 when it passed. */
+static int live(void (*life)(void), struct blow blow) {
     int status = -1;
     pid_t pid;
 
-    begin_day();
     hear(true);
     pid = fork();
     if (pid == 0) {
         signal(SIGSEGV, SIG_DFL); /* cmocka would have it a failed test in this process */
         signal(SIGABRT, SIG_DFL);
-        if (cut > 0) {
-            disk_cut(cut, seed);
+        if (blow.cut > 0) {
+            disk_cut(blow.cut, blow.seed);
             watches_the_power = true;
         }
-        until_exhausted = allocations;
-        day();
+        until_exhausted = blow.own;
+        failed = false;
+        memory_left = blow.memory;
+        life();
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -799,9 +837,28 @@ static void find_committed(bool may_be_lost) {
     }
 }
 
+/* The machine is there again, and what SQLite promised. */
+static void come_back(void) {
+    int64_t since = known->now - (variant->sync_every[0] - '0') * 1000 - 2 * TURN;
+
+    unlink(beside("-shm"));
+    unlink(beside("-resthook-shm"));
+    strcat(boot, " more");
+    known->now += 1000;
+    find_committed(variant->loses);
+    if (known->end_is_safe && !is_end_said()) {
+        wrong("who is gone was ended, and is not now");
+    }
+    count_unrecorded(false, since);
+}
+
 /* false: the day was over before. */
 static bool power_goes_at(long n, unsigned seed) {
-    int status = live(n, (unsigned)n * 7919 + seed, 0);
+    struct blow blow = {.cut = n, .seed = (unsigned)n * 7919 + seed, .memory = -1};
+
+    begin_day();
+    strcpy(boot, "one");
+    int status = live(day, blow);
 
     if (status == 0) {
         return false;
@@ -809,14 +866,17 @@ static bool power_goes_at(long n, unsigned seed) {
     if (status != DISK_POWER) {
         wrong("the dispatcher ended with %d", status);
     }
-    unlink(beside("-shm"));
-    unlink(beside("-resthook-shm"));
-    strcpy(boot, "two");
-    known->now += 1000;
-    find_committed(variant->loses);
-    count_unrecorded(false, INT64_MIN);
+    come_back();
+    if (n % 2 == 1) { /* and goes again meanwhile, or not */
+        app_close();
+        blow.cut = 1 + n % 40;
+        if (live(resume, blow) == DISK_POWER) {
+            come_back();
+        } else {
+            find_committed(false);
+        }
+    }
     end_day();
-    strcpy(boot, "one");
     judge("power", n);
     return true;
 }
@@ -827,13 +887,13 @@ static void the_power_goes(const struct variant *of) {
     long n;
 
     make_image(of);
-    figures = (struct figures){0};
-    for (n = 1; goes; n += step(n)) {
+    *figures = (struct figures){0};
+    for (n = first(); goes; n += step(n)) {
         for (unsigned seed = 0; seed < seeds && goes; seed++) {
             goes = power_goes_at(n, seed);
         }
     }
-    print_message("%-9s %-13s %-7s to %4ld: %ld days\n", of->name, "power", "", n, figures.days);
+    print_message("%-9s %-13s %-7s to %4ld: %ld days\n", of->name, "power", "", n, figures->days);
 }
 
 static void power_is_lost(void **state) {
@@ -842,55 +902,65 @@ static void power_is_lost(void **state) {
     the_power_goes(&wal_each);
     the_power_goes(&wal_normal);
     the_power_goes(&rollback);
+    the_power_goes(&rollback_each);
 }
 
-/* Of SQLite, which says so. */
+static void day_to_its_end(void) {
+    day();
+    known->exhausted |= failed;
+    memory_left = -1;
+    until_exhausted = 0;
+    end_day();
+}
+
+/* Of SQLite, which says so, or of our own rooms, which end then: the outbox makes that safe. Whether it came to that. */
+static bool memory_ends(const char *whose, long n, struct blow blow) {
+    begin_day();
+    int status = live(day_to_its_end, blow);
+
+    if (status != EXIT_OS && status != 0) { /* 0: a line of the log, say, was not written */
+        wrong("the dispatcher ended with %d", status);
+    }
+    if (status != 0) {
+        find_committed(false);
+        count_unrecorded(false, INT64_MIN);
+        end_day();
+    }
+    judge(whose, n);
+    return status != 0 || known->exhausted;
+}
+
 static void memory_is_short(void **state) {
-    static const struct variant *const variants[] = {&wal, &rollback};
+    static const struct variant *const variants[] = {&wal, &rollback, &utf16};
     long n;
 
     (void)state;
     for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
         make_image(variants[i]);
-        figures = (struct figures){0};
-        for (n = 0, failed = true; failed; n += all ? 41 : step(n)) {
-            begin_day();
-            hear(true);
-            failed = false;
-            memory_left = n;
-            day();
-            memory_left = -1;
-            end_day();
-            judge("SQLite's memory", n);
+        *figures = (struct figures){0};
+        for (n = first() - 1; memory_ends("SQLite's memory", n, (struct blow){.memory = n});
+             n += all ? 41 : step(n)) {
         }
         print_message("%-9s %-13s %-7s to %4ld: %ld days, %ld starts refused, %ld held\n",
-                      variants[i]->name, "its memory", "once", n, figures.days, figures.refused,
-                      figures.held);
+                      variants[i]->name, "its memory", "once", n, figures->days, figures->refused,
+                      figures->held);
     }
 }
 
-/* Of our own rooms, which end then: the outbox makes that safe. */
 static void memory_is_gone(void **state) {
     long n;
 
     (void)state;
     make_image(&wal);
-    figures = (struct figures){0};
-    for (n = first();; n += step(n)) {
-        int status = live(0, 0, n);
-
-        if (!known->exhausted) {
-            break;
-        }
-        if (status != EXIT_OS && status != 0) { /* 0: a line of the log, say, was not written */
-            wrong("the dispatcher ended with %d", status);
-        }
-        find_committed(false);
-        count_unrecorded(false, INT64_MIN);
-        end_day();
-        judge("memory", n);
+    *figures = (struct figures){0};
+    for (n = first(); memory_ends("memory", n, (struct blow){.own = n, .memory = -1});
+         n += step(n)) {
     }
-    print_message("%-9s %-13s %-7s to %4ld: %ld days\n", "WAL", "memory", "", n, figures.days);
+    print_message("%-9s %-13s %-7s to %4ld: %ld days\n", "WAL", "memory", "", n, figures->days);
+}
+
+static void *shared(size_t size) {
+    return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
 static int begin(void **state) {
@@ -901,13 +971,14 @@ static int begin(void **state) {
     }
     sqlite3_initialize();
     disk_install();
-    known = mmap(NULL, sizeof *known, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    known = shared(sizeof *known);
+    figures = shared(sizeof *figures);
     snprintf(path, sizeof path, "%s/app.db", mkdtemp(folder));
     said = open(beside("-said"), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     unlink(beside("-said"));
     kept_stderr = dup(STDERR_FILENO);
     log_open(LOG_WARN, false);
-    return known == MAP_FAILED || said < 0 ? -1 : 0;
+    return known == MAP_FAILED || figures == MAP_FAILED || said < 0 ? -1 : 0;
 }
 
 static int end(void **state) {

@@ -9,12 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "scarce.h"
+#include "sql.h"
 
 int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
@@ -22,10 +25,10 @@ int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines 
 ** sanitized build takes 5 times as long. */
 enum { EVERY_ONE = 300, STRIDE = 17 };
 
-static sqlite3 *opened(void) {
+static sqlite3 *opened(const char *file) {
     sqlite3 *db;
 
-    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
     /* Allocations that lookaside serves would not be seen. */
     assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0), SQLITE_OK);
     assert_int_equal(sqlite3_resthook_init(db, NULL, NULL), SQLITE_OK);
@@ -38,6 +41,21 @@ static void run(sqlite3 *db, const char *sql) {
     }
 }
 
+/* The one value of a statement, to be freed. Returns what became of it. */
+static int text_of(sqlite3 *db, const char *sql, char **text) {
+    sqlite3_stmt *statement = NULL;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+
+    if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+        const char *value = (const char *)sqlite3_column_text(statement, 0);
+
+        rc = value == NULL && failed ? SQLITE_NOMEM : SQLITE_OK;
+        *text = strdup(value != NULL ? value : "");
+    }
+    sqlite3_finalize(statement);
+    return rc;
+}
+
 static const char prepared[] =
     "CREATE TABLE item(id INTEGER PRIMARY KEY, name, twice AS (name || name));"
     "SELECT resthook_init();"
@@ -46,6 +64,7 @@ static const char prepared[] =
     "SELECT resthook_unsubscribe(resthook_subscribe('ended', 'https://example.org/'));"
     "SELECT resthook_subscribe('pair', 'https://example.org/', '{\"signing\":\"v1a\"}');"
     "SELECT resthook_subscribe('asked', 'https://example.org/', '{\"verify\":\"x-hook-secret\"}');"
+    "SELECT resthook_subscribe('item.*', 'https://items.example.org/');"
     "SELECT resthook_emit('live', '{}');"
     "INSERT INTO item(name) VALUES ('x');"
     "CREATE TABLE moved(id INTEGER PRIMARY KEY, a, b);"
@@ -57,7 +76,9 @@ static const char prepared[] =
     "INSERT INTO moved VALUES (1, 2);";
 
 #define LIVE "(SELECT id FROM resthook_subscription WHERE event = 'live')"
+#define DELIVERY LIVE " || '-' || (SELECT id FROM resthook_outbox WHERE event = 'live')"
 #define PAIR "(SELECT id FROM resthook_subscription WHERE event = 'pair')"
+#define ITEMS "(SELECT id FROM resthook_subscription WHERE event = 'item.*')"
 #define ASKED "(SELECT id FROM resthook_subscription WHERE event = 'asked')"
 #define OPTIONS                                                                                    \
     "'{\"secret\":\"whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\",\"status\":\"inactive\"," \
@@ -70,6 +91,8 @@ static const char *const statements[] = {
     "SELECT resthook_version()",
     "SELECT resthook_subscribe('a.*', 'https://example.org/', " OPTIONS ")",
     "SELECT resthook_subscribe('live', 'https://example.org/', " OPTIONS ")",
+    "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"ordered\":\"stop\",\"rate\":5,"
+    "\"retry_statuses\":\"429, 5xx\"}')",
     "SELECT resthook_subscribe('a b', 'https://example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://u:p@example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"nothing\":1}')",
@@ -79,6 +102,7 @@ static const char *const statements[] = {
     " '{\"filter\":\"NEW.twice = 1 AND OLD.id IS NULL\"}')",
     "SELECT resthook_subscribe('item.*', 'https://example.org/', '{\"filter\":\"NEW.none = 1\"}')",
     "SELECT resthook_pause(" LIVE ")",
+    "SELECT resthook_pause(" LIVE "), resthook_resume(" LIVE ")",
     "SELECT resthook_unsubscribe(" LIVE ")",
     "SELECT resthook_secret(" LIVE ")",
     "SELECT resthook_rotate_secret(" LIVE ", 5)",
@@ -89,10 +113,17 @@ static const char *const statements[] = {
     " event = 'asked'))",
     "SELECT resthook_confirm(" ASKED ", 'x')",
     "SELECT resthook_emit('a.b', '{\"a\":[1]}', '{\"key\":\"k\",\"deliver_at\":1893456000}')",
-    "INSERT INTO item(name) SELECT resthook_emit('a.b', value) FROM json_each('[1,2]')",
+    "INSERT INTO item(name) SELECT resthook_emit('a.b', value) FROM json_each('[\"{}\",\"7\"]')",
     "SELECT resthook_ping(" LIVE ")",
     "SELECT resthook_replay(" LIVE " || '-1')",
+    "SELECT resthook_replay(" DELIVERY ")",
     "SELECT resthook_replay('sub_x-1')",
+    "SELECT resthook_cancel(" DELIVERY ")",
+    "SELECT resthook_forget(1)",
+    "SELECT resthook_backfill(" ITEMS ", 'item', 'id > 0')",
+    "SELECT resthook_backfill(" LIVE ", 'nothing')",
+    "INSERT INTO item(name) SELECT 'y' || value FROM json_each('[1,2]')", /* the triggers alone */
+    "UPDATE moved SET z = z + 1",
     "SELECT resthook_payload(2)",
     "SELECT resthook_payload(3)",
     "SELECT resthook_watch('item', 'update of name', 'item.update',"
@@ -133,7 +164,7 @@ static int64_t state_of(sqlite3 *db) {
 }
 
 static void survives_without_memory(void **state) {
-    sqlite3 *db = opened();
+    sqlite3 *db = opened(":memory:");
     int64_t before;
 
     (void)state;
@@ -170,6 +201,69 @@ static void survives_without_memory(void **state) {
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+static const char history[] =
+    "INSERT INTO meta VALUES ('token', 't'), ('path', 'p'), ('cursor', 2), ('heartbeat_at', 1);"
+    "INSERT INTO event_name VALUES (1, 'a.b');"
+    "INSERT INTO delivery(sub, event, state, name, created_at, attempts, started_at, status, error)"
+    " SELECT n, i, 3 + i % 2, 1, 1, 2, 5, 503, 'status: 503' FROM subscription, (SELECT 1 AS i"
+    " UNION ALL SELECT 2);"
+    "INSERT INTO attempt(sub, event, attempt, started_at) SELECT sub, event, 1, 3 FROM delivery;";
+
+/* Of both files: all rows, or none and SQLITE_NOMEM. What is half is none. */
+static void reads_the_history_without_memory(void **state) {
+    static const char *const reads[] = {
+        "SELECT group_concat(id || state || attempts || last_error) FROM resthook_deliveries",
+        "SELECT group_concat(delivery_id || attempt || started_at) FROM resthook_attempts",
+        "SELECT group_concat(name || value) FROM resthook_status WHERE name NOT LIKE '%age%'",
+    };
+    char folder[] = "/tmp/resthook-nomem-XXXXXX", file[64], side_file[80], attach[240];
+    sqlite3 *db, *side;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/app.db", folder);
+    snprintf(side_file, sizeof side_file, "%s-resthook", file);
+    db = opened(file);
+    run(db, prepared);
+    assert_int_equal(sqlite3_open(side_file, &side), SQLITE_OK);
+    run(side, sql_journal);
+    run(side, "INSERT INTO meta VALUES ('schema', 2)");
+    snprintf(attach, sizeof attach,
+             "ATTACH '%s' AS app; INSERT INTO main.subscription(id, target)"
+             " SELECT id, target FROM app.resthook_subscription; DETACH app;",
+             file);
+    run(side, attach);
+    run(side, history);
+    sqlite3_close(side);
+    for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
+        char *expected = NULL;
+
+        failed = false;
+        assert_int_equal(text_of(db, reads[i], &expected), SQLITE_OK);
+        assert_true(strlen(expected) > 100);
+        for (long n = 0; n == 0 || failed; n += n < EVERY_ONE ? 1 : STRIDE) {
+            char *text = NULL;
+
+            failed = false;
+            countdown = n;
+            int rc = text_of(db, reads[i], &text);
+            countdown = -1;
+            if (rc == SQLITE_OK) {
+                assert_string_equal(text, expected);
+            } else {
+                assert_true(failed);
+                assert_int_equal(rc, SQLITE_NOMEM);
+            }
+            free(text);
+        }
+        free(expected);
+    }
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    unlink(side_file);
+    unlink(file);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void registers_without_memory(void **state) {
     (void)state;
     for (long n = 0;; n++) {
@@ -201,6 +295,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registers_without_memory),
         cmocka_unit_test(survives_without_memory),
+        cmocka_unit_test(reads_the_history_without_memory),
     };
 
     return cmocka_run_group_tests(tests, replace_allocator, NULL);

@@ -292,6 +292,36 @@ static void rests_until_a_trigger_can_be_made(void **state) {
     unlock_side();
 }
 
+/* Wherever between two signs of life that falls. */
+static void what_is_written_is_synced_within_a_second(void **state) {
+    (void)state;
+    subscribe("a.b", "one.example", "{}");
+    for (int i = 0; i < 20; i++) {
+        turns(2 * SECOND);
+        while (outbox->beat_at != now) {
+            turns(50);
+        }
+        turns(i * 50);
+        emit("a.b", 1);
+        turn();
+        assert_int_equal(send_all(1), 1);
+        turn();
+        assert_false(outbox->unsynced); /* the first in a while is synced at once */
+        emit("a.b", 1);
+        turns(50);
+        assert_int_equal(send_all(1), 1);
+        turn();
+        assert_true(outbox->unsynced);
+        for (int64_t end = now + SECOND; outbox->unsynced;) {
+            int64_t next = outbox_source(outbox)->turn(outbox_source(outbox), now, true);
+
+            assert_true(now < end && next <= end);
+            now = next;
+            turn();
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_calm, end_world)
 
 int main(void) {
@@ -307,6 +337,7 @@ int main(void) {
         TEST(it_is_over_although_an_end_can_not_be_written),
         TEST(it_is_over_although_a_trigger_can_not_be_made),
         TEST(it_is_over_when_all_who_lack_anything_are_left_alone),
+        TEST(what_is_written_is_synced_within_a_second),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,40 @@
+"""The n-th call of the network fails, for every n until all pass: everything arrives in the end, and each failure that
+cost an attempt is recorded with its reason. (Of the disk, of memory and of power: tests/unit/test_failures.c.)"""
+
+import errno
+
+import pytest
+
+from conftest import BUILD, own_environment
+
+EVENTS = 3
+LIBRARY = BUILD / "faults/net.so"
+CALLS = {"socket": [errno.EMFILE, errno.ENOBUFS], "connect": [errno.ECONNREFUSED, errno.ENETUNREACH],
+         "send": [errno.EPIPE, errno.ECONNRESET], "recv": [errno.ECONNRESET, errno.ETIMEDOUT]}
+
+
+@pytest.mark.skipif(BUILD.name == "san", reason="the sanitizers' library has to be loaded before any other")
+@pytest.mark.parametrize("call, error", [(call, error) for call, errors in CALLS.items() for error in errors],
+                         ids=lambda value: value if isinstance(value, str) else errno.errorcode[value])
+def test_the_nth_call_fails(db, receiver, dispatcher, eventually, tmp_path, call, error):
+    db.subscribe("*", receiver.url("/"), retry_schedule="0,0,0")
+    recorded = 0
+    for n in range(1, 100):
+        mark = tmp_path / f"failed-{n}"
+        running = dispatcher(db, env=dict(own_environment(), LD_PRELOAD=str(LIBRARY), NET_FAILS=f"{call} {n} {error}",
+                                          NET_FAILED=str(mark)))
+        for i in range(EVENTS):  # one after the other, so that connections are used again
+            db.shell("INSERT INTO item(name) VALUES ('Ada');")
+            eventually(lambda: db.journal("SELECT count(*) FROM resthook_deliveries WHERE state = 'delivered'")
+                       == [(EVENTS * (n - 1) + i + 1,)])
+        assert running.stop() == 0
+        failures = db.journal("SELECT class, error FROM resthook_attempts WHERE status IS NULL OR status <> 200")
+        # One that found its kept connection closed sends at once over another: that costs no attempt.
+        assert recorded <= len(failures) <= recorded + mark.exists(), failures
+        assert all(kind in ("connect", "send", "receive") and text for kind, text in failures), failures
+        recorded = len(failures)
+        if not mark.exists():
+            break
+    assert n > 1 and not mark.exists() and recorded > 0
+    ids = {request.id for request in receiver.received()}
+    assert len(ids) == EVENTS * n
