@@ -34,14 +34,19 @@ static bool is_ours(int fd) {
 }
 
 static bool fails(const char *kind) {
-    static int left = -1, error;
+    static long left = -1;
+    static int error;
     static char failing[16];
 
     if (left < 0) {
-        const char *what = getenv("NET_FAILS");
+        const char *what = getenv("NET_FAILS"), *space = what != NULL ? strchr(what, ' ') : NULL;
+        char *end;
 
-        if (what == NULL || sscanf(what, "%15s %d %d", failing, &left, &error) != 3) {
-            left = 0;
+        left = 0;
+        if (space != NULL) {
+            snprintf(failing, sizeof failing, "%.*s", (int)(space - what), what);
+            left = strtol(space, &end, 10);
+            error = (int)strtol(end, NULL, 10);
         }
     }
     if (strcmp(kind, failing) != 0 || left == 0 || --left > 0) {
