@@ -202,15 +202,25 @@ static void a_damaged_watch_is_an_error_of_who_looks_at_it(void **state) {
 
 static void the_greatest_id_is_read_once(void **state) {
     (void)state;
+    sql("INSERT INTO item DEFAULT VALUES");
     sql("INSERT INTO resthook_outbox(id, event, payload) "
         "VALUES (9223372036854775807, 'item.last', '{}')");
-    turns(SECOND);
-    struct job *job = claim();
+    for (int i = 0; i < 2; i++) {
+        turns(2 * SECOND);
+        assert_false(outbox->unread);
+        assert_int_equal(outbox->window.pairs_count, 2);
+        sql("CREATE TABLE another%d(id)", i); /* it looks for more */
+    }
+    for (int i = 0; i < 2; i++) {
+        struct job *job = claim();
 
-    assert_non_null(job);
-    assert_string_equal(job->event, "item.last");
-    settle(job, VERDICT_DELIVERED, 0);
+        assert_non_null(job);
+        assert_string_equal(job->event, i == 0 ? "item.create" : "item.last");
+        settle(job, VERDICT_DELIVERED, 0);
+    }
+    turns(SECOND);
     assert_false(outbox->unread);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 2);
 }
 
 static void what_the_side_file_counts_may_be_any_number(void **state) {
@@ -231,6 +241,7 @@ static void what_it_says_of_attempts_may_be_too(void **state) {
     } rows[] = {
         {"attempts = 2147483647, base = -2147483648", 1, 1},
         {"attempts = 9223372036854775807, base = 0", 1, 1},
+        {"attempts = 1000000000, base = 0", 1000000001, 1000000001},
         {"attempts = 1000000001, base = 1", 1, 1},
         {"attempts = -1, base = 0", 1, 1},
         {"attempts = 5, base = 3", 3, 6},
@@ -266,6 +277,41 @@ static void what_it_says_of_attempts_may_be_too(void **state) {
     }
 }
 
+static void any_number_it_has_may_be_another(void **state) {
+    static const char *const numbers[] = {"9223372036854775807",
+                                          "-9223372036854775807 - 1",
+                                          "2147483647",
+                                          "-2147483648",
+                                          "'x'",
+                                          "NULL"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char *text = sqlite3_mprintf(
+            "UPDATE delivery SET attempts = ifnull(%s, 0), base = ifnull(%s, 0), next_at = 1,"
+            " state = 1, finished_at = %s, started_at = %s, duration = %s;"
+            " UPDATE meta SET value = %s WHERE name IN ('heartbeat_at', 'intact_at', 'filtered',"
+            " 'counted_to', 'request_cursor', 'request_filed', 'wakes_hint', 'stopped_at')",
+            numbers[i], numbers[i], numbers[i], numbers[i], numbers[i], numbers[i]);
+        struct job *job;
+
+        sql("INSERT INTO item DEFAULT VALUES");
+        turns(SECOND);
+        job = claim();
+        assert_non_null(job);
+        settle(job, VERDICT_RETRY, 0);
+        turns(SECOND);
+        change_side(text);
+        sqlite3_free(text);
+        turns(2 * SECOND);
+        while ((job = claim()) != NULL) {
+            settle(job, VERDICT_DELIVERED, 0);
+            turns(SECOND);
+        }
+        assert_int_equal(side("SELECT count(*) FROM delivery WHERE state < 3"), 0);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_with_items, end_world)
 
 int main(void) {
@@ -280,6 +326,7 @@ int main(void) {
         TEST(a_damaged_watch_is_an_error_of_who_looks_at_it),
         TEST(what_the_side_file_counts_may_be_any_number),
         TEST(what_it_says_of_attempts_may_be_too),
+        TEST(any_number_it_has_may_be_another),
         TEST(the_greatest_id_is_read_once),
     };
 
