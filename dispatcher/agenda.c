@@ -11,12 +11,15 @@ void agenda_free(struct agenda *agenda) {
 }
 
 void agenda_set(struct agenda *agenda, struct sub *sub, int64_t due) {
-    sub->next_due = due;
     if (due != NEVER) {
         rest_begin(&agenda->subs, &sub->due, due);
     } else {
         rest_end(&agenda->subs, &sub->due);
     }
+}
+
+int64_t agenda_due(const struct sub *sub) {
+    return sub->due.place != 0 ? sub->due.until : NEVER;
 }
 
 struct sub *agenda_first(const struct agenda *agenda) {

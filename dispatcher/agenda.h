@@ -1,5 +1,5 @@
 /*
-** agenda.h: which subscription's rows are due next: in order of next_due. Pure.
+** agenda.h: which subscription's rows are due next: in order of the time. Pure.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_AGENDA_H
@@ -15,6 +15,7 @@ struct agenda {
 void agenda_free(struct agenda *agenda);
 /* The subscription has rows due at `due`; NEVER takes it out. */
 void agenda_set(struct agenda *agenda, struct sub *sub, int64_t due);
+int64_t agenda_due(const struct sub *sub); /* NEVER: it is not in it */
 /* The one that is due first; NULL: none. It stays until agenda_set moves it. */
 struct sub *agenda_first(const struct agenda *agenda);
 

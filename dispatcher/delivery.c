@@ -23,7 +23,7 @@ void sub_announce(struct sub *sub) {
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->again_count > 0) {
         sub->due_waits = true; /* until those are sent */
-    } else if (subscription_is_open(sub) && sub->next_due > now) {
+    } else if (subscription_is_open(sub) && agenda_due(sub) > now) {
         agenda_set(&outbox->agenda, sub, now);
     }
 }

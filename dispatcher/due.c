@@ -75,7 +75,8 @@ void due_load(struct outbox *outbox, int64_t now) {
     int64_t began = stopwatch_work_us();
 
     while (stopwatch_work_us() - began <= STEP_US && !outbox->stalled && now >= outbox->read_at &&
-           budget-- > 0 && (sub = agenda_first(&outbox->agenda)) != NULL && sub->next_due <= now) {
+           budget-- > 0 && (sub = agenda_first(&outbox->agenda)) != NULL &&
+           agenda_due(sub) <= now) {
         if (sub->status == SUB_FAILING && sub->probing) {
             agenda_set(&outbox->agenda, sub, NEVER); /* its outcome brings it back */
             continue;
@@ -103,5 +104,5 @@ void due_load(struct outbox *outbox, int64_t now) {
 int64_t due_next(const struct outbox *outbox) {
     const struct sub *first = agenda_first(&outbox->agenda);
 
-    return first != NULL ? first->next_due : NEVER;
+    return first != NULL ? agenda_due(first) : NEVER;
 }

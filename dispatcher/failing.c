@@ -91,7 +91,7 @@ void failing_clock(struct outbox *outbox, int64_t now) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         if (sub->probe_at > now + sub->probe_pause) {
             sub->probe_at = now + sub->probe_pause;
-            if (sub->next_due != NEVER) {
+            if (agenda_due(sub) != NEVER) {
                 agenda_set(&outbox->agenda, sub, sub->probe_at);
             }
         }

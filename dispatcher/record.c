@@ -154,7 +154,7 @@ void record_flush(struct outbox *outbox, int64_t now) {
         /* Of a failing one another is the next probe, if this one is not sent again. */
         int64_t due = sub->status == SUB_FAILING ? sub->probe_at : pair->outcome.next_at;
 
-        if (due < sub->next_due &&
+        if (due < agenda_due(sub) &&
             (sub->status == SUB_FAILING || subscription_sends(sub, pair->event->id))) {
             agenda_set(&outbox->agenda, sub, due);
         }

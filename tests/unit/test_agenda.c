@@ -30,9 +30,6 @@ static uint32_t random_below(uint32_t bound) {
 static int begin(void **state) {
     (void)state;
     memset(subs, 0, sizeof subs);
-    for (int i = 0; i < SUBS; i++) {
-        subs[i].next_due = NEVER;
-    }
     return 0;
 }
 
@@ -60,23 +57,23 @@ static void gives_the_one_that_is_due_first(void **state) {
     agenda_set(&agenda, &subs[0], NEVER);
     agenda_set(&agenda, &subs[2], NEVER);
     assert_ptr_equal(agenda_first(&agenda), &subs[1]);
-    assert_int_equal(subs[1].next_due, 25);
+    assert_int_equal(agenda_due(&subs[1]), 25);
     agenda_set(&agenda, &subs[1], NEVER);
     assert_null(agenda_first(&agenda));
-    assert_int_equal(subs[1].next_due, NEVER);
+    assert_int_equal(agenda_due(&subs[1]), NEVER);
 }
 
 static int64_t earliest(void) {
     int64_t due = NEVER;
 
     for (int i = 0; i < SUBS; i++) {
-        due = subs[i].next_due < due ? subs[i].next_due : due;
+        due = agenda_due(&subs[i]) < due ? agenda_due(&subs[i]) : due;
     }
     return due;
 }
 
 static int64_t first_due(void) {
-    return agenda_first(&agenda) != NULL ? agenda_first(&agenda)->next_due : NEVER;
+    return agenda_first(&agenda) != NULL ? agenda_due(agenda_first(&agenda)) : NEVER;
 }
 
 static int compare_times(const void *a, const void *b) {
@@ -92,8 +89,8 @@ static int drain(void) {
     int count = 0;
 
     for (int i = 0; i < SUBS; i++) {
-        if (subs[i].next_due != NEVER) {
-            due[count++] = subs[i].next_due;
+        if (agenda_due(&subs[i]) != NEVER) {
+            due[count++] = agenda_due(&subs[i]);
         }
     }
     qsort(due, (size_t)count, sizeof *due, compare_times);
@@ -117,7 +114,7 @@ static void agrees_with_a_sorted_array(void **state) {
             sub = agenda_first(&agenda);
         }
         agenda_set(&agenda, sub, due);
-        assert_int_equal(sub->next_due, due);
+        assert_int_equal(agenda_due(sub), due);
         assert_int_equal(first_due(), earliest());
         if (step % 997 == 0) {
             int drained = drain();
