@@ -72,7 +72,7 @@ bool journal_commit(struct journal *journal) {
 }
 
 const char *journal_error(const struct journal *journal) {
-    return journal->error;
+    return journal->db.rc != SQLITE_OK ? journal->db.error : journal->error;
 }
 
 void journal_set(struct journal *journal, const char *name, int64_t value) {

@@ -69,6 +69,7 @@ bool journal_is_new(const struct journal *journal); /* it was empty when it was 
 bool journal_begin(struct journal *journal, bool durable);
 /* false: nothing was written; journal_error says why, the journal is usable again. */
 bool journal_commit(struct journal *journal);
+/* Of what can't be read now, or else of the last commit that failed. */
 const char *journal_error(const struct journal *journal);
 
 void journal_set(struct journal *journal, const char *name, int64_t value);

@@ -63,6 +63,9 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
 
         failing_load(outbox, sub, now);
         sub->recorded_to = journal_newest(outbox->journal, sub->n, &last);
+        if (journal_db(outbox->journal)->rc != SQLITE_OK) {
+            return;
+        }
         if (last == STATE_RETRYING || last == STATE_DEAD) {
             line_doubt(&sub->line); /* it failed before the restart too */
         }
@@ -128,8 +131,8 @@ static enum roster load(struct outbox *outbox, int64_t revision, int64_t schema)
     return load_copy(outbox) ? ROSTER_LOADED : ROSTER_FAILED;
 }
 
-/* Takes in what was loaded. false: what the side file has of it can't be read now; it is loaded again
-** then, and each changes once more from what it was. */
+/* Takes in what was loaded. false: what the side file has of one can't be read now; it is loaded again
+** then, and who was not taken in changes from what he was. */
 static bool obey(struct outbox *outbox, int64_t now) {
     struct db *side = journal_db(outbox->journal);
     struct sub *sub;
@@ -139,10 +142,13 @@ static bool obey(struct outbox *outbox, int64_t now) {
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
         if (side->rc != SQLITE_OK) {
+            if (sub->was == SUB_NEW) { /* the next load may drop it */
+                agenda_set(&outbox->agenda, sub, NEVER);
+            }
             return false;
         }
+        sub->obeyed = true;
     }
-    outbox->subs.obeyed = true;
     outbox->generation++;
     held_retry(outbox);
     fault_point("roster.obeyed");

@@ -159,7 +159,6 @@ static struct sub *add(struct subscriptions *subs, sqlite3_stmt *row, const char
     sub->ended = "unsubscribed";
     sub->sorted = true;
     sub->recorded_to = NEVER;
-    sub->next_due = NEVER;
     TAILQ_INIT(&sub->fresh);
     TAILQ_INIT(&sub->again);
     TAILQ_INIT(&sub->busy);
@@ -309,9 +308,9 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
     subs->secret_missing = false;
     TAILQ_FOREACH(sub, &subs->list, links) {
         sub->seen = false;
-        sub->was = subs->obeyed ? sub->status : sub->was;
+        sub->was = sub->obeyed ? sub->status : sub->was;
+        sub->obeyed = false;
     }
-    subs->obeyed = false;
     journal_begin(journal, false);
     if (copy == NULL) {
         db_int(app, list, 1, cursor);

@@ -45,6 +45,7 @@ struct sub {
     char *endpoint;
     enum sub_status status;
     enum sub_status was; /* before the load that is under way, or was not obeyed */
+    bool obeyed;         /* what the last load brought is: set by who does so */
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
     enum format format;
@@ -68,10 +69,9 @@ struct sub {
     struct pairs busy;  /* in flight, or finished and not yet recorded */
     int again_count, busy_count;
     int64_t ahead;    /* the newest event for it alone that was seen behind the window */
-    int64_t next_due; /* of its rows that are not in memory; NEVER */
     int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */
-    struct rest due;          /* its place in the outbox's agenda */
+    struct rest due;          /* its place in the outbox's agenda, where its rows wait */
     enum ordered ordered, was_ordered;
     struct keys *keys;             /* of its pairs in memory, when it is ordered; NULL: none yet */
     bool sorted, review, released; /* order.c's */
@@ -87,7 +87,6 @@ TAILQ_HEAD(subs, sub);
 struct subscriptions {
     struct subs list;
     int count;
-    bool obeyed;                       /* what the last load brought was: set by who does so */
     struct sub *bucket[SUB_BUCKETS];   /* by id */
     struct sub *numbered[SUB_BUCKETS]; /* by number */
     sqlite3_stmt *read_settings, *read_list, *read_end, *put_public_key;

@@ -7,12 +7,14 @@
 #include <string.h>
 
 static const char *broken; /* the statement that fails the next time it is run; NULL: none */
+static const char *then;   /* and which one after that */
 
 static int on_statement(unsigned kind, void *context, void *statement, void *text) {
     (void)kind;
     (void)context;
     if (broken != NULL && strstr(text, broken) != NULL) {
-        broken = NULL;
+        broken = then;
+        then = NULL;
         sqlite3_interrupt(sqlite3_db_handle(statement));
     }
     return 0;
@@ -66,13 +68,103 @@ static void the_number_of_a_name(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery JOIN event_name ON n = name"), 1);
 }
 
+/* A subscription that can't be taken in, since its rows can't be read, and is not known any more, since it can't be
+** read the next time, is taken in after that: its rows are sent. */
+static void the_rows_of_a_subscription(void **state) {
+    struct job *job;
+
+    (void)state;
+    sql("SELECT resthook_update(id, '{\"ordered\":true}') FROM resthook_subscriptions");
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    job = claim();
+    assert_non_null(job);
+    settle(job, VERDICT_RETRY, 0);
+    turns(SECOND);
+    outbox_close(outbox, now);
+    open_outbox();
+    broken = "SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub";
+    then = "SELECT id, event, target, status";
+    assert_int_equal(
+        sqlite3_trace_v2(reader_db(outbox->reader)->handle, SQLITE_TRACE_STMT, on_statement, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_trace_v2(journal_db(outbox->journal)->handle, SQLITE_TRACE_STMT,
+                                      on_statement, NULL),
+                     SQLITE_OK);
+    turns(10 * SECOND);
+    assert_null(broken);
+    assert_null(then);
+    job = claim();
+    assert_non_null(job);
+    settle(job, VERDICT_DELIVERED, 0);
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
+}
+
+/* What was carried out is not carried out again because it can't be read how far that is. */
+static void which_requests_are_taken(void **state) {
+    (void)state;
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    settle(claim(), VERDICT_DELIVERED, 0);
+    turns(SECOND);
+    sql("SELECT resthook_replay(id || '-1') FROM resthook_subscriptions");
+    turn();
+    turn();
+    settle(claim(), VERDICT_DELIVERED, 0);
+    turn();
+    assert_int_equal(side("SELECT attempts FROM delivery WHERE state = 3"), 2);
+    broken = "SELECT id FROM main.resthook_request WHERE id";
+    assert_int_equal(
+        sqlite3_trace_v2(reader_db(outbox->reader)->handle, SQLITE_TRACE_STMT, on_statement, NULL),
+        SQLITE_OK);
+    assert_int_equal(value_of(app, "SELECT count(*) FROM resthook_request"), 1);
+    sql("SELECT resthook_cancel(id || '-1') FROM resthook_subscriptions");
+    turns(4 * SECOND);
+    assert_null(broken);
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
+}
+
+static int deny_once(void *context, int action, const char *a, const char *b, const char *c,
+                     const char *d) {
+    bool *denies = context;
+    bool denied = *denies && action == SQLITE_READ && strcmp(a, "resthook_subscription") == 0;
+
+    (void)b;
+    (void)c;
+    (void)d;
+    *denies = *denies && !denied;
+    return denied ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* With a rollback journal they are read by a statement that is made when it is first needed. */
+static void the_subscriptions_statement(void **state) {
+    bool denies = true;
+
+    (void)state;
+    outbox_close(outbox, now);
+    sql("PRAGMA journal_mode = DELETE");
+    open_outbox();
+    sqlite3_set_authorizer(reader_db(outbox->reader)->handle, deny_once, &denies);
+    turns(2 * SECOND);
+    assert_false(denies);
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(4 * SECOND);
+    struct job *job = claim();
+
+    assert_non_null(job);
+    settle(job, VERDICT_DELIVERED, 0);
+    turns(SECOND);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_with_items, end_world)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_name_of_a_watch),
-        TEST(the_definition_of_a_watch),
-        TEST(the_number_of_a_name),
+        TEST(the_name_of_a_watch),      TEST(the_definition_of_a_watch),
+        TEST(the_number_of_a_name),     TEST(the_rows_of_a_subscription),
+        TEST(which_requests_are_taken), TEST(the_subscriptions_statement),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
