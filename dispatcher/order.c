@@ -258,16 +258,12 @@ static int64_t range_end(struct outbox *outbox, const struct sub *sub) {
     return db_value(side, outbox->order_range, -1);
 }
 
-static void run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub, int64_t to,
-                int64_t now) {
+static void run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub, int64_t to) {
     struct db *side = journal_db(outbox->journal);
 
     db_int(side, statement, 1, sub->n);
     db_int(side, statement, 2, sub->sorted_to);
     db_int(side, statement, 3, to);
-    if (sqlite3_bind_parameter_count(statement) == 4) {
-        db_int(side, statement, 4, now);
-    }
     db_run(side, statement);
 }
 
@@ -287,10 +283,15 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     journal_begin(outbox->journal, false);
     if (sub->ordered != ORDERED_STOP) { /* first: what is dead by now is out of the way */
-        run(outbox, outbox->order_unstop, sub, to, now);
+        db_int(journal_db(outbox->journal), outbox->order_unstop, 4, now);
+        run(outbox, outbox->order_unstop, sub, to);
     }
-    run(outbox, sub->ordered == ORDERED_NOT ? outbox->order_drop : outbox->order_adopt, sub, to,
-        now);
+    if (sub->ordered == ORDERED_NOT) {
+        db_int(journal_db(outbox->journal), outbox->order_drop, 4, now);
+        run(outbox, outbox->order_drop, sub, to);
+    } else {
+        run(outbox, outbox->order_adopt, sub, to);
+    }
     fault_point("order.before_sort_commit");
     if (!journal_commit(outbox->journal)) {
         record_stall(outbox, now);

@@ -20,7 +20,8 @@ struct db *writer_db(struct writer *writer);
 bool writer_begin(struct writer *writer, bool wal);
 /* Commits; false: nothing was written. */
 bool writer_end(struct writer *writer);
-/* After an end: what was committed outlives the power now. In WAL mode that is not awaited with the lock held. */
+/* After an end: what was committed outlives the power now. In WAL mode that is not awaited with the
+** lock held. */
 bool writer_sync(struct writer *writer, bool wal);
 int64_t writer_commits(const struct writer *writer); /* so far */
 /* Has anybody else committed since the last call? Also true when it can't be told now: busy, or not
