@@ -235,7 +235,7 @@ bool disk_is_synced(const char *suffix) {
         size_t length = strlen(media[i].path), size = strlen(suffix);
 
         if (length >= size && strcmp(media[i].path + length - size, suffix) == 0) {
-            return media[i].changes == NULL;
+            return media[i].changes == NULL && media[i].removed == NULL;
         }
     }
     return true;

@@ -10,6 +10,7 @@
 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -597,6 +598,29 @@ static void day(void) {
     work(40);
 }
 
+/* Of what the dispatcher writes to app.db so that the side file can rely on it: the token, and that
+** "gone" has ended. The application syncs what it writes. */
+static void check_told(const char *what) {
+    if (!disk_is_synced("app.db") || !disk_is_synced("app.db-wal") ||
+        !disk_is_synced("app.db-journal")) {
+        wrong("%s could be taken back", what);
+    }
+}
+
+static void day_that_is_told(void) {
+    app_open();
+    write_events(3, true);
+    start_somehow();
+    check_told("the token");
+    for (int turns = 0; turns < 200 && !has_gone_ended(); turns++) {
+        work(1);
+    }
+    if (!has_gone_ended() || number_in_side("SELECT count(*) FROM effect") != 0) {
+        wrong("the end was not told");
+    }
+    check_told("the end");
+}
+
 /* ---- afterwards ---- */
 
 static bool expected(int sub, int serial) {
@@ -896,6 +920,19 @@ static void the_power_goes(const struct variant *of) {
     print_message("%-9s %-13s %-7s to %4ld: %ld days\n", of->name, "power", "", n, figures->days);
 }
 
+/* In whatever moment the power goes: it can take back nothing of this. */
+static void what_is_told_stays(void **state) {
+    static const struct variant *const variants[] = {&wal, &rollback};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        make_image(variants[i]);
+        begin_day();
+        assert_int_equal(live(day_that_is_told, (struct blow){.cut = LONG_MAX, .memory = -1}), 0);
+        judge("power", 0);
+    }
+}
+
 static void power_is_lost(void **state) {
     (void)state;
     the_power_goes(&wal);
@@ -991,8 +1028,8 @@ static int end(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_disk_fails_once), cmocka_unit_test(the_disk_fails_for_long),
-        cmocka_unit_test(power_is_lost),       cmocka_unit_test(memory_is_short),
-        cmocka_unit_test(memory_is_gone),
+        cmocka_unit_test(what_is_told_stays),  cmocka_unit_test(power_is_lost),
+        cmocka_unit_test(memory_is_short),     cmocka_unit_test(memory_is_gone),
     };
 
     all = argc > 1 && strcmp(argv[1], "all") == 0;
