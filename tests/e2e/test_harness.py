@@ -149,10 +149,22 @@ def test_receiver_as_a_process_of_its_own():
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_the_runner_says_what_was_skipped(tmp_path):
+@pytest.fixture
+def runner():
     loader = importlib.machinery.SourceFileLoader("runner", str(ROOT / "tests/run"))
-    runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
-    loader.exec_module(runner)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(module)
+    return module
+
+
+def test_a_family_that_vanished_has_failed_and_one_that_was_skipped_has_not(runner, tmp_path):
+    for skipped, failed in (([], 1), (["no network of its own is permitted here"], 0)):
+        each = runner.Round(tmp_path, False)
+        each.report("e2e/test_x.py", 0, 0, time.monotonic(), "", skipped)
+        assert (each.failed, each.skipped) == (failed, skipped)
+
+
+def test_the_runner_says_what_was_skipped(runner, tmp_path):
     (tmp_path / "test_x.py").write_text("""
 import pytest
 def test_good(): pass
