@@ -865,6 +865,8 @@ def test_a_file_that_can_not_be_written(db, path):
 def test_the_library_needs_libc_alone_and_exports_one_name():
     if "san" in str(BUILD):
         pytest.skip("the sanitizers are libraries too")
+    if "GCOV_PREFIX" in os.environ:
+        pytest.skip("make coverage puts its counters in")
     dynamic = subprocess.run(["readelf", "-d", BUILD / "resthook.so"], capture_output=True, text=True, check=True).stdout
     assert re.findall(r"NEEDED.*\[(.*)\]", dynamic) == ["libc.so.6"]
     names = subprocess.run(["nm", "-D", "--defined-only", BUILD / "resthook.so"], capture_output=True, text=True,
