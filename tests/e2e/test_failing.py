@@ -45,15 +45,23 @@ def quick(db):
 
 # ---- rate ----
 
-def test_a_rate_is_never_exceeded(db, receiver, dispatcher):
+def sent_within(db):
+    """The seconds between the first attempt and the last, by the clock that the dispatcher paced them with: when they
+    arrive is the machine's affair."""
+    times = [time for (time,) in db.journal("SELECT started_at FROM attempt UNION ALL SELECT started_at FROM delivery")]
+    return (max(times) - min(times)) / 1000
+
+
+def test_a_rate_is_never_exceeded(db, receiver, dispatcher, eventually):
     subscription, _ = db.subscribe("*", receiver.url("/"), rate=20)
-    db.subscribe("*", receiver.url("/free"))
+    free, _ = db.subscribe("*", receiver.url("/free"))
     insert(db, 31)
     dispatcher(db)
-    arrived = [request.arrived for request in receiver.wait_for(31, path="/", timeout=20)]
-    # The bucket holds a tenth of a second's worth, two. What arrives is a little later than what is sent.
-    assert arrived[-1] - arrived[0] >= 29 / 20 - 0.1
+    receiver.wait_for(31, path="/", timeout=20)
     assert len(receiver.received("/free")) == 31  # nobody else waits for it
+    eventually(lambda: states(db, subscription) == states(db, free) == ["delivered"] * 31)
+    # The bucket holds a tenth of a second's worth, two.
+    assert sent_within(db) >= 29 / 20 - 0.1
     assert db.ext("SELECT rate FROM resthook_subscriptions WHERE id = ?", subscription) == [(20.0,)]
 
 
@@ -62,9 +70,9 @@ def test_a_rate_holds_for_what_is_tried_again_too(db, receiver, dispatcher, even
     subscription, _ = db.subscribe("*", receiver.url("/"), rate=10, retry_schedule="0,1ms,1ms,1ms")
     insert(db, 3)
     dispatcher(db)
-    arrived = [request.arrived for request in receiver.wait_for(12, timeout=20)]
-    assert arrived[-1] - arrived[0] >= 11 / 10 - 0.1
+    receiver.wait_for(12, timeout=20)
     eventually(lambda: states(db, subscription) == ["dead"] * 3)
+    assert sent_within(db) >= 11 / 10 - 0.1
 
 
 def test_once_waits_for_a_rate(db, receiver, dispatcher):
