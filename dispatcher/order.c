@@ -17,7 +17,6 @@
 ** UNKNOWN, and everything later waits for it.
 ** SPDX-License-Identifier: MIT
 */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +25,7 @@
 #include "sql.h"
 #include "state.h"
 
-#define STOPPED "stopped: "
 #define REVIEWED_AT_ONCE 500 /* keys in a turn */
-#define SORTED_AT_ONCE 4000  /* rows looked at in a turn */
 
 void order_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
@@ -38,11 +35,6 @@ void order_open(struct outbox *outbox) {
     outbox->order_first = db_prepare(side, sql_order_first);
     outbox->order_set = db_prepare(side, sql_order_set);
     outbox->order_next_key = db_prepare(side, sql_order_next_key);
-    outbox->order_any = db_prepare(side, sql_order_any);
-    outbox->order_range = db_prepare(side, sql_order_range);
-    outbox->order_adopt = db_prepare(side, sql_order_adopt);
-    outbox->order_unstop = db_prepare(side, sql_order_unstop);
-    outbox->order_drop = db_prepare(side, sql_order_drop);
 }
 
 /* After a crash events are read again: what is not read yet may be of any key. */
@@ -107,7 +99,7 @@ char *order_stops(const struct pair *pair, const char *reason) {
     bool stops = pair->sub->ordered == ORDERED_STOP && pair->key != NULL &&
                  strcmp(pair->key->text, ORDER_UNKNOWN) != 0; /* that was sent without an order */
 
-    return stops ? xprintf(STOPPED "%s", reason) : NULL;
+    return stops ? xprintf(ORDER_STOPPED "%s", reason) : NULL;
 }
 
 /* ---- what waits is released ---- */
@@ -236,148 +228,6 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
     order_released(outbox, sub, now);
 }
 
-/* ---- `ordered` is switched, or the subscription is new to this process ---- */
-
-/* Or that can't be read. */
-static bool has_keys(struct outbox *outbox, const struct sub *sub) {
-    struct db *side = journal_db(outbox->journal);
-
-    db_clear(side);
-    db_int(side, outbox->order_any, 1, sub->n);
-    return db_value(side, outbox->order_any, 1) != 0;
-}
-
-/* The last event of those that are next; 0: there are none; -1: it can't be read. */
-static int64_t range_end(struct outbox *outbox, const struct sub *sub) {
-    struct db *side = journal_db(outbox->journal);
-
-    db_clear(side);
-    db_int(side, outbox->order_range, 1, sub->n);
-    db_int(side, outbox->order_range, 2, sub->sorted_to);
-    db_int(side, outbox->order_range, 3, SORTED_AT_ONCE);
-    return db_value(side, outbox->order_range, -1);
-}
-
-static void run(struct outbox *outbox, sqlite3_stmt *statement, const struct sub *sub, int64_t to) {
-    struct db *side = journal_db(outbox->journal);
-
-    db_int(side, statement, 1, sub->n);
-    db_int(side, statement, 2, sub->sorted_to);
-    db_int(side, statement, 3, to);
-    db_run(side, statement);
-}
-
-/* Brings rows of a subscription to what it is now, some at a time. false: there are more, later. */
-static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
-    int64_t to;
-
-    if (sub->sorted_to == 0 && sub->ordered == ORDERED_NOT && !has_keys(outbox, sub)) {
-        return true;
-    }
-    to = range_end(outbox, sub);
-    if (to <= 0) {
-        if (to < 0) {
-            record_stall(outbox, now);
-        }
-        return to == 0;
-    }
-    journal_begin(outbox->journal, false);
-    if (sub->ordered != ORDERED_STOP) { /* first: what is dead by now is out of the way */
-        db_int(journal_db(outbox->journal), outbox->order_unstop, 4, now);
-        run(outbox, outbox->order_unstop, sub, to);
-    }
-    if (sub->ordered == ORDERED_NOT) {
-        db_int(journal_db(outbox->journal), outbox->order_drop, 4, now);
-        run(outbox, outbox->order_drop, sub, to);
-    } else {
-        run(outbox, outbox->order_adopt, sub, to);
-    }
-    fault_point("order.before_sort_commit");
-    if (!journal_commit(outbox->journal)) {
-        record_stall(outbox, now);
-        return false;
-    }
-    fault_point("order.after_sort_commit");
-    sub->sorted_to = to;
-    sub_due(outbox, sub, now);
-    return false;
-}
-
-/* A finished pair that is not yet recorded: what it is to be recorded as. */
-static void sort_done(struct sub *sub, struct pair *pair, int64_t now) {
-    struct delivery *row = &pair->outcome;
-    bool without_time = row->state < STATE_DELIVERED && row->next_at == NEVER;
-
-    row->key = pair->key != NULL ? pair->key->text : NULL;
-    if (without_time && row->state == STATE_HELD && sub->ordered != ORDERED_STOP) {
-        row->state = STATE_DEAD;
-        row->finished_at = now;
-        row->reason += strlen(STOPPED);
-    } else if (without_time && row->state != STATE_HELD && sub->ordered == ORDERED_NOT) {
-        row->next_at = now;
-    }
-}
-
-/* What waits in memory and has no key becomes rows again, which get theirs when they are read. */
-static void take_back(struct outbox *outbox, struct sub *sub, int64_t now) {
-    struct pair *pair;
-
-    while ((pair = TAILQ_FIRST(&sub->fresh)) != NULL) {
-        TAILQ_REMOVE(&sub->fresh, pair, links);
-        pair->key = key_enter(&sub->keys, ORDER_UNKNOWN);
-        pair_mark(outbox, pair, STATE_PENDING, now, NULL, now);
-    }
-    sub_leave_rows(outbox, sub);
-    sub_due(outbox, sub, now);
-    sub_announce(sub);
-}
-
-static void drop_keys(struct pairs *pairs) {
-    struct pair *pair;
-
-    TAILQ_FOREACH(pair, pairs, links) {
-        if (pair->key != NULL) {
-            key_leave(pair->key, pair->place == PAIR_DONE);
-            pair->key = NULL;
-        }
-    }
-}
-
-void order_changed(struct outbox *outbox, struct sub *sub, int64_t now) {
-    bool is_new = sub->was == SUB_NEW;
-    struct pair *pair;
-
-    if (!is_new && sub->ordered == sub->was_ordered) {
-        return;
-    }
-    if (sub->ordered == ORDERED_NOT) {
-        drop_keys(&sub->fresh);
-        drop_keys(&sub->again);
-        drop_keys(&sub->busy);
-    } else if (sub->was_ordered == ORDERED_NOT) {
-        take_back(outbox, sub, now);
-    }
-    TAILQ_FOREACH(pair, &sub->busy, links) {
-        if (pair->key == NULL && sub->ordered != ORDERED_NOT) {
-            pair->key = key_enter(&sub->keys, ORDER_UNKNOWN);
-            if (pair->place == PAIR_DONE) {
-                key_close(pair->key);
-            }
-        }
-        if (pair->place == PAIR_DONE) {
-            sort_done(sub, pair, now);
-        }
-    }
-    sub->was_ordered = sub->ordered;
-    if (is_new && sub->recorded_to == 0) {
-        return; /* there are no rows of it */
-    }
-    sub->sorted_to = 0;
-    sub->sorted = sort_rows(outbox, sub, now);
-    outbox->order_reviews = outbox->order_reviews || !sub->sorted;
-    order_review(outbox, sub);
-}
-
 /* ---- each turn ---- */
 
 void order_turn(struct outbox *outbox, int64_t now) {
@@ -391,7 +241,6 @@ void order_turn(struct outbox *outbox, int64_t now) {
         if (sub->status == SUB_ENDED) {
             continue;
         }
-        sub->sorted = sub->sorted || (!outbox->stalled && sort_rows(outbox, sub, now));
         if (sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
             review_some(outbox, sub, now);
         }

@@ -71,7 +71,7 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
         }
     }
     if (sub->status != SUB_ENDED) {
-        order_changed(outbox, sub, now);
+        reorder(outbox, sub, now);
     }
     if (sub->status == sub->was) {
         return;
@@ -242,6 +242,7 @@ void roster_open(struct outbox *outbox) {
     failing_open(outbox);
     notice_open(outbox);
     order_open(outbox);
+    reorder_open(outbox);
     asked_open(outbox);
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = outbox->loaded_revision = -1;

@@ -147,6 +147,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     look(outbox, now);
     repair_turn(outbox, now);
     held_turn(outbox, now);
+    reorder_turn(outbox, now);
     order_turn(outbox, now);
     due_load(outbox, now);
     roster_tidy(outbox, now);

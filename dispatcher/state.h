@@ -2,11 +2,12 @@
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them),
 ** names.c (who wants them), fanout.c (makes pairs), delivery.c (a pair as a job and as a row),
-** order.c (whose turn it is within a key), due.c (rows whose time has come), record.c (outcomes in
-** groups), held.c (what can't be computed), roster.c (subscriptions as they change), asked.c
-** (requests), failing.c (targets that have failed for long), effect.c (what the dispatcher changes
-** in subscriptions), notice.c (what it says of them in events of its own), retention.c with
-** sweep_app.c and sweep_side.c (what may go), repair.c (triggers). Nobody else includes this.
+** order.c (whose turn it is within a key), reorder.c (`ordered` is switched), due.c (rows whose time
+** has come), record.c (outcomes in groups), held.c (what can't be computed), roster.c
+** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for
+** long), effect.c (what the dispatcher changes in subscriptions), notice.c (what it says of them in
+** events of its own), retention.c with sweep_app.c and sweep_side.c (what may go), repair.c
+** (triggers). Nobody else includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H
@@ -20,7 +21,8 @@
 #include "window.h"
 
 #define NAME_BUCKETS 256
-#define ORDER_UNKNOWN "\001" /* the key of an event whose key is not known */
+#define ORDER_UNKNOWN "\001"      /* the key of an event whose key is not known */
+#define ORDER_STOPPED "stopped: " /* how the reason begins of what stops its key */
 
 /* An event's name, and who wants it. */
 struct event_name {
@@ -163,7 +165,11 @@ void order_released(struct outbox *outbox, struct sub *sub, int64_t now); /* …
 void order_review(struct outbox *outbox, struct sub *sub); /* rows of it ended by other ways */
 void order_turn(struct outbox *outbox, int64_t now);
 bool order_pending(const struct outbox *outbox); /* it has something to review now */
-void order_changed(struct outbox *outbox, struct sub *sub, int64_t now); /* after a load */
+
+/* reorder.c */
+void reorder_open(struct outbox *outbox);
+void reorder(struct outbox *outbox, struct sub *sub, int64_t now); /* after a load */
+void reorder_turn(struct outbox *outbox, int64_t now);
 
 /* record.c */
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */

@@ -73,10 +73,11 @@ struct sub {
     SLIST_ENTRY(sub) counted; /* while there are any */
     struct rest due;          /* its place in the outbox's agenda, where its rows wait */
     enum ordered ordered, was_ordered;
-    struct keys *keys;             /* of its pairs in memory, when it is ordered; NULL: none yet */
-    bool sorted, review, released; /* order.c's */
-    int64_t sorted_to;             /* order.c's: an event */
-    char *reviewed;                /* the key it looked at last; NULL: no review is under way */
+    struct keys *keys;     /* of its pairs in memory, when it is ordered; NULL: none yet */
+    bool review, released; /* order.c's */
+    char *reviewed;        /* order.c's: the key it looked at last; NULL: no review is under way */
+    bool sorted;           /* its rows are as `ordered` wants them … (reorder.c) */
+    int64_t sorted_to;     /* … or those up to this event */
     TAILQ_ENTRY(sub) links;
     struct sub *next_by_id, *next_by_number;
 };
