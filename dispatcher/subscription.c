@@ -112,6 +112,9 @@ bool subscription_sends(const struct sub *sub, int64_t event) {
 bool subscriptions_secrets_changed(const struct subscriptions *subs) {
     const struct sub *sub;
 
+    if (!subs->secret_files) {
+        return false;
+    }
     TAILQ_FOREACH(sub, &subs->list, links) {
         const struct sub_target *target = sub->target;
 
@@ -233,6 +236,7 @@ static void read_row(struct subscriptions *subs, struct sub *sub, sqlite3_stmt *
     struct sub_target *target =
         sub_target_read(row, sub->target, &subs->settings, &subs->secrets, &wrong);
 
+    subs->secret_files = subs->secret_files || target->secret_file != NULL;
     subs->secret_missing = subs->secret_missing || (wrong != NULL && target->secret_file != NULL);
     sub->revision = sqlite3_column_int64(row, COL_REVISION);
     sub->updated_at = sqlite3_column_int64(row, COL_UPDATED_AT);

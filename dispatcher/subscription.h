@@ -93,6 +93,7 @@ struct subscriptions {
     sqlite3_stmt *read_settings, *read_list, *read_end, *put_public_key;
     struct secrets secrets;
     bool secret_missing; /* a file that holds one can't be used */
+    bool secret_files;   /* there are some: else nobody is looked at for his */
     struct settings settings;
     struct source *source; /* of their lines */
     struct endpoints *endpoints;
