@@ -41,6 +41,11 @@ void db_patient(struct db *db, bool patient) {
     db->steps_most = patient ? MOST_PATIENT : MOST;
 }
 
+void db_alone(void) {
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 bool db_open(struct db *db, const char *path, bool guest, int busy_timeout) {
     *db = (struct db){0};
     if (note(db, sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW,

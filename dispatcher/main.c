@@ -17,6 +17,7 @@
 
 #include "command.h"
 #include "confine.h"
+#include "db.h"
 #include "engine.h"
 #include "fault.h"
 #include "files.h"
@@ -242,6 +243,7 @@ int main(int argc, char **argv) {
     int status = command_read(&options, argc, argv);
 
     if (status < 0) {
+        db_alone();
         fault_open();
         log_open(options.log_level, options.log_json);
         confine_self(options.core);
