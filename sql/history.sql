@@ -56,8 +56,8 @@ SELECT s.id || '-' || a.event, a.attempts, strftime('%Y-%m-%dT%H:%M:%fZ', a.star
   FROM subscription AS s CROSS JOIN delivery AS a ON a.sub = s.n
  WHERE a.started_at IS NOT NULL AND (SUB) AND (EVENT)
 
--- What is pending among the rows: how much, since when. Counts stop at 50,000, so that looking costs little however
--- much there is.
+-- What is pending among the rows: how much, since when. Counts stop at 50,000, and status_app's, where each row is
+-- matched with the subscriptions, at 5,000: so that looking takes some ms however much there is.
 -- name: status_pending
 SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state < 3 AND state = 0 LIMIT 50000)),
        (SELECT created_at FROM delivery INDEXED BY delivery_open WHERE state < 3 ORDER BY event LIMIT 1)
@@ -113,7 +113,7 @@ UNION ALL SELECT CASE name WHEN 'held' THEN 'database_held' WHEN 'heartbeat_at' 
 -- ?4 and ?5 are what status_pending said, NULL without a side file.
 -- name: status_app
 SELECT 'pending', ifnull(?4, 0) + (SELECT count(*) FROM (
-  SELECT 1 FROM (SELECT id, event, only, watch, created_at FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 50000) AS o
+  SELECT 1 FROM (SELECT id, event, only, watch, created_at FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 5000) AS o
        LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
        CROSS JOIN main.resthook_subscription AS s
    WHERE o.id > ?3 AND o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
@@ -123,15 +123,15 @@ SELECT 'pending', ifnull(?4, 0) + (SELECT count(*) FROM (
                    OR (substr(s.event, -2) = '.*'
                        AND substr(coalesce(o.event, w.event), 1, length(s.event) - 1)
                            = substr(s.event, 1, length(s.event) - 1)) END
-   LIMIT 50000))
+   LIMIT 5000))
 UNION ALL
 SELECT 'oldest_pending_age', CAST((julianday('now') - 2440587.5) * 86400 - (
   SELECT min(created_at) FROM (
     SELECT ?5 AS created_at WHERE ?5 IS NOT NULL
     UNION ALL SELECT * FROM (
-      SELECT o.created_at FROM (SELECT id, event, only, watch, created_at FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 50000) AS o
-             LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
+      SELECT o.created_at FROM main.resthook_outbox AS o LEFT JOIN main.resthook_watch AS w ON w.id = o.watch
        WHERE o.id > ?3
+         AND o.id <= (SELECT max(id) FROM (SELECT id FROM main.resthook_outbox WHERE id > ?3 ORDER BY id LIMIT 5000))
          AND EXISTS (SELECT 1 FROM main.resthook_subscription AS s
                       WHERE o.id > s.from_id AND o.id <= ifnull(s.to_id, 9223372036854775807)
                         AND CASE WHEN o.only IS NOT NULL THEN o.only = s.id

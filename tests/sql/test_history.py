@@ -142,6 +142,24 @@ def test_what_a_dispatcher_recorded(app, receiver):
     assert app.status()["pending"] == 5 and app.status()["unread"] == 1
 
 
+def test_a_look_at_the_status_costs_the_same_however_much_is_pending(app):
+    """Counts stop; what stops is the looking, not the counting alone: by SQLite's own steps."""
+    app.emit(event="nobody.wants")
+    app.subscribe()
+    series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT 'a.b', '{{}}' FROM n"
+    steps = []
+    for more in (6_000, 30_000):
+        app.db.execute("INSERT INTO resthook_outbox(event, payload) " + series.format(more))
+        ticks = []
+        app.db.set_progress_handler(lambda: ticks.append(1) and None, 1000)
+        status = app.status()
+        app.db.set_progress_handler(None, 0)
+        assert status["pending"] in (4_999, 5_000) and status["oldest_pending_age"] < 60
+        steps.append(len(ticks))
+    assert status["unread"] == 36_001
+    assert steps[0] > 10 and steps[1] <= steps[0] * 1.1, steps
+
+
 def test_a_row_is_shown_once_while_its_event_is_above_the_cursor(app):
     sub, other = app.subscribe(), app.subscribe("https://example.org/2")
     app.emit(count=3)
