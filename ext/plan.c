@@ -13,6 +13,9 @@
 
 #include "sql.h"
 
+#define CHANGED_MOST                                                                               \
+    1000 /* the trigger compares two values of each, and a SELECT has 2,000 columns */
+
 static int refuse(char **error, char *message) {
     *error = message;
     return message != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
@@ -233,6 +236,10 @@ int plan_make(sqlite3 *db, const struct plan_request *request, struct plan *plan
                         &left_out, error);
     }
     plan->never = left_out && plan->changed_count == 0;
+    if (rc == SQLITE_OK && plan->changed_count > CHANGED_MOST) {
+        rc = refuse(error, sqlite3_mprintf("changed names %d columns, expected at most %d",
+                                           plan->changed_count, CHANGED_MOST));
+    }
     if (rc == SQLITE_OK) {
         rc = read_when(db, plan);
     }

@@ -797,6 +797,20 @@ def test_changed_with_many_columns(db):
     assert db.payloads() == [{"id": 1}]
 
 
+def test_changed_with_as_many_columns_as_a_trigger_can_compare(db):
+    names = [f"c{i}" for i in range(1001)]
+    db.write(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {','.join(names)})")
+    with pytest.raises(sqlite3.OperationalError, match="changed names 1001 columns, expected at most 1000"):
+        db.watch("t", "update", changed=names, fields={"id": "NEW.id"})
+    db.watch("t", "update", changed=names[1:], fields={"id": "NEW.id"})
+    db.write("INSERT INTO t(id) VALUES (1)")
+    db.write("UPDATE t SET c0 = 1")
+    db.write("UPDATE t SET c1000 = 1")
+    db.write("CREATE TABLE other(a, b)")
+    db.write("ALTER TABLE other DROP COLUMN b")
+    assert db.payloads() == [{"id": 1}]
+
+
 # -------------------------------------------------------------------------------------------------------- capture_max
 
 
