@@ -31,9 +31,10 @@ static const char *const reserved[] = {
     "content-type",
     "content-encoding",
     "content-range",
-    /* What says who sends, and what: Standard Webhooks, CloudEvents, and the specification's 3.3 */
+    /* What says who sends, and what: Standard Webhooks, CloudEvents, and the specification's 3.3; the handshake's */
     "user-agent",
     "x-event-type",
+    "x-hook-secret",
     "webhook-",
     "ce-",
 };

@@ -91,6 +91,8 @@ sqlite3_int64 call_now(struct call *call);
 ** an '@' as a URL with a password has, is not shown. */
 char *shown(sqlite3_value *value);
 char *shown_text(const char *text);
+/* The same of a text up to that character and no further: what is behind it may be a credential. */
+char *shown_before(sqlite3_value *value, char end);
 
 /* Argument 0 as the id of a subscription that is there, and (unless may_be_ended) has not ended. */
 const char *subscription_argument(struct call *call, sqlite3_value **argv, bool may_be_ended);

@@ -133,6 +133,20 @@ char *shown(sqlite3_value *value) {
     return text != NULL ? show(text, sqlite3_value_bytes(value), type == SQLITE_TEXT) : NULL;
 }
 
+char *shown_before(sqlite3_value *value, char end) {
+    const char *text = (const char *)sqlite3_value_text(value);
+    const char *found = text != NULL ? strchr(text, end) : NULL;
+    char *part, *result;
+
+    if (found == NULL) {
+        return shown(value);
+    }
+    part = sqlite3_mprintf("%.*s%c…", (int)(found - text), text, end);
+    result = shown_text(part);
+    sqlite3_free(part);
+    return result;
+}
+
 const char *call_text_argument(struct call *call, sqlite3_value **argv, int i, const char *what,
                                int most) {
     if (call->rc != SQLITE_OK) {

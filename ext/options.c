@@ -214,8 +214,9 @@ void options_check_headers(struct call *call, const char *object) {
             const char *wrong = header_check(name, (size_t)sqlite3_column_bytes(rows, 0), value,
                                              (size_t)sqlite3_column_bytes(rows, 2));
 
-            if (wrong != NULL) { /* the value may be a credential */
-                call_fail(call, "header %z: %s", shown(sqlite3_column_value(rows, 0)), wrong);
+            if (wrong != NULL) { /* the value may be a credential, wherever it stands */
+                call_fail(call, "header %z: %s", shown_before(sqlite3_column_value(rows, 0), ':'),
+                          wrong);
             }
         }
     }

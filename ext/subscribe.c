@@ -242,7 +242,7 @@ static void check_event_and_target(struct call *call, sqlite3_value **argv, cons
                   shown(argv[0]), event_own);
     } else if ((wrong = url_check(target, strlen(target), NULL)) != NULL) {
         call_fail(call, "target %z %s, expected a URL such as https://example.com/hook",
-                  shown(argv[1]), wrong);
+                  shown_before(argv[1], '?'), wrong);
     }
 }
 
