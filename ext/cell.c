@@ -140,3 +140,11 @@ bool cell_same(struct cell a, struct cell b) {
     }
     return true;
 }
+
+size_t cell_bytes(struct cell cell) {
+    int type = cell.statement != NULL ? sqlite3_column_type(cell.statement, cell.column) : 0;
+
+    return type == SQLITE_TEXT || type == SQLITE_BLOB
+               ? (size_t)sqlite3_column_bytes(cell.statement, cell.column)
+               : 0;
+}

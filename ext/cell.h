@@ -23,5 +23,7 @@ bool cell_render(struct cell cell, enum template_type type, struct buffer *out);
 bool cell_render_key(struct cell cell, struct buffer *out);
 /* Are they the same, type by type and byte by byte? 1 and 1.0 are not. */
 bool cell_same(struct cell a, struct cell b);
+/* Bytes of a text or a BLOB; 0: it is neither. */
+size_t cell_bytes(struct cell cell);
 
 #endif

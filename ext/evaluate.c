@@ -22,7 +22,8 @@
 #include "blueprint.h"
 #include "fence.h"
 
-#define COMPILE_MOST 3 /* times in a row that the schema may change under us */
+#define ROOM (4 * 1024 * 1024) /* bytes of a value that an expression makes or looks up, at least */
+#define COMPILE_MOST 3         /* times in a row that the schema may change under us */
 
 int evaluation_open(struct evaluation *evaluation, sqlite3 *db, bool hosted,
                     const struct definition *definition, char **error) {
@@ -112,7 +113,7 @@ static int step(struct evaluation *evaluation) {
     int rc;
 
     if (!evaluation->hosted) {
-        fence_up(&fence, evaluation->db, FENCE_LENGTH);
+        fence_up(&fence, evaluation->db, fence_length(ROOM, image_largest(&evaluation->image)));
     }
     rc = sqlite3_step(evaluation->compiled.statement);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {

@@ -7,13 +7,14 @@
 #define RESTHOOK_FENCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sqlite.h"
 
 #define FENCE_STEPS 1000000              /* of SQLite's virtual machine: some 50 ms */
 #define FENCE_SECONDS 2                  /* of processor time, for steps that are large ones */
-#define FENCE_LENGTH (256 * 1024 * 1024) /* bytes of a value, made or read, while a fence is up */
+#define FENCE_LENGTH (256 * 1024 * 1024) /* bytes of a value, made or read, at the very most */
 #define FENCE_PATTERN 100                /* bytes of what LIKE and GLOB compare with */
 
 /*
@@ -23,7 +24,8 @@
 */
 int fence_reader(void *context, int action, const char *first, const char *second,
                  const char *database, const char *inner);
-/* May this function be called? Not those that read or write files, load code, or are ours. */
+/* May this function be called? Not those that read or write files, load code, or are ours; and not
+** those of which one call can take minutes. */
 bool fence_function(const char *name);
 
 /* May rules be put up at all? A host's SQLite built with SQLITE_OMIT_AUTHORIZATION has none: then
@@ -38,12 +40,16 @@ bool fence_possible(void);
 ** cost is bounded by the lengths. */
 struct fence {
     sqlite3 *db;
-    int left;            /* in strides */
-    int64_t ends;        /* by the thread's clock; 0: nobody has looked at it yet */
+    int left;      /* in strides */
+    int64_t since; /* in ns; 0: nobody has looked at the clock yet */
+    int64_t since_by_thread;
     const char *met;     /* the limit, in words; NULL: none */
     int length, pattern; /* the connection's own limits */
 };
 bool fence_counts(void); /* can steps be counted here? */
+/* Bytes of a value that what is asked about an event may make or read: room for what it makes of its
+** own, and twice the largest value of the event, since in UTF-16 that takes twice as many. */
+int fence_length(int room, size_t largest);
 /* length: bytes of a value, FENCE_LENGTH at most. */
 void fence_up(struct fence *fence, sqlite3 *db, int length);
 /* Returns the limit that was met, as "more than …", which then is why a statement was interrupted;

@@ -318,26 +318,17 @@ static int bind_rows(struct filter *filter, struct image *image) {
     return rc;
 }
 
-static size_t bytes_of(struct cell cell) {
-    int type = cell.statement != NULL ? sqlite3_column_type(cell.statement, cell.column) : 0;
-
-    return type == SQLITE_TEXT || type == SQLITE_BLOB
-               ? (size_t)sqlite3_column_bytes(cell.statement, cell.column)
-               : 0;
-}
-
-/* So that an event can be read whatever its size: in UTF-16 it takes twice as many bytes. */
 static int most_length(const struct filter *filter, const struct image *image, size_t payload) {
     size_t most = payload;
 
     for (int i = 0; image != NULL && i < filter->count; i++) {
         if (filter->sources[i] < image->definition->width) {
-            size_t bytes = bytes_of(image_value(image, filter->sources[i]));
+            size_t bytes = cell_bytes(image_value(image, filter->sources[i]));
 
             most = bytes > most ? bytes : most;
         }
     }
-    return most < (FENCE_LENGTH - LENGTH_MOST) / 2 ? LENGTH_MOST + 2 * (int)most : FENCE_LENGTH;
+    return fence_length(LENGTH_MOST, most);
 }
 
 enum judgement filter_judge(struct filter *filter, struct expander *expander, const char *event,

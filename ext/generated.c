@@ -19,9 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cell.h"
 #include "fence.h"
 #include "linear.h"
 #include "trigger.h"
+
+#define ROOM (4 * 1024 * 1024) /* bytes of a value that a column makes, at least */
 
 struct column {
     char *name;
@@ -38,7 +41,8 @@ struct generated {
     sqlite3_stmt *insert;
     sqlite3_stmt *clear;
     sqlite3_stmt *select;
-    int rc; /* of setting the row's values */
+    int rc;         /* of setting the row's values … */
+    size_t largest; /* … of which this is the largest, in bytes */
     char error[256];
 };
 
@@ -277,6 +281,7 @@ void generated_begin(struct generated *generated) {
     (void)sqlite3_step(generated->clear);
     (void)sqlite3_clear_bindings(generated->insert);
     generated->rc = sqlite3_reset(generated->clear);
+    generated->largest = 0;
 }
 
 void generated_set(struct generated *generated, const char *column, sqlite3_stmt *row, int i) {
@@ -291,6 +296,9 @@ void generated_set(struct generated *generated, const char *column, sqlite3_stmt
         return;
     }
     if (sqlite3_column_type(row, i) != SQLITE_NULL) {
+        size_t bytes = cell_bytes((struct cell){row, i});
+
+        generated->largest = bytes > generated->largest ? bytes : generated->largest;
         generated->rc =
             sqlite3_bind_value(generated->insert, to->parameter, sqlite3_column_value(row, i));
     } else if (to->not_null && to->blob) {
@@ -305,7 +313,7 @@ sqlite3_stmt *generated_compute(struct generated *generated) {
     const char *limit;
     int rc = generated->rc;
 
-    fence_up(&fence, generated->db, FENCE_LENGTH);
+    fence_up(&fence, generated->db, fence_length(ROOM, generated->largest));
     if (rc == SQLITE_OK) {
         (void)sqlite3_step(generated->insert);
         rc = sqlite3_reset(generated->insert);

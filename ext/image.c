@@ -121,6 +121,17 @@ struct cell image_value(const struct image *image, int i) {
     return cell;
 }
 
+size_t image_largest(const struct image *image) {
+    size_t largest = 0;
+
+    for (int i = 0; i < image->definition->width; i++) {
+        size_t bytes = cell_bytes(image_value(image, i));
+
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest;
+}
+
 bool image_is_truncated(const struct image *image) {
     struct cell mark = image_value(image, image->definition->width);
 

@@ -39,6 +39,8 @@ bool image_is_truncated(const struct image *image);
 bool image_has_kept(const struct image *image);
 /* Value i of the definition. */
 struct cell image_value(const struct image *image, int i);
+/* Bytes of the largest captured value. */
+size_t image_largest(const struct image *image);
 /* Virtual column i of the definition, of NEW or OLD. image->error is set when it fails. */
 struct cell image_virtual(struct image *image, bool old, int i);
 /* Has it the virtual columns? */

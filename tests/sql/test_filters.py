@@ -190,6 +190,10 @@ ATTEMPTS = [
     "(SELECT count(*) FROM counted) > 0",
     "(SELECT count(*) FROM nested) > 0",
     "(SELECT count(*) FROM shown WHERE shown MATCH 'whsec*') > 0",
+    "(SELECT secret FROM tabbed) > ''",
+    "(SELECT secret FROM older) > ''",
+    "(SELECT optimize(plain) FROM plain)",
+    "json_patch('{}', '{}') = '{}'",
     "(SELECT count(*) FROM sqlite_master)",
     "(SELECT count(*) FROM sqlite_schema)",
     "(SELECT sql FROM sqlite_temp_master) > ''",
@@ -228,6 +232,9 @@ def test_an_attempt_to_reach_further(db, text, tmp_path):
         CREATE VIEW counted AS SELECT (SELECT count(*) FROM resthook_subscription) AS n;
         CREATE VIEW nested AS SELECT * FROM secrets;
         CREATE VIRTUAL TABLE shown USING fts5(secret, content='resthook_subscription');
+        CREATE VIRTUAL TABLE tabbed USING fts5(secret, \x0bcontent='resthook_subscription');
+        CREATE VIRTUAL TABLE older USING fts4(secret, \x0bcontent='resthook_subscription');
+        CREATE VIRTUAL TABLE plain USING fts4(a);
         ATTACH '{tmp_path / "aside.db"}' AS aside; CREATE TABLE aside.item(a);
         CREATE TEMP TABLE item_of_mine(a);
         SELECT resthook_subscribe('a.b', 'https://example.org/secret');

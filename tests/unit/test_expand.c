@@ -274,6 +274,23 @@ static void stops_at_the_limit(void **state) {
     sqlite3_close(db);
 }
 
+/* One call of a function is not interrupted: what it can cost is bounded by the lengths. */
+static void makes_no_value_that_is_too_large(void **state) {
+    sqlite3 *db = open_with("insert", "{\"record\":\"always\",\"fields\":{\"n\":\"length(hex("
+                                      "zeroblob(NEW.a)))\",\"m\":\"length(NEW.b)\"}}");
+    struct expander *expander = expander_of(db, 1);
+
+    (void)state;
+    run(db, "INSERT INTO t(a) VALUES ((2 << 20) - 1)"); /* hex() wants a byte more than it gives */
+    assert_newest(db, expander, "{\"n\":4194302,\"m\":null}", NULL, NULL);
+    run(db, "INSERT INTO t(a) VALUES (2 << 20)");
+    assert_newest(db, expander, "!string or blob too big", NULL, NULL);
+    run(db, "INSERT INTO t(a, b) VALUES (2 << 20, zeroblob(900000))");
+    assert_newest(db, expander, "{\"n\":4194304,\"m\":900000}", NULL, NULL);
+    expander_free(expander);
+    sqlite3_close(db);
+}
+
 static void follows_the_schema(void **state) {
     sqlite3 *db = open_with(
         "insert", "{\"record\":\"always\",\"fields\":{\"n\":\"(SELECT max(x) FROM m)\"}}");
@@ -484,11 +501,17 @@ static void survives_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_changes),        cmocka_unit_test(names_what_changed),
-        cmocka_unit_test(renders_truncated_rows), cmocka_unit_test(filters_and_gives_keys),
-        cmocka_unit_test(stops_at_the_limit),     cmocka_unit_test(follows_the_schema),
-        cmocka_unit_test(refuses_a_hostile_file), cmocka_unit_test(takes_a_row_too_short),
-        cmocka_unit_test(guards_functions),       cmocka_unit_test(survives_without_memory),
+        cmocka_unit_test(renders_changes),
+        cmocka_unit_test(names_what_changed),
+        cmocka_unit_test(renders_truncated_rows),
+        cmocka_unit_test(filters_and_gives_keys),
+        cmocka_unit_test(stops_at_the_limit),
+        cmocka_unit_test(makes_no_value_that_is_too_large),
+        cmocka_unit_test(follows_the_schema),
+        cmocka_unit_test(refuses_a_hostile_file),
+        cmocka_unit_test(takes_a_row_too_short),
+        cmocka_unit_test(guards_functions),
+        cmocka_unit_test(survives_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
