@@ -149,12 +149,17 @@ def test_receiver_as_a_process_of_its_own():
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-@pytest.fixture
-def runner():
-    loader = importlib.machinery.SourceFileLoader("runner", str(ROOT / "tests/run"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+def program(name):
+    """A program of the tests as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(ROOT / "tests" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def runner():
+    return program("run")
 
 
 def test_a_family_that_vanished_has_failed_and_one_that_was_skipped_has_not(runner, tmp_path):
@@ -162,6 +167,41 @@ def test_a_family_that_vanished_has_failed_and_one_that_was_skipped_has_not(runn
         each = runner.Round(tmp_path, False)
         each.report("e2e/test_x.py", 0, 0, time.monotonic(), "", skipped)
         assert (each.failed, each.skipped) == (failed, skipped)
+
+
+@pytest.mark.parametrize("said, status, passed, failed, skipped", [
+    ("1..2\nok 1 - a\nok 2 - b\n", 0, 2, 0, 0),
+    ("ok 1 - a\n1..1\n", 0, 1, 0, 0),
+    ("1..3\nok 1 - a\nnot ok 2 # SKIP b\nok 3 # SKIP c\n", 0, 1, 0, 2),
+    ("1..1\nok 1 - a\n# ok\n1..2\nok 1 - b\nok 2 - c\n", 0, 3, 0, 0),
+    ("1..5\nok 1 - a\n", 0, 1, 4, 0),
+    ("1..5\nok 1 - a\nnot ok 2 - b\n", 1, 1, 4, 0),
+    ("1..1\nok 1 - a\nok 2 - b\n", 0, 2, 1, 0),
+    ("ok 1 - a\n", 0, 1, 1, 0),
+    ("", 0, 0, 1, 0),
+    ("1..1\nok 1 - a\n", 1, 1, 1, 0),
+], ids=["whole", "plan last", "skipped", "two groups", "ends early", "ends early and fails", "more than planned", "no plan",
+        "nothing", "fails at its end"])
+def test_the_runner_compares_results_with_the_plan(runner, tmp_path, said, status, passed, failed, skipped):
+    (tmp_path / "said").write_text(said)
+    each = runner.Round(tmp_path, False)
+    each.tap("unit", {"x": ["sh", "-c", 'cat "$1"; exit "$2"', "sh", tmp_path / "said", str(status)]})
+    assert (each.passed, each.failed, len(each.skipped)) == (passed, failed, skipped)
+
+
+def test_coverage_of_nothing_does_not_suffice():
+    coverage = program("coverage")
+
+    def file(name, lines, branches):
+        return {"filename": name, "line_total": lines, "line_covered": lines, "branch_total": branches,
+                "branch_covered": branches}
+
+    whole = [file("ext/a.c", 10, 4), file("ext/b.h", 2, 0), file("dispatcher/a.c", 10, 4)]
+    assert coverage.row("ext/", whole[:2])[1] and coverage.uncounted(whole) == []
+    line, suffices = coverage.row("ext/", [])
+    assert not suffices and line.split()[1] == "0.0"
+    assert not coverage.row("ext/", [file("ext/a.c", 0, 0)])[1]
+    assert coverage.uncounted(whole[:2]) == ["dispatcher"] and coverage.uncounted([]) == ["ext", "dispatcher"]
 
 
 def test_the_runner_says_what_was_skipped(runner, tmp_path):
