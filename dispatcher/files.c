@@ -17,6 +17,7 @@
 #include "directory.h"
 #include "engine.h"
 #include "file.h"
+#include "log.h"
 #include "memory.h"
 #include "outbox.h"
 #include "stopwatch.h"
@@ -282,7 +283,7 @@ int files_open(struct files *files, int64_t now) {
         open += file->outbox != NULL;
         files->awake = open;
         if (file->outbox == NULL && files->count == 1 && !file->found && !options->standby) {
-            fprintf(stderr, "resthookd: %s\n", error);
+            log_complaint(error);
         } else if (file->outbox == NULL) {
             report(file, error);
         }

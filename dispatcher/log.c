@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "memory.h"
 #include "render.h"
 
 static const char *const names[] = {"error", "warn", "info", "debug"};
@@ -59,21 +60,15 @@ static size_t control_at(const char *c) {
     return u[0] < ' ' || u[0] == 127 ? 1 : 0;
 }
 
-/* A value is quoted when it has a space, a quote, an equals sign or anything that could end the
-** line. */
-static void put_value(struct buffer *line, const char *value) {
-    bool plain = *value != '\0';
-
-    for (const char *c = value; *c != '\0'; c++) {
-        plain = plain && strchr(" \"=\\", *c) == NULL && control_at(c) == 0;
-    }
-    if (plain) {
-        buffer_text(line, value);
-        return;
-    }
-    buffer_text(line, "\"");
+/* As log_show says, of valid UTF-8. */
+static void put_value(struct buffer *line, const char *value, const char *quoted) {
+    bool quote = quoted != NULL && *value == '\0';
     size_t control = 0; /* bytes of a control character that are still to come */
 
+    for (const char *c = value; *c != '\0' && quoted != NULL && !quote; c++) {
+        quote = strchr(quoted, *c) != NULL || control_at(c) > 0;
+    }
+    buffer_text(line, quote ? "\"" : "");
     for (const char *c = value; *c != '\0'; c++) {
         char text[5] = {*c};
 
@@ -81,12 +76,31 @@ static void put_value(struct buffer *line, const char *value) {
         if (control > 0) {
             snprintf(text, sizeof text, "\\x%02x", (unsigned char)*c);
             control--;
-        } else if (*c == '"' || *c == '\\') {
+        } else if (*c == '\\' || (*c == '"' && quote)) {
             snprintf(text, sizeof text, "\\%c", *c);
         }
         buffer_text(line, text);
     }
-    buffer_text(line, "\"");
+    buffer_text(line, quote ? "\"" : "");
+}
+
+void log_show(FILE *out, const char *value, const char *quoted) {
+    struct buffer mended = {0}, shown = {0};
+
+    render_json(&mended, value, strlen(value)); /* mends UTF-8, nothing else */
+    put_value(&shown, mended.data != NULL ? mended.data : "", quoted);
+    if (mended.failed || shown.failed) {
+        memory_exhausted();
+    }
+    fputs(shown.data, out);
+    buffer_free(&mended);
+    buffer_free(&shown);
+}
+
+void log_complaint(const char *error) {
+    fputs("resthookd: ", stderr);
+    log_show(stderr, error, NULL);
+    fputc('\n', stderr);
 }
 
 static void put_json(struct buffer *line, cJSON *object) {
@@ -162,7 +176,7 @@ void log_line(enum log_level level, const char *message, ...) {
             buffer_text(&line, " ");
             buffer_text(&line, name);
             buffer_text(&line, "=");
-            put_value(&line, value);
+            put_value(&line, value, " \"=\\");
         }
     }
     va_end(pairs);

@@ -10,6 +10,7 @@
 #define RESTHOOKD_LOG_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -24,5 +25,13 @@ bool log_enabled(enum log_level level);
 **   log_line(LOG_INFO, "delivered", "delivery", id, "status#", 200LL, NULL);
 */
 void log_line(enum log_level level, const char *message, ...) __attribute__((sentinel));
+
+/*
+** Writes a value for people as a line has it, whatever it holds: a control character, which could end
+** the line or be obeyed by a terminal, as \xNN, a backslash as two. In quotes when it is empty or has
+** a control character or one of `quoted`, which a part of a line needs and its end (NULL) does not.
+*/
+void log_show(FILE *out, const char *value, const char *quoted);
+void log_complaint(const char *error); /* what it ends of, behind the program's name */
 
 #endif

@@ -19,6 +19,7 @@
 #include "filter.h"
 #include "hooks.h"
 #include "host.h"
+#include "log.h"
 #include "memory.h"
 #include "secrets.h"
 #include "sign.h"
@@ -27,15 +28,28 @@
 /* The extension's entry point, linked in (ext/resthook.c). */
 int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
 
+/* The rest of a line. What SQLite says repeats names and values of the file. */
+static void print_rest(FILE *out, const char *before, const char *text) {
+    fputs(before, out);
+    log_show(out, text, NULL);
+    fputc('\n', out);
+}
+
+static void print_path_error(const char *path, const char *error) {
+    fputs("Error: ", stderr);
+    log_show(stderr, path, NULL);
+    print_rest(stderr, ": ", error);
+}
+
 static sqlite3 *open_with_functions(const char *path, int flags) {
     sqlite3 *db = NULL;
     char *error = NULL;
 
     public_key_of = sign_public_key;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
-        fprintf(stderr, "Error: %s: %s\n", path, sqlite3_errmsg(db));
+        print_path_error(path, sqlite3_errmsg(db));
     } else if (sqlite3_resthook_init(db, &error, NULL) != SQLITE_OK) {
-        fprintf(stderr, "Error: %s: %s\n", path, error != NULL ? error : sqlite3_errmsg(db));
+        print_path_error(path, error != NULL ? error : sqlite3_errmsg(db));
         sqlite3_free(error);
     } else {
         sqlite3_busy_timeout(db, 5000);
@@ -92,7 +106,7 @@ static int run_all(sqlite3 *db, const char *sql) {
         }
         if (rc != SQLITE_OK) {
             fflush(stdout);
-            fprintf(stderr, "Error: %s\n", sqlite3_errmsg(db));
+            print_rest(stderr, "Error: ", sqlite3_errmsg(db));
             return 1;
         }
     }
@@ -120,19 +134,27 @@ int shell_sql(const char *path, const char *sql) {
     return status;
 }
 
+/* What stands behind it on the line can't be taken for a part of it. */
+static void print_word(sqlite3_stmt *statement, int column) {
+    const char *text = db_string(statement, column);
+
+    log_show(stdout, text != NULL ? text : "-", " \"");
+}
+
 /* Prints "name: value" for the rows of a query of two columns. */
 static bool print_pairs(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement = NULL;
     bool ok = sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK;
 
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
-        const unsigned char *value = sqlite3_column_text(statement, 1);
+        const char *name = db_string(statement, 0), *value = db_string(statement, 1);
 
-        printf("  %s: %s\n", sqlite3_column_text(statement, 0),
-               value != NULL ? (const char *)value : "-");
+        fputs("  ", stdout);
+        log_show(stdout, name != NULL ? name : "-", NULL);
+        print_rest(stdout, ": ", value != NULL ? value : "-");
     }
     if (sqlite3_finalize(statement) != SQLITE_OK || !ok) {
-        printf("  error: %s\n", sqlite3_errmsg(db));
+        print_rest(stdout, "  error: ", sqlite3_errmsg(db));
         ok = false;
     }
     return ok;
@@ -164,30 +186,42 @@ static const char *unusable(const char *secret, const struct secrets *secrets) {
 
 static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_http,
                           const struct secrets *secrets) {
+    static const char *const before[] = {"  ", " ", " ", " to "};
     sqlite3_stmt *statement = NULL;
     bool ok =
         sqlite3_prepare_v2(
             db,
-            "SELECT id, event, target, status, secret FROM main.resthook_subscription ORDER BY id",
+            "SELECT id, status, event, target, secret FROM main.resthook_subscription ORDER BY id",
             -1, &statement, NULL) == SQLITE_OK;
 
     while (ok && sqlite3_step(statement) == SQLITE_ROW) {
-        const char *target = (const char *)sqlite3_column_text(statement, 2);
+        const char *target = db_string(statement, 3);
         const char *wrong =
             target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
-        const char *secret = (const char *)sqlite3_column_text(statement, 4);
+        const char *secret = db_string(statement, 4);
         const char *mute = secret == NULL ? "is not there" : unusable(secret, secrets);
 
-        printf("  %s %s %s to %s%s%s", sqlite3_column_text(statement, 0),
-               sqlite3_column_text(statement, 3), sqlite3_column_text(statement, 1), target,
-               wrong != NULL ? ": " : "", wrong != NULL ? wrong : lacks(guard, allow_http, target));
-        if (mute != NULL) {
-            printf("; can't sign: %s%s",
-                   secret != NULL && secret_file(secret) != NULL ? "" : "its secret ", mute);
+        for (int i = 0; i < 4; i++) {
+            fputs(before[i], stdout);
+            print_word(statement, i);
         }
-        putchar('\n');
+        if (wrong != NULL) {
+            printf(": %s", wrong);
+        } else {
+            fputs(lacks(guard, allow_http, target), stdout);
+        }
+        if (mute != NULL) {
+            fputs("; can't sign: ", stdout);
+            print_rest(stdout, secret != NULL && secret_file(secret) != NULL ? "" : "its secret ",
+                       mute);
+        } else {
+            putchar('\n');
+        }
     }
-    sqlite3_finalize(statement);
+    if (sqlite3_finalize(statement) != SQLITE_OK || !ok) {
+        print_rest(stdout, "  error: ", sqlite3_errmsg(db));
+        ok = false;
+    }
     return ok;
 }
 
@@ -198,18 +232,20 @@ static void check_filters(sqlite3 *db) {
 
     if (sqlite3_prepare_v2(db,
                            "SELECT id, event, filter FROM main.resthook_subscription"
-                           " WHERE to_id IS NULL AND filter IS NOT NULL ORDER BY id",
+                           " WHERE to_id IS NULL AND event IS NOT NULL AND filter IS NOT NULL"
+                           " ORDER BY id",
                            -1, &statement, NULL) != SQLITE_OK) {
         return;
     }
     while (sqlite3_step(statement) == SQLITE_ROW) {
         char *error = NULL;
-        int rc = filter_check(db, (const char *)sqlite3_column_text(statement, 1),
-                              (const char *)sqlite3_column_text(statement, 2), &error);
+        int rc = filter_check(db, db_string(statement, 1), db_string(statement, 2), &error);
 
         if (rc != SQLITE_OK) {
-            printf("  %s: its filter can't be used: %s\n", sqlite3_column_text(statement, 0),
-                   error != NULL ? error : sqlite3_errstr(rc));
+            fputs("  ", stdout);
+            print_word(statement, 0);
+            print_rest(stdout,
+                       ": its filter can't be used: ", error != NULL ? error : sqlite3_errstr(rc));
         }
         sqlite3_free(error);
     }
@@ -280,12 +316,12 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http, co
     char *side = taken ? xprintf("%s-resthook", real) : NULL;
     bool had_wal = !taken || has_wal(real), side_had_wal = !taken || has_wal(side);
 
-    printf("%s\n", path);
+    print_rest(stdout, "", path);
     if (real == NULL && (status != EXIT_HELD || has_links(lock))) {
         goto done;
     }
     if (real == NULL) { /* another one delivers: that is an answer, not an error */
-        printf("  dispatcher: %s\n", error);
+        print_rest(stdout, "  dispatcher: ", error);
         free(error);
         error = NULL;
         real = realpath(path, NULL);
@@ -304,7 +340,7 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http, co
 
 done:
     if (error != NULL) {
-        fprintf(stderr, "resthookd: %s\n", error);
+        log_complaint(error);
     }
     if (!had_wal) {
         take_away_wal(real);

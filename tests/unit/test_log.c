@@ -112,6 +112,36 @@ static void forges_no_line(void **state) {
     }
 }
 
+static void shows_a_part_of_a_line(void **state) {
+    static const struct {
+        const char *value, *quoted, *shown;
+    } values[] = {
+        {"a b=\"c\"", NULL, "a b=\"c\""},
+        {"a b=\"c\"", " \"", "\"a b=\\\"c\\\"\""},
+        {"a=b", " \"", "a=b"},
+        {"\n  a: b\x1b[31m", NULL, "\\x0a  a: b\\x1b[31m"},
+        {"\n\x1b[31m", " \"", "\"\\x0a\\x1b[31m\""},
+        {"\\x0a", NULL, "\\\\x0a"},
+        {"\\x0a", " \"", "\\\\x0a"},
+        {"\xc2\x9b\xff", NULL, "\\xc2\\x9b\xef\xbf\xbd"},
+        {"", NULL, ""},
+        {"", " ", "\"\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char *text = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&text, &length);
+
+        assert_non_null(out);
+        log_show(out, values[i].value, values[i].quoted);
+        fclose(out);
+        assert_string_equal(text, values[i].shown);
+        free(text);
+    }
+}
+
 static void is_json_when_told(void **state) {
     const char *line;
 
@@ -194,9 +224,10 @@ static void knows_its_levels(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_one_line_of_pairs), cmocka_unit_test(forges_no_line),
-        cmocka_unit_test(is_json_when_told),    cmocka_unit_test(is_written_at_once),
-        cmocka_unit_test(says_what_is_wanted),  cmocka_unit_test(knows_its_levels),
+        cmocka_unit_test(is_one_line_of_pairs),   cmocka_unit_test(forges_no_line),
+        cmocka_unit_test(shows_a_part_of_a_line), cmocka_unit_test(is_json_when_told),
+        cmocka_unit_test(is_written_at_once),     cmocka_unit_test(says_what_is_wanted),
+        cmocka_unit_test(knows_its_levels),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
