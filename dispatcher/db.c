@@ -18,10 +18,9 @@ static bool note(struct db *db, int rc) {
     if (rc != SQLITE_OK && db->rc == SQLITE_OK) {
         db->rc = rc;
         snprintf(db->error, sizeof db->error, "%s",
-                 db->endless && (rc & 0xff) == SQLITE_INTERRUPT
-                     ? "it takes for ever: a table or a trigger in it is not resthook's own"
-                 : db->handle != NULL ? sqlite3_errmsg(db->handle)
-                                      : sqlite3_errstr(rc));
+                 db->endless && (rc & 0xff) == SQLITE_INTERRUPT ? DB_ENDLESS
+                 : db->handle != NULL                           ? sqlite3_errmsg(db->handle)
+                                                                : sqlite3_errstr(rc));
     }
     return db->rc == SQLITE_OK;
 }

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define DB_ENDLESS "it takes for ever: a table or a trigger in it is not resthook's own"
+
 struct db {
     sqlite3 *handle;
     int rc; /* SQLITE_OK, or the first error */

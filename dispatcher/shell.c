@@ -21,9 +21,14 @@
 #include "host.h"
 #include "log.h"
 #include "memory.h"
+#include "patience.h"
 #include "secrets.h"
 #include "sign.h"
+#include "stopwatch.h"
 #include "url.h"
+
+#define PATIENCE 5 /* seconds of the processor for all that check reads, and for each filter */
+#define FILTERS_US 30000000 /* for all filters */
 
 /* The extension's entry point, linked in (ext/resthook.c). */
 int sqlite3_resthook_init(sqlite3 *db, char **error, const sqlite3_api_routines *api);
@@ -141,23 +146,33 @@ static void print_word(sqlite3_stmt *statement, int column) {
     log_show(stdout, text != NULL ? text : "-", " \"");
 }
 
+/* Rows may come without end. */
+static bool next_row(sqlite3_stmt *statement) {
+    return !patience_over() && sqlite3_step(statement) == SQLITE_ROW;
+}
+
+/* Ends a query. An error is told, but for the interruption, which shell_check tells. */
+static bool end_rows(sqlite3 *db, sqlite3_stmt *statement, bool ok) {
+    if ((sqlite3_finalize(statement) == SQLITE_OK && ok) || patience_over()) {
+        return ok;
+    }
+    print_rest(stdout, "  error: ", sqlite3_errmsg(db));
+    return false;
+}
+
 /* Prints "name: value" for the rows of a query of two columns. */
 static bool print_pairs(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement = NULL;
     bool ok = sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK;
 
-    while (ok && sqlite3_step(statement) == SQLITE_ROW) {
+    while (ok && next_row(statement)) {
         const char *name = db_string(statement, 0), *value = db_string(statement, 1);
 
         fputs("  ", stdout);
         log_show(stdout, name != NULL ? name : "-", NULL);
         print_rest(stdout, ": ", value != NULL ? value : "-");
     }
-    if (sqlite3_finalize(statement) != SQLITE_OK || !ok) {
-        print_rest(stdout, "  error: ", sqlite3_errmsg(db));
-        ok = false;
-    }
-    return ok;
+    return end_rows(db, statement, ok);
 }
 
 static const char *lacks(const struct guard *guard, bool allow_http, const char *target) {
@@ -194,7 +209,7 @@ static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_htt
             "SELECT id, status, event, target, secret FROM main.resthook_subscription ORDER BY id",
             -1, &statement, NULL) == SQLITE_OK;
 
-    while (ok && sqlite3_step(statement) == SQLITE_ROW) {
+    while (ok && next_row(statement)) {
         const char *target = db_string(statement, 3);
         const char *wrong =
             target == NULL ? "there is none" : url_check(target, strlen(target), NULL);
@@ -218,17 +233,14 @@ static bool check_targets(sqlite3 *db, const struct guard *guard, bool allow_htt
             putchar('\n');
         }
     }
-    if (sqlite3_finalize(statement) != SQLITE_OK || !ok) {
-        print_rest(stdout, "  error: ", sqlite3_errmsg(db));
-        ok = false;
-    }
-    return ok;
+    return end_rows(db, statement, ok);
 }
 
 /* A filter that was good when it was set may no longer fit the tables and watches there are. An older
 ** schema has none. */
 static void check_filters(sqlite3 *db) {
     sqlite3_stmt *statement = NULL;
+    int64_t until = stopwatch_work_us() + FILTERS_US;
 
     if (sqlite3_prepare_v2(db,
                            "SELECT id, event, filter FROM main.resthook_subscription"
@@ -237,17 +249,24 @@ static void check_filters(sqlite3 *db) {
                            -1, &statement, NULL) != SQLITE_OK) {
         return;
     }
-    while (sqlite3_step(statement) == SQLITE_ROW) {
+    while (next_row(statement)) {
         char *error = NULL;
         int rc = filter_check(db, db_string(statement, 1), db_string(statement, 2), &error);
 
-        if (rc != SQLITE_OK) {
+        if (rc != SQLITE_OK && !patience_over()) {
             fputs("  ", stdout);
             print_word(statement, 0);
             print_rest(stdout,
                        ": its filter can't be used: ", error != NULL ? error : sqlite3_errstr(rc));
         }
         sqlite3_free(error);
+        if (stopwatch_work_us() > until) {
+            printf("  filters: not all of them were tried: that takes too long\n");
+            break;
+        }
+        if (!patience_over()) { /* many filters are no mistake */
+            patience_begin(PATIENCE);
+        }
     }
     sqlite3_finalize(statement);
 }
@@ -282,14 +301,18 @@ static void take_away_wal(const char *path) {
 
 /* What there is to say of a database that is in order. Returns the exit status. */
 static int print_state(const char *real, const struct guard *guard, bool allow_http,
-                       const char *secrets) {
+                       const char *secrets, char **error) {
+    patience_begin(PATIENCE);
     sqlite3 *db = open_with_functions(real, SQLITE_OPEN_READWRITE);
     const char *name = strrchr(real, '/') + 1;
     int status = 0;
 
     if (db == NULL) {
+        patience_end();
         return EXIT_IO;
     }
+    /* Nothing of it is shown, but a dispatcher would read it. */
+    (void)sqlite3_exec(db, "SELECT count(*) FROM main.resthook_setting", NULL, NULL, NULL);
     if (!print_pairs(db, "SELECT 'schema', value FROM main.resthook_meta WHERE name = 'schema'") ||
         !print_pairs(db, "SELECT 'journal mode', journal_mode FROM pragma_journal_mode") ||
         !print_pairs(db, "SELECT name, value FROM resthook_status") ||
@@ -297,6 +320,11 @@ static int print_state(const char *real, const struct guard *guard, bool allow_h
         status = EXIT_IO;
     }
     check_filters(db);
+    if (patience_over()) {
+        *error = xprintf("%s: " DB_ENDLESS, real);
+        status = EXIT_IO;
+    }
+    patience_end();
     sqlite3_close(db);
     char *directory = xprintf("%.*s", (int)(name - real), real);
 
@@ -336,7 +364,7 @@ int shell_check(const char *path, const struct guard *guard, bool allow_http, co
             goto done;
         }
     }
-    status = print_state(real, guard, allow_http, secrets);
+    status = print_state(real, guard, allow_http, secrets, &error);
 
 done:
     if (error != NULL) {

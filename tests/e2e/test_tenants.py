@@ -1,12 +1,16 @@
 """Databases of tenants who do not trust each other, in one dispatcher: what a file says is its own affair."""
 
+import fcntl
 import json
 import os
+import re
 import socket
+import struct
+import subprocess
 
 import pytest
 
-from conftest import Database, resthookd
+from conftest import LOOPBACK, RESTHOOKD, Database, own_environment, resthookd
 from receiver import answer, hang
 
 HUNG = 200
@@ -125,11 +129,21 @@ def as_view(name):
         CREATE VIEW {name} AS SELECT * FROM kept_{name} WHERE ({FOR_EVER}) > 0;"""
 
 
-@pytest.mark.parametrize("where, sql", [
-    ("app", as_view("resthook_setting")),
-    ("app", f"CREATE TRIGGER t AFTER UPDATE ON resthook_subscription BEGIN SELECT ({FOR_EVER}); END;"),
-    ("side", f"CREATE TRIGGER t AFTER INSERT ON delivery BEGIN SELECT ({FOR_EVER}); END;"),
-], ids=["settings", "an end", "a delivery"])
+def without_end(name):
+    """The table as a view whose rows never end."""
+    return f"""PRAGMA legacy_alter_table=ON; ALTER TABLE {name} RENAME TO kept_{name};
+        CREATE VIEW {name} AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c)
+            SELECT kept.* FROM c, kept_{name} kept;"""
+
+
+HOSTILE = {
+    "settings": ("app", as_view("resthook_setting")),
+    "an end": ("app", f"CREATE TRIGGER t AFTER UPDATE ON resthook_subscription BEGIN SELECT ({FOR_EVER}); END;"),
+    "a delivery": ("side", f"CREATE TRIGGER t AFTER INSERT ON delivery BEGIN SELECT ({FOR_EVER}); END;"),
+}
+
+
+@pytest.mark.parametrize("where, sql", HOSTILE.values(), ids=HOSTILE)
 def test_a_file_in_which_a_statement_never_ends_is_held(tmp_path, receiver, dispatcher, where, sql):
     """And the others go on."""
     hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
@@ -144,6 +158,58 @@ def test_a_file_in_which_a_statement_never_ends_is_held(tmp_path, receiver, disp
     other.shell("INSERT INTO item(name) VALUES ('a');")
     receiver.wait_for(1, "/other", timeout=60)
     assert running.stop(60) in (0, 69, 74)  # 74: what was sent could not be recorded
+
+
+def meet(hog, receiver, where, sql):
+    """Used once, as any, before the file gets its trap."""
+    hog.subscribe("*", receiver.url("/hog"), filter="payload <> ''")
+    assert resthookd("--once", hog.path).returncode == 0
+    hog.shell("INSERT INTO item(name) VALUES ('a');")
+    Database(hog.path if where == "app" else hog.side).shell(sql)
+
+
+@pytest.mark.parametrize("where, sql, reads", [
+    *((*trap, name == "settings") for name, trap in HOSTILE.items()),  # a check writes nothing: no trigger of theirs acts
+    ("app", as_view("resthook_subscription"), True),
+    ("app", without_end("resthook_subscription"), True),
+    ("app", as_view("resthook_watch"), True),
+    ("side", as_view("subscription"), True),
+], ids=[*HOSTILE, "subscriptions", "subscriptions without end", "watches", "what the side file has"])
+def test_a_check_of_such_a_file_ends(tmp_path, receiver, where, sql, reads):
+    hog = made(tmp_path / "hog.db")
+    meet(hog, receiver, where, sql)
+    with open(tmp_path / "out", "w") as out:  # of millions of rows
+        done = subprocess.run([RESTHOOKD, "check", *LOOPBACK, hog.path, made(tmp_path / "other.db").path], stdout=out,
+                              stderr=subprocess.PIPE, text=True, timeout=120, env=own_environment())
+    assert done.returncode == (74 if reads else 0), done.stderr
+    if reads:
+        assert re.fullmatch(r"resthookd: \S*/hog\.db(-resthook)?: it takes for ever: .*not resthook's own\n", done.stderr)
+    with open(tmp_path / "out", "rb") as out:
+        out.seek(-min(1000, out.seek(0, os.SEEK_END)), os.SEEK_END)
+        assert b"other.db\n  schema: 2\n" in out.read(), "the next one has its own time"
+
+
+@pytest.mark.parametrize("where, sql", [("app", as_view("resthook_outbox")), ("side", as_view("meta"))],
+                         ids=["the outbox", "what the side file is"])
+def test_a_check_of_such_a_file_ends_while_another_one_delivers(tmp_path, receiver, dispatcher, where, sql):
+    """Then nobody has looked at its side file before the functions do, through a connection of their own."""
+    hog = made(tmp_path / "hog.db")
+    meet(hog, receiver, where, sql)
+    holder = open(hog.path, "r+b")
+    byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0x7265737468000000, 1, 0)
+    fcntl.fcntl(holder, 37, byte)  # F_OFD_SETLK, as dispatcher/identity.c has it
+    done = resthookd("check", *LOOPBACK, hog.path, timeout=120)
+    holder.close()
+    assert "dispatcher: " in done.stdout and "another resthookd" in done.stdout
+    assert done.returncode == 74 and "it takes for ever" in done.stderr, done.stdout + done.stderr
+
+
+def test_sql_takes_as_long_as_it_likes(tmp_path):
+    """It is the operator's: more steps, and more of the processor, than check may take."""
+    db = made(tmp_path / "app.db")
+    long = FOR_EVER.replace("FROM c)", "FROM c WHERE x < 40000000)")
+    done = subprocess.run([RESTHOOKD, "sql", db.path, long], capture_output=True, text=True, timeout=120, env=own_environment())
+    assert (done.returncode, done.stdout) == (0, "40000000\n"), done.stderr
 
 
 def test_a_link_in_the_directory(tmp_path, receiver, dispatcher):
