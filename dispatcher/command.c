@@ -16,6 +16,7 @@
 #include "hooks.h"
 #include "memory.h"
 #include "proxy.h"
+#include "trust.h"
 
 enum option_id {
     OPT_ALLOW = 256,
@@ -138,9 +139,7 @@ static char *text_take(char *argument) {
 static int take_proxy(struct options *options, char *value) {
     if (!proxy_check(value)) {
         char *shown = proxy_shown(value);
-        int status = usage("--proxy: %s is not a URL of http, https, socks4, socks4a, socks5 or "
-                           "socks5h",
-                           shown);
+        int status = usage("--proxy: %s is not " PROXY_WANTED, shown);
 
         free(shown);
         return status;
@@ -184,6 +183,9 @@ static int take(struct options *options, int id, char *value) {
     case OPT_CA:
         if (!is_readable_file(value)) {
             return usage("--ca: %s is not a file that can be read", value);
+        }
+        if (!trust_check(value)) {
+            return usage("--ca: %s holds no certificates that can be read (PEM)", value);
         }
         options->ca_file = value;
         break;

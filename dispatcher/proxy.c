@@ -4,11 +4,11 @@
 */
 #include "proxy.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,21 +16,78 @@
 
 #define FILE_MOST 4096
 
-bool proxy_check(const char *url) {
+/* As libcurl reads it when it connects: without a scheme it guesses one, ftp for "ftp.example.com". */
+static bool parse(CURLU *parsed, const char *url) {
+    return curl_url_set(parsed, CURLUPART_URL, url,
+                        CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK;
+}
+
+/* A part of it, which may not be there; false: it can't be read. curl_free() it. */
+static bool get(CURLU *parsed, CURLUPart part, CURLUcode none, char **text) {
+    CURLUcode code = curl_url_get(parsed, part, text, CURLU_URLDECODE);
+
+    return code == CURLUE_OK || code == none;
+}
+
+static void forget(char *text) {
+    if (text != NULL) {
+        explicit_bzero(text, strlen(text));
+    }
+    curl_free(text);
+}
+
+static bool is_scheme(const char *scheme) {
     static const char *const schemes[] = {"http",    "https",  "socks4",
                                           "socks4a", "socks5", "socks5h"};
-    const char *mark = strstr(url, "://");
 
-    if (mark == NULL) {
-        return *url != '\0';
-    }
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        if (strlen(schemes[i]) == (size_t)(mark - url) &&
-            strncasecmp(url, schemes[i], (size_t)(mark - url)) == 0) {
-            return mark[3] != '\0';
+        if (curl_strequal(schemes[i], scheme)) {
+            return true;
         }
     }
     return false;
+}
+
+/* libcurl takes port 0, to which nobody connects. */
+static bool is_usable(CURLU *parsed) {
+    char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL, *password = NULL;
+    bool usable = get(parsed, CURLUPART_SCHEME, CURLUE_OK, &scheme) && is_scheme(scheme) &&
+                  get(parsed, CURLUPART_HOST, CURLUE_OK, &host) && *host != '\0' &&
+                  get(parsed, CURLUPART_PORT, CURLUE_NO_PORT, &port) &&
+                  (port == NULL || strtol(port, NULL, 10) > 0) &&
+                  get(parsed, CURLUPART_USER, CURLUE_NO_USER, &user) &&
+                  get(parsed, CURLUPART_PASSWORD, CURLUE_NO_PASSWORD, &password);
+
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    forget(user);
+    forget(password);
+    return usable;
+}
+
+bool proxy_check(const char *url) {
+    const char *mark = strstr(url, "://");
+    CURLU *parsed = curl_url();
+    /* Of three slashes libcurl takes what follows for the host, and whoever wrote them left it out. */
+    bool good = parsed != NULL && (mark == NULL || mark[3] != '/') && parse(parsed, url) &&
+                is_usable(parsed);
+
+    curl_url_cleanup(parsed);
+    return good;
+}
+
+/* The length of a text without what may be a password whose host was forgotten: all behind the colon,
+** but for a port. */
+static int shown_length(const char *text) {
+    const char *colon = strrchr(text, ':');
+    size_t digits = colon != NULL ? strspn(colon + 1, "0123456789") : 0;
+
+    if (colon == NULL ||
+        (digits <= sizeof "65535" - 1 && strchr("/]", colon[1 + digits]) != NULL)) {
+        return (int)strlen(text);
+    }
+    return (int)(colon + 1 - text);
 }
 
 char *proxy_shown(const char *url) {
@@ -38,8 +95,12 @@ char *proxy_shown(const char *url) {
     const char *host = strrchr(url, '@');
     int scheme = mark != NULL ? (int)(mark + 3 - url) : 0;
 
-    return host != NULL && host >= url + scheme ? xprintf("%.*s…%s", scheme, url, host)
-                                                : xstrdup(url);
+    if (host != NULL && host >= url + scheme) {
+        return xprintf("%.*s…%s", scheme, url, host);
+    }
+    int length = shown_length(url + scheme);
+
+    return xprintf("%.*s%s", scheme + length, url, url[scheme + length] != '\0' ? "…" : "");
 }
 
 static char *first_line(int file, const char *path, char **error) {
@@ -76,9 +137,7 @@ char *proxy_read(const char *path, char **error) {
         close(file);
     }
     if (line != NULL && !proxy_check(line)) {
-        *error = xprintf("%s: its first line is not a URL of http, https, socks4, socks4a, socks5 "
-                         "or socks5h",
-                         path);
+        *error = xprintf("%s: its first line is not " PROXY_WANTED, path);
         text_forget(line);
         line = NULL;
     }

@@ -210,7 +210,7 @@ def test_an_option_that_is_wrong(db, arguments):
 
 @pytest.mark.parametrize("option, value", [
     ("--ca", "/none.pem"), ("--ca", "/"), ("--dir", "/none"), ("--dir", "/etc/passwd"), ("--proxy", "ftp://127.0.0.1"),
-    ("--proxy", "sock5://127.0.0.1:1080"), ("--proxy", "http://"), ("--proxy", "://a"),
+    ("--proxy", "sock5://127.0.0.1:1080"), ("--proxy", "http://"), ("--proxy", "://a"), ("--proxy", "http://localhost:99999"),
 ])
 def test_a_value_that_can_not_be_used(db, option, value):
     refused(USAGE, option, value, db.path, says=[option, value])

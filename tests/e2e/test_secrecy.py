@@ -210,7 +210,8 @@ def test_a_proxys_password(db, dispatcher, proxy, eventually, tmp_path, how):
     assert leaks(running.text()) == set() and leaks(repr(readable(db))) == set()
 
 
-@pytest.mark.parametrize("url", ["sock5://{0}:{1}@127.0.0.1", "htp://{1}@127.0.0.1", "ftp://{0}:a@b{1}@127.0.0.1"])
+@pytest.mark.parametrize("url", ["sock5://{0}:{1}@127.0.0.1", "htp://{1}@127.0.0.1", "ftp://{0}:a@b{1}@127.0.0.1",
+                                 "http://{0}:{1}@127.0.0.1:99999", "http://{0}:{1}@[127.0.0.1", "127.0.0.1:{1}"])
 def test_a_proxy_that_can_not_be_used(db, tmp_path, url):
     url = url.format(SECRETS["proxy user"], SECRETS["proxy"])
     done = resthookd("--proxy", url, db.path)

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from conftest import resthookd
 from receiver import Receiver
 from verify import verify
 
@@ -43,3 +44,23 @@ def test_a_certificate_that_is_not_good(db, dispatcher, eventually, tmp_path, na
         assert receiver.received() == []
         ((error,),) = db.journal("SELECT last_error FROM resthook_deliveries")
         assert "certificate" in error.lower()
+
+
+@pytest.mark.parametrize("holds", ["garbage", "nothing", "a key", "half a certificate", "a certificate and half of one"])
+def test_a_file_of_no_certificates(db, tmp_path, holds):
+    """It would be read when the first delivery connects, and fail each."""
+    chain, key = (path.read_text() for path in certificate(tmp_path, "127.0.0.1"))
+    half = chain[:200] + chain[chain.index("-----END"):]
+    file = tmp_path / "trusted.pem"
+    file.write_text({"garbage": "garbage\n", "nothing": "", "a key": key, "half a certificate": half,
+                     "a certificate and half of one": chain + half}[holds])
+    done = resthookd("--ca", file, db.path)
+    assert done.returncode == 64 and len(done.stderr.splitlines()) == 1
+    assert "--ca" in done.stderr and str(file) in done.stderr
+    assert not db.side.exists()
+
+
+def test_a_file_of_two_certificates(db, tmp_path):
+    both = tmp_path / "both.pem"
+    both.write_text("Mine:\n" + "\n".join(certificate(tmp_path, name)[0].read_text() for name in ("a.example", "b.example")))
+    assert resthookd("--ca", both, "--once", db.path).returncode == 0
