@@ -5,7 +5,7 @@
 #   KILLS=N       make torture: so many; SEED=S chooses where
 #   MINUTES=N     make soak: so long
 #   BUILD=DIR     build somewhere else than in build/
-#   SHORT=1       make matrix: with three versions only
+#   SHORT=1       make matrix: with the oldest and the newest only
 #   SECONDS=n     make fuzz: so long, shared among the targets
 #   V=1           show whole commands
 #
