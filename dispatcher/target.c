@@ -150,7 +150,7 @@ struct sub_target *sub_target_read(sqlite3_stmt *row, const struct sub_target *b
         *wrong = "its timeout is not from 0.1 to 300 seconds";
     }
     if (*wrong == NULL && target->challenge != NULL &&
-        header_check("x-hook-secret", 13, target->challenge, strlen(target->challenge)) != NULL) {
+        header_check_value(target->challenge, strlen(target->challenge)) != NULL) {
         *wrong = "what it has to give back can't be sent as a header";
     }
     if (*wrong == NULL && target->headers_text != NULL) {

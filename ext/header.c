@@ -90,7 +90,7 @@ static const char *check_name(const char *name, size_t length) {
     return is_reserved(name, length) ? "a header of this name is set by resthook alone" : NULL;
 }
 
-static const char *check_value(const char *value, size_t length) {
+const char *header_check_value(const char *value, size_t length) {
     if (length > VALUE_MAX_BYTES) {
         return "the value of a header is longer than 4096 bytes";
     }
@@ -109,7 +109,7 @@ const char *header_check(const char *name, size_t name_length, const char *value
                          size_t value_length) {
     const char *wrong = check_name(name, name_length);
 
-    return wrong != NULL ? wrong : check_value(value, value_length);
+    return wrong != NULL ? wrong : header_check_value(value, value_length);
 }
 
 /* Lower-case hexadecimal digits, and not all of them 0 where that means none. */
@@ -128,8 +128,9 @@ static bool is_hex(const char *text, size_t length, bool may_be_zero) {
 #define TRACEPARENT 55 /* bytes of version 00 */
 
 bool header_is_traceparent(const char *value, size_t length) {
-    if (length < TRACEPARENT || length > VALUE_MAX_BYTES || check_value(value, length) != NULL ||
-        value[2] != '-' || value[35] != '-' || value[52] != '-') {
+    if (length < TRACEPARENT || length > VALUE_MAX_BYTES ||
+        header_check_value(value, length) != NULL || value[2] != '-' || value[35] != '-' ||
+        value[52] != '-') {
         return false;
     }
     if (!is_hex(value, 2, true) || memcmp(value, "ff", 2) == 0 || !is_hex(value + 3, 32, false) ||

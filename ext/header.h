@@ -19,6 +19,9 @@
 const char *header_check(const char *name, size_t name_length, const char *value,
                          size_t value_length);
 
+/* The same of a value alone, of a header that is ours. */
+const char *header_check_value(const char *value, size_t length);
+
 /*
 ** The value of a traceparent header (W3C Trace Context 3.2): version, trace, parent, flags, as
 ** "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01". Of a version after 00 more may follow.
