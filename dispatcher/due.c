@@ -90,8 +90,7 @@ void due_load(struct outbox *outbox, int64_t now) {
             sub->due_waits = true; /* source.c brings it back when those are sent */
             continue;
         }
-        if (!reader_begin(outbox->reader)) {
-            outbox->read_at = now + 2;
+        if (!reading_begin(outbox, now)) {
             return;
         }
         load_rows(outbox, sub, began, now);

@@ -110,6 +110,28 @@ static void count_cause(struct outbox *outbox, int count) {
     }
 }
 
+bool reading_begin(struct outbox *outbox, int64_t now) {
+    struct reader *reader = outbox->reader;
+
+    if (!reader_begin(reader)) {
+        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
+        return false;
+    }
+    bool there = reader_has(reader, outbox->check_id, outbox->check_created);
+
+    if (there && reader_db(reader)->rc == SQLITE_OK) {
+        return true;
+    }
+    reader_end(reader);
+    if (there) {
+        outbox->read_at = now + 20; /* as far as is known */
+    } else {
+        record_flush(outbox, now); /* with the row that is missed: the next start misses it too */
+        outbox_hold(outbox, GONE);
+    }
+    return false;
+}
+
 void reading_next(struct outbox *outbox, int64_t now) {
     struct reader *reader = outbox->reader;
 
@@ -119,18 +141,12 @@ void reading_next(struct outbox *outbox, int64_t now) {
             return;
         }
     }
-    if (!reader_begin(reader)) {
-        outbox->read_at = now + 2; /* somebody is committing: his transaction is over soon */
+    if (!reading_begin(outbox, now)) {
         return;
     }
     fault_point("expand.snapshot");
     if (!obey(outbox, now)) {
         reader_end(reader);
-        return;
-    }
-    if (!reader_has(reader, outbox->check_id, outbox->check_created)) {
-        reader_end(reader);
-        outbox_hold(outbox, GONE);
         return;
     }
     repair_looked(outbox, reader_schema(reader), now);

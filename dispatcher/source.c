@@ -53,7 +53,7 @@ static void look(struct outbox *outbox, int64_t now) {
         if (outbox->unheard) {
             reading_next(outbox, now);
         }
-        if (now < outbox->spill_at) {
+        if (outbox->held != NULL || now < outbox->spill_at) {
             return;
         }
         if (outbox->spilled_at == 0) {
@@ -145,11 +145,17 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
         return NEVER;
     }
     look(outbox, now);
+    if (outbox->held != NULL) { /* by what was read: nothing is written any more */
+        return NEVER;
+    }
     repair_turn(outbox, now);
     held_turn(outbox, now);
     reorder_turn(outbox, now);
     order_turn(outbox, now);
     due_load(outbox, now);
+    if (outbox->held != NULL) { /* likewise */
+        return NEVER;
+    }
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
     asked_turn(outbox, now);

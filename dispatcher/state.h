@@ -195,6 +195,9 @@ bool names_wanted(struct outbox *outbox, const char *event); /* by a live subscr
 void names_free(struct outbox *outbox);
 
 /* reading.c */
+/* A snapshot to obey or to send from: the row that was read last is still there. false: not now; or it
+** is gone, and with it all that app.db says: held. */
+bool reading_begin(struct outbox *outbox, int64_t now);
 void reading_next(struct outbox *outbox, int64_t now); /* the next events, in one snapshot */
 /* What was read since `began` (stopwatch_work_us) took so long that others have their turn first? Then
 ** nothing is read for as long. */
