@@ -73,10 +73,10 @@ static void change(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->status != SUB_ENDED) {
         reorder(outbox, sub, now);
     }
-    if (sub->status == sub->was) {
+    if (sub->status == sub->was && !sub->missed) {
         return;
     }
-    if (sub->status == SUB_SENDS && sub->was != SUB_NEW) {
+    if (sub->status == SUB_SENDS && sub->was != SUB_SENDS && sub->was != SUB_NEW) {
         failing_forgive(outbox, sub); /* somebody thinks it is well */
     }
     if (sub->status == SUB_ENDED) {

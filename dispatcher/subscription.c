@@ -313,6 +313,7 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
     TAILQ_FOREACH(sub, &subs->list, links) {
         sub->seen = false;
         sub->was = sub->obeyed ? sub->status : sub->was;
+        sub->missed = !sub->obeyed;
         sub->obeyed = false;
     }
     journal_begin(journal, false);

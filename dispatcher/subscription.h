@@ -46,6 +46,7 @@ struct sub {
     enum sub_status status;
     enum sub_status was; /* before the load that is under way, or was not obeyed */
     bool obeyed;         /* what the last load brought is: set by who does so */
+    bool missed; /* what the one before it brought was not: it may have been another meanwhile */
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
     enum format format;

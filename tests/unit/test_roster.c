@@ -67,6 +67,68 @@ static void a_pause_is_not_missed(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
 }
 
+/* A change that is taken back before it was obeyed has been one for a while: who was sent away in it is back. */
+static void a_resume_is_not_missed(void **state) {
+    (void)state;
+    subscribe("a");
+    turn();
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turn();
+    lock_side();
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turn();
+    assert_null(claim());
+    unlock_side();
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
+    turns(2 * SECOND);
+    settle(claim(), VERDICT_DELIVERED, 0);
+}
+
+static struct job *sent(void) {
+    subscribe("a");
+    turn();
+    sql("SELECT resthook_emit('a.b', '{}')");
+    turn();
+    return claim();
+}
+
+static void a_resume_is_not_missed_by_a_retry(void **state) {
+    struct job *job = sent();
+
+    (void)state;
+    lock_side();
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turn();
+    settle(job, VERDICT_RETRY, 0);
+    unlock_side();
+    now += 600; /* what became of it is written before the subscriptions are read again */
+    turn();
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 1"), 1);
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
+    turns(2 * SECOND);
+    settle(claim(), VERDICT_DELIVERED, 0);
+}
+
+static void a_second_pause_is_not_missed_by_a_retry(void **state) {
+    struct job *job = sent();
+
+    (void)state;
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turn();
+    lock_side();
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
+    turn();
+    settle(job, VERDICT_RETRY, 0);
+    unlock_side();
+    now += 600;
+    turn();
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 1"), 1);
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    turns(3 * SECOND);
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->again_count, 0);
+    assert_true(outbox->source.drained(&outbox->source, now));
+}
+
 /* ---- a hand that took away what tells that something changed ---- */
 
 static void changes_are_heard_without_a_revision(const char *mode) {
@@ -229,6 +291,9 @@ int main(void) {
         TEST(numbers_are_those_of_the_side_file),
         TEST(rows_are_claimed_after_a_load_that_failed),
         TEST(a_pause_is_not_missed),
+        TEST(a_resume_is_not_missed),
+        TEST(a_resume_is_not_missed_by_a_retry),
+        TEST(a_second_pause_is_not_missed_by_a_retry),
         TEST(without_a_revision_in_wal_mode),
         TEST(without_a_revision_with_a_rollback_journal),
         TEST(settings_are_bounded),
