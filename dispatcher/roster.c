@@ -325,7 +325,8 @@ void roster_tidy(struct outbox *outbox, int64_t now) {
         if (sub->cancel && !outbox->stalled && budget-- > 0) {
             sub->cancel = !cancel_some(outbox, sub->n, sub->ended, now);
         }
-        if (!sub->cancel && sub->busy_count == 0 && sub->filtered == 0 &&
+        /* While that was not obeyed, it may have pairs that wait. */
+        if (sub->obeyed && !sub->cancel && sub->busy_count == 0 && sub->filtered == 0 &&
             sub->to_id <= outbox->window.read_to) {
             forget(outbox, sub);
         } else {

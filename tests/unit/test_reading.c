@@ -21,17 +21,22 @@ static int on_statement(unsigned kind, void *context, void *statement, void *tex
     return 0;
 }
 
+static void trace(struct db *db) {
+    assert_int_equal(sqlite3_trace_v2(db->handle, SQLITE_TRACE_STMT, on_statement, NULL),
+                     SQLITE_OK);
+}
+
 static void insert_while_breaks(const char *text) {
-    sqlite3 *db = reader_db(outbox->reader)->handle;
+    struct db *db = reader_db(outbox->reader);
 
     sql("CREATE TABLE another(id)"); /* what is known of watches is forgotten */
     turns(SECOND);
     broken = text;
-    assert_int_equal(sqlite3_trace_v2(db, SQLITE_TRACE_STMT, on_statement, NULL), SQLITE_OK);
+    trace(db);
     sql("INSERT INTO item DEFAULT VALUES");
     turns(2 * SECOND);
     assert_null(broken);
-    assert_int_equal(sqlite3_trace_v2(db, 0, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_trace_v2(db->handle, 0, NULL, NULL), SQLITE_OK);
     assert_false(TAILQ_EMPTY(&TAILQ_FIRST(&outbox->subs.list)->fresh));
 }
 
@@ -86,12 +91,8 @@ static void the_rows_of_a_subscription(void **state) {
     open_outbox();
     broken = "SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sub";
     then = "SELECT id, event, target, status";
-    assert_int_equal(
-        sqlite3_trace_v2(reader_db(outbox->reader)->handle, SQLITE_TRACE_STMT, on_statement, NULL),
-        SQLITE_OK);
-    assert_int_equal(sqlite3_trace_v2(journal_db(outbox->journal)->handle, SQLITE_TRACE_STMT,
-                                      on_statement, NULL),
-                     SQLITE_OK);
+    trace(reader_db(outbox->reader));
+    trace(journal_db(outbox->journal));
     turns(10 * SECOND);
     assert_null(broken);
     assert_null(then);
@@ -100,6 +101,41 @@ static void the_rows_of_a_subscription(void **state) {
     settle(job, VERDICT_DELIVERED, 0);
     turns(SECOND);
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
+}
+
+/* Who has ended is forgotten after that was obeyed, also when another is to be forgotten: pairs of his wait. */
+static void whose_end_is_read_by_half(void **state) {
+    const struct sub *first, *second;
+    struct job *jobs[2];
+
+    (void)state;
+    sql("SELECT resthook_subscribe('item.*', 'https://b.example.com/')");
+    sql("INSERT INTO item DEFAULT VALUES");
+    turn();
+    first = TAILQ_FIRST(&outbox->subs.list);
+    second = TAILQ_NEXT(first, links);
+    jobs[0] = claim();
+    jobs[1] = claim();
+    bool swapped = jobs[0]->line != &first->line;
+
+    settle(jobs[swapped ? 0 : 1], VERDICT_DELIVERED, 0);
+    sql("SELECT resthook_unsubscribe(%Q)", first->id);
+    turns(SECOND);
+    assert_int_equal(first->status, SUB_ENDED); /* and is there while a request is under way */
+    sql("INSERT INTO item DEFAULT VALUES");
+    turn();
+    assert_false(TAILQ_EMPTY(&second->fresh));
+    trace(journal_db(outbox->journal));
+    broken = "FROM effect";
+    sql("SELECT resthook_unsubscribe(%Q)", second->id);
+    turn();
+    assert_null(broken);
+    settle(jobs[swapped ? 1 : 0], VERDICT_DELIVERED, 0);
+    turns(10 * SECOND);
+    assert_int_equal(outbox->subs.count, 0);
+    assert_int_equal(outbox->window.pairs_count, 0);
+    assert_int_equal(outbox->cursor, outbox->window.read_to);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
 }
 
 /* What was carried out is not carried out again because it can't be read how far that is. */
@@ -116,9 +152,7 @@ static void which_requests_are_taken(void **state) {
     turn();
     assert_int_equal(side("SELECT attempts FROM delivery WHERE state = 3"), 2);
     broken = "SELECT id FROM main.resthook_request WHERE id";
-    assert_int_equal(
-        sqlite3_trace_v2(reader_db(outbox->reader)->handle, SQLITE_TRACE_STMT, on_statement, NULL),
-        SQLITE_OK);
+    trace(reader_db(outbox->reader));
     assert_int_equal(value_of(app, "SELECT count(*) FROM resthook_request"), 1);
     sql("SELECT resthook_cancel(id || '-1') FROM resthook_subscriptions");
     turns(4 * SECOND);
@@ -258,6 +292,7 @@ int main(void) {
         TEST(the_definition_of_a_watch),
         TEST(the_number_of_a_name),
         TEST(the_rows_of_a_subscription),
+        TEST(whose_end_is_read_by_half),
         TEST(which_requests_are_taken),
         TEST(the_subscriptions_statement),
         TEST(an_older_copy_in_wal_mode),
