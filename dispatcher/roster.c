@@ -131,25 +131,40 @@ static enum roster load(struct outbox *outbox, int64_t revision, int64_t schema)
     return load_copy(outbox) ? ROSTER_LOADED : ROSTER_FAILED;
 }
 
+static void forget(struct outbox *outbox, struct sub *sub) {
+    agenda_set(&outbox->agenda, sub, NEVER);
+    subscription_drop(&outbox->subs, sub);
+    outbox->generation++;
+}
+
+/* Who is new and was not taken in is nobody yet: the next load begins with him anew. */
+static void forget_new(struct outbox *outbox) {
+    struct sub *sub, *next;
+
+    for (sub = TAILQ_FIRST(&outbox->subs.list); sub != NULL; sub = next) {
+        next = TAILQ_NEXT(sub, links);
+        if (sub->was == SUB_NEW && !sub->obeyed) {
+            forget(outbox, sub);
+        }
+    }
+}
+
 /* Takes in what was loaded. false: what the side file has of one can't be read now; it is loaded again
 ** then, and who was not taken in changes from what he was. */
 static bool obey(struct outbox *outbox, int64_t now) {
     struct db *side = journal_db(outbox->journal);
     struct sub *sub;
 
+    outbox->generation++;
     db_clear(side);
     effect_overlay(outbox);
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
         if (side->rc != SQLITE_OK) {
-            if (sub->was == SUB_NEW) { /* the next load may drop it */
-                agenda_set(&outbox->agenda, sub, NEVER);
-            }
             return false;
         }
         sub->obeyed = true;
     }
-    outbox->generation++;
     held_retry(outbox);
     fault_point("roster.obeyed");
     return true;
@@ -163,11 +178,14 @@ enum roster roster_load(struct outbox *outbox, int64_t now) {
         bool wal = reader_is_wal(reader);
         enum roster loaded = load(outbox, revision, schema);
 
+        if (loaded == ROSTER_LOADED && !obey(outbox, now)) {
+            loaded = ROSTER_FAILED;
+        }
+        if (loaded == ROSTER_FAILED) {
+            forget_new(outbox);
+        }
         if (loaded != ROSTER_LOADED) {
             return loaded;
-        }
-        if (!obey(outbox, now)) {
-            return ROSTER_FAILED;
         }
         outbox->loaded_revision = revision;
         outbox->loaded_schema = schema;
@@ -247,12 +265,6 @@ void roster_open(struct outbox *outbox) {
     outbox->next_known = db_prepare(db, sql_delivery_open_next);
     outbox->revision = outbox->loaded_revision = -1;
     held_open(outbox);
-}
-
-static void forget(struct outbox *outbox, struct sub *sub) {
-    agenda_set(&outbox->agenda, sub, NEVER);
-    subscription_drop(&outbox->subs, sub);
-    outbox->generation++;
 }
 
 static bool cancel_some(struct outbox *outbox, int64_t n, const char *reason, int64_t now) {

@@ -289,20 +289,8 @@ static void find_ends(struct subscriptions *subs, struct db *app) {
     }
 }
 
-/* Of one that is new the side file may not even have the number: the next load begins with it anew. */
-static void drop_new(struct subscriptions *subs) {
-    struct sub *sub, *next;
-
-    for (sub = TAILQ_FIRST(&subs->list); sub != NULL; sub = next) {
-        next = TAILQ_NEXT(sub, links);
-        if (sub->was == SUB_NEW) {
-            subscription_drop(subs, sub);
-        }
-    }
-}
-
-static bool load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
-                 struct journal *journal, int64_t cursor) {
+bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
+                        struct journal *journal, int64_t cursor) {
     struct db *from = copy != NULL ? roster_copy_db(copy) : app;
     sqlite3_stmt *list = copy != NULL ? roster_copy_list(copy) : subs->read_list;
     struct url_endpoint endpoint;
@@ -347,14 +335,4 @@ static bool load(struct subscriptions *subs, struct db *app, struct roster_copy 
     }
     find_ends(subs, app);
     return app->rc == SQLITE_OK;
-}
-
-bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
-                        struct journal *journal, int64_t cursor) {
-    bool loaded = load(subs, app, copy, journal, cursor);
-
-    if (!loaded) {
-        drop_new(subs);
-    }
-    return loaded;
 }

@@ -110,7 +110,8 @@ void subscriptions_close(struct subscriptions *subs); /* every pair is gone */
 ** Reads settings and subscriptions from app.db, inside the caller's read transaction, or the rows
 ** of subscriptions from a copy of them; numbers new ones in the journal. Of subscriptions that are
 ** not known yet, those are passed over that ended at or below the cursor. false: the error is in
-** app or in the journal; what was loaded before is unchanged but for what was read.
+** app or in the journal; what was loaded before is unchanged but for what was read, and of one that is
+** new the journal may not even have the number.
 */
 bool subscriptions_load(struct subscriptions *subs, struct db *app, struct roster_copy *copy,
                         struct journal *journal, int64_t cursor);

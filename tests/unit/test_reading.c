@@ -103,6 +103,27 @@ static void the_rows_of_a_subscription(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
 }
 
+/* Names, which are looked for meanwhile, know none that is dropped. */
+static void who_wants_a_name(void **state) {
+    static const char name[] = "resthook.delivery.dead"; /* asked of each that is */
+
+    (void)state;
+    trace(journal_db(outbox->journal));
+    trace(reader_db(outbox->reader));
+    broken = "SELECT failing_since, probe_at";
+    then = "SELECT id, event, target, status";
+    sql("SELECT resthook_subscribe('resthook.*', 'https://n.example.com/')");
+    turn();
+    assert_null(then); /* the first has failed */
+    (void)names_find(outbox, name);
+    turns(SECOND);
+    assert_null(broken);
+    assert_int_equal(outbox->subs.count, 1);
+    assert_int_equal(names_find(outbox, name)->count, 0);
+    turns(SECOND);
+    assert_int_equal(names_find(outbox, name)->count, 1);
+}
+
 /* Who has ended is forgotten after that was obeyed, also when another is to be forgotten: pairs of his wait. */
 static void whose_end_is_read_by_half(void **state) {
     const struct sub *first, *second;
@@ -292,6 +313,7 @@ int main(void) {
         TEST(the_definition_of_a_watch),
         TEST(the_number_of_a_name),
         TEST(the_rows_of_a_subscription),
+        TEST(who_wants_a_name),
         TEST(whose_end_is_read_by_half),
         TEST(which_requests_are_taken),
         TEST(the_subscriptions_statement),
