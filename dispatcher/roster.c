@@ -158,6 +158,9 @@ static bool obey(struct outbox *outbox, int64_t now) {
     outbox->generation++;
     db_clear(side);
     effect_overlay(outbox);
+    if (side->rc != SQLITE_OK) { /* who answered 410 is not taken for what his row still says */
+        return false;
+    }
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         change(outbox, sub, now);
         if (side->rc != SQLITE_OK) {

@@ -159,6 +159,38 @@ static void whose_end_is_read_by_half(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
 }
 
+/* Who answered 410 has ended, though that is not in app.db yet and can't be read in the side file. */
+static void who_is_gone(void **state) {
+    struct outcome gone = {.state = VERDICT_DEAD,
+                           .effect = EFFECT_GONE,
+                           .reason = "gone: 410 from target",
+                           .status = 410,
+                           .error = ""};
+
+    (void)state;
+    sql("INSERT INTO item DEFAULT VALUES");
+    turn();
+    struct job *job = claim();
+
+    gone.started_at = now;
+    place_finish(&job->place, false, 0);
+    job->line->source->settle(job->line->source, job, &gone, now);
+    turn();
+    assert_int_equal(side("SELECT count(*) FROM effect"), 1);
+    trace(journal_db(outbox->journal));
+    broken = "FROM effect";
+    sql("UPDATE resthook_meta SET value = value + 1 WHERE name = 'revision'");
+    sql("INSERT INTO item DEFAULT VALUES");
+    turn();
+    assert_null(broken);
+    assert_null(claim());
+    turns(10 * SECOND);
+    assert_int_equal(outbox->subs.count, 0);
+    assert_int_equal(
+        value_of(app, "SELECT count(*) FROM resthook_subscription WHERE to_id IS NULL"), 0);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE attempts > 0"), 1);
+}
+
 /* What was carried out is not carried out again because it can't be read how far that is. */
 static void which_requests_are_taken(void **state) {
     (void)state;
@@ -314,6 +346,7 @@ int main(void) {
         TEST(the_number_of_a_name),
         TEST(the_rows_of_a_subscription),
         TEST(who_wants_a_name),
+        TEST(who_is_gone),
         TEST(whose_end_is_read_by_half),
         TEST(which_requests_are_taken),
         TEST(the_subscriptions_statement),
