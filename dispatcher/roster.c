@@ -137,14 +137,17 @@ static void forget(struct outbox *outbox, struct sub *sub) {
     outbox->generation++;
 }
 
-/* Who is new and was not taken in is nobody yet: the next load begins with him anew. */
-static void forget_new(struct outbox *outbox) {
+/* After a load that failed: what it forbids holds already, what it allows does not yet, since what is not in
+** app.db may speak against it. Who is new is nobody: the next load begins with him anew. */
+static void hold_back(struct outbox *outbox) {
     struct sub *sub, *next;
 
     for (sub = TAILQ_FIRST(&outbox->subs.list); sub != NULL; sub = next) {
         next = TAILQ_NEXT(sub, links);
         if (sub->was == SUB_NEW && !sub->obeyed) {
             forget(outbox, sub);
+        } else if (!sub->obeyed && sub->status < sub->was) {
+            sub->status = sub->was;
         }
     }
 }
@@ -185,7 +188,7 @@ enum roster roster_load(struct outbox *outbox, int64_t now) {
             loaded = ROSTER_FAILED;
         }
         if (loaded == ROSTER_FAILED) {
-            forget_new(outbox);
+            hold_back(outbox);
         }
         if (loaded != ROSTER_LOADED) {
             return loaded;
@@ -210,7 +213,7 @@ void roster_gone(struct outbox *outbox, struct sub *sub, const char *reason, int
     }
     log_line(LOG_WARN, "subscription ended", "subscription", sub->id, "target", sub->endpoint,
              "reason", reason, NULL);
-    sub->status = SUB_ENDED;
+    sub->was = sub->status = SUB_ENDED;
     sub->ended = "gone: 410 from target";
     notice_subscription(outbox, sub, "resthook.subscription.gone", reason, now);
     effect_put(outbox, sub, "ended", reason, sub->revision);
@@ -238,7 +241,7 @@ void roster_confirmed(struct outbox *outbox, struct sub *sub, const char *challe
 void roster_failing(struct outbox *outbox, struct sub *sub, const char *reason, int64_t now) {
     log_line(LOG_WARN, "subscription failing: its events are kept", "subscription", sub->id,
              "target", sub->endpoint, "reason", reason, NULL);
-    sub->status = SUB_FAILING;
+    sub->was = sub->status = SUB_FAILING;
     notice_subscription(outbox, sub, "resthook.subscription.failing", reason, now);
     effect_put(outbox, sub, "failing", reason, sub->revision);
     withdraw(outbox, sub, STATE_PENDING, now, NULL, now);
@@ -247,7 +250,7 @@ void roster_failing(struct outbox *outbox, struct sub *sub, const char *reason, 
 void roster_recovered(struct outbox *outbox, struct sub *sub, int64_t now) {
     log_line(LOG_INFO, "subscription recovered", "subscription", sub->id, "target", sub->endpoint,
              NULL);
-    sub->status = SUB_SENDS;
+    sub->was = sub->status = SUB_SENDS;
     notice_subscription(outbox, sub, "resthook.subscription.recovered", NULL, now);
     effect_put(outbox, sub, "active", NULL, sub->revision);
     sub_due(outbox, sub, now);

@@ -22,6 +22,7 @@ struct pair;
 struct roster_copy;
 TAILQ_HEAD(pairs, pair);
 
+/* Each sends less than the one before it. */
 enum sub_status {
     SUB_NEW,   /* was not known before this load */
     SUB_SENDS, /* active */
@@ -44,7 +45,7 @@ struct sub {
     char *filter; /* NULL: none */
     char *endpoint;
     enum sub_status status;
-    enum sub_status was; /* before the load that is under way, or was not obeyed */
+    enum sub_status was; /* before the load that is under way or was not obeyed, or by us since */
     bool obeyed;         /* what the last load brought is: set by who does so */
     bool missed; /* what the one before it brought was not: it may have been another meanwhile */
 

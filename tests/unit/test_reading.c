@@ -184,6 +184,7 @@ static void who_is_gone(void **state) {
     turn();
     assert_null(broken);
     assert_null(claim());
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->status, SUB_ENDED);
     turns(10 * SECOND);
     assert_int_equal(outbox->subs.count, 0);
     assert_int_equal(

@@ -109,6 +109,7 @@ static void a_resume_is_not_missed_by_a_retry(void **state) {
     settle(claim(), VERDICT_DELIVERED, 0);
 }
 
+/* What a load allows is not done before it is obeyed: else nobody takes it back. */
 static void a_second_pause_is_not_missed_by_a_retry(void **state) {
     struct job *job = sent();
 
@@ -118,6 +119,7 @@ static void a_second_pause_is_not_missed_by_a_retry(void **state) {
     lock_side();
     sql("SELECT resthook_resume(id) FROM resthook_subscriptions");
     turn();
+    assert_int_equal(TAILQ_FIRST(&outbox->subs.list)->status, SUB_KEEPS);
     settle(job, VERDICT_RETRY, 0);
     unlock_side();
     now += 600;
