@@ -220,7 +220,7 @@ bool reading_anchor(struct outbox *outbox) {
     there = reader_begin(outbox->reader) &&
             reader_has(outbox->reader, outbox->check_id, outbox->check_created);
     reader_end(outbox->reader);
-    known = app->rc == SQLITE_OK;
+    known = app->rc == SQLITE_OK && journal->rc == SQLITE_OK;
     if (known && !there && rebooted) {
         known = go_back(outbox);
     } else if (known && !there) {

@@ -202,8 +202,8 @@ void reading_next(struct outbox *outbox, int64_t now); /* the next events, in on
 /* What was read since `began` (stopwatch_work_us) took so long that others have their turn first? Then
 ** nothing is read for as long. */
 void reading_rests(struct outbox *outbox, int64_t began, int64_t now);
-/* At a start: finds the row that each reading checks, goes back to it or holds. false: app.db can't be
-** read now, reader_db says why. */
+/* At a start: finds the row that each reading checks, goes back to it or holds. false: one of the files
+** can't be read now, reader_db or journal_db says why. */
 bool reading_anchor(struct outbox *outbox);
 
 /* ahead.c */
