@@ -132,6 +132,7 @@ static void take_pair(struct outbox *outbox, struct event *event, struct sub *su
 }
 
 bool fanout_take(struct outbox *outbox, const struct outbox_row *row, int64_t now) {
+    struct db *side = journal_db(outbox->journal);
     struct event_name *name;
     struct sub **subs, *only;
     struct event *event;
@@ -147,11 +148,16 @@ bool fanout_take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     }
     name = names_find(outbox, row->event);
     count = who_wants(outbox, row, name, &only, &subs);
+    db_clear(side);
     for (int i = 0; i < count; i++) {
-        if (subscription_wants(subs[i], row->id, name->text, row->only)) {
-            wanting++;
-            with_change = with_change || subs[i]->format == FORMAT_CHANGE;
-        }
+        bool wants = subscription_wants(subs[i], row->id, name->text, row->only);
+
+        wanting += wants;
+        with_change = with_change || (wants && subs[i]->format == FORMAT_CHANGE);
+        subs[i]->takes = wants && !known_already(outbox, subs[i], row->id);
+    }
+    if (side->rc != SQLITE_OK) {
+        return false; /* that no row of it was read does not say that it was not sent */
     }
     if (wanting == 0) {
         return true;
@@ -174,8 +180,7 @@ bool fanout_take(struct outbox *outbox, const struct outbox_row *row, int64_t no
     }
     window_add(&outbox->window, event);
     for (int i = 0; i < count; i++) {
-        if (subscription_wants(subs[i], row->id, name->text, row->only) &&
-            !known_already(outbox, subs[i], row->id)) {
+        if (subs[i]->takes) {
             take_pair(outbox, event, subs[i], row, reading, why, now);
         }
     }

@@ -50,6 +50,7 @@ struct sub {
     bool missed; /* what the one before it brought was not: it may have been another meanwhile */
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
+    bool takes;          /* the event that fanout.c is at: it wants it, and has no row of it */
     enum format format;
     int64_t from_id, to_id;        /* to_id: NEVER while it has not ended */
     int64_t revision, updated_at;  /* of its row: together they tell one change from another */

@@ -215,6 +215,43 @@ static void which_requests_are_taken(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
 }
 
+/* From now on, in the side file. */
+static void break_side(const char *text) {
+    broken = text;
+    assert_int_equal(sqlite3_trace_v2(journal_db(outbox->journal)->handle, SQLITE_TRACE_STMT,
+                                      on_statement, NULL),
+                     SQLITE_OK);
+}
+
+/* After a crash, when events are read again: what was sent is not sent again because it can't be read that it was. */
+static void what_is_recorded_above_the_cursor(void **state) {
+    struct job *first, *job;
+    int count;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        sql("INSERT INTO item DEFAULT VALUES");
+    }
+    turns(SECOND);
+    first = claim();
+    while ((job = claim()) != NULL) {
+        settle(job, VERDICT_DELIVERED, 0);
+    }
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 2);
+    place_drop(&first->place);
+    first->line->source->settle(first->line->source, first, NULL, now);
+    outbox_close(outbox, now);
+    open_outbox();
+    break_side("SELECT 1 FROM delivery WHERE sub = ?1 AND event");
+    turns(2 * SECOND);
+    assert_null(broken);
+    for (count = 0; (job = claim()) != NULL; count++) {
+        settle(job, VERDICT_DELIVERED, 0);
+    }
+    assert_int_equal(count, 1);
+}
+
 static int deny_once(void *context, int action, const char *a, const char *b, const char *c,
                      const char *d) {
     bool *denies = context;
@@ -355,6 +392,7 @@ int main(void) {
         TEST(an_older_copy_with_a_rollback_journal),
         TEST(an_older_copy_where_a_row_is_due),
         TEST(an_older_copy_is_held_at_the_next_start),
+        TEST(what_is_recorded_above_the_cursor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
