@@ -1,7 +1,8 @@
 /*
 ** reorder.c: brings what a subscription has to send to its option `ordered`, when that is switched, or
-** when the subscription is new to this process: what is in memory at once, its rows some in a turn,
-** since there may be millions. Until it has them all (sub->sorted) whatever is ordered waits.
+** when the subscription is new to this process and was left in the middle of that: what is in memory at
+** once, its rows some in a turn, since there may be millions. Until it has them all (sub->sorted)
+** whatever is ordered waits.
 ** SPDX-License-Identifier: MIT
 */
 #include <string.h>
@@ -9,26 +10,35 @@
 #include "fault.h"
 #include "sql.h"
 #include "state.h"
+#include "stopwatch.h"
 
-#define SORTED_AT_ONCE 4000 /* rows looked at in a turn */
+#define SORTED_AT_ONCE 1000 /* rows looked at in a step … */
+#define STEP_US 1000        /* … and no other one in a turn after so long */
 
 void reorder_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
 
     outbox->order_any = db_prepare(side, sql_order_any);
+    outbox->order_odd = db_prepare(side, sql_order_odd);
     outbox->order_range = db_prepare(side, sql_order_range);
     outbox->order_adopt = db_prepare(side, sql_order_adopt);
     outbox->order_unstop = db_prepare(side, sql_order_unstop);
     outbox->order_drop = db_prepare(side, sql_order_drop);
 }
 
-/* Or that can't be read. */
-static bool has_keys(struct outbox *outbox, const struct sub *sub) {
+/* Has it rows that are not as `ordered` wants them? true, too: that can't be read, or not at a glance. */
+static bool has_odd(struct outbox *outbox, const struct sub *sub) {
     struct db *side = journal_db(outbox->journal);
+    bool off = sub->ordered == ORDERED_NOT;
+    sqlite3_stmt *odd = off ? outbox->order_any : outbox->order_odd;
 
     db_clear(side);
-    db_int(side, outbox->order_any, 1, sub->n);
-    return db_value(side, outbox->order_any, 1) != 0;
+    db_int(side, odd, 1, sub->n);
+    if (!off) {
+        db_int(side, odd, 2, sub->ordered == ORDERED_SKIP);
+        db_int(side, odd, 3, SORTED_AT_ONCE);
+    }
+    return db_value(side, odd, 1) != 0;
 }
 
 /* The last event of those that are next; 0: there are none; -1: it can't be read. */
@@ -56,7 +66,7 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     struct db *side = journal_db(outbox->journal);
     int64_t to;
 
-    if (sub->sorted_to == 0 && sub->ordered == ORDERED_NOT && !has_keys(outbox, sub)) {
+    if (sub->sorted_to == 0 && !has_odd(outbox, sub)) {
         return true;
     }
     to = range_end(outbox, sub);
@@ -154,23 +164,27 @@ void reorder(struct outbox *outbox, struct sub *sub, int64_t now) {
         }
     }
     sub->was_ordered = sub->ordered;
-    if (is_new && sub->recorded_to == 0) {
-        return; /* there are no rows of it */
+    if (is_new && (sub->recorded_to == 0 || !journal_has_open(outbox->journal, sub->n))) {
+        return; /* there are no rows of it that anything could wait for */
     }
     sub->sorted_to = 0;
-    sub->sorted = sort_rows(outbox, sub, now);
-    outbox->order_reviews = outbox->order_reviews || !sub->sorted;
+    sub->sorted = false;
+    outbox->order_reviews = true;
     order_review(outbox, sub);
 }
 
 void reorder_turn(struct outbox *outbox, int64_t now) {
+    int64_t began = stopwatch_work_us();
     struct sub *sub;
 
     if (!outbox->order_reviews) {
         return;
     }
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (!outbox->stalled && sub->status != SUB_ENDED && !sub->sorted) {
+        if (outbox->stalled || stopwatch_work_us() - began > STEP_US) {
+            return;
+        }
+        if (sub->status != SUB_ENDED && !sub->sorted) {
             sub->sorted = sort_rows(outbox, sub, now);
         }
     }

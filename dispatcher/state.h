@@ -114,7 +114,7 @@ struct outbox {
     bool order_reviews; /* a subscription wants order.c to look at all its keys, or is not sorted */
     int64_t order_commits;
     sqlite3_stmt *order_key, *order_earlier, *order_first, *order_set, *order_next_key, *order_any,
-        *order_range, *order_adopt, *order_unstop, *order_drop;
+        *order_odd, *order_range, *order_adopt, *order_unstop, *order_drop;
 
     TAILQ_HEAD(, pair) done; /* finished, to be written */
     int done_count;

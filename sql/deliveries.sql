@@ -180,6 +180,12 @@ SELECT key FROM delivery INDEXED BY delivery_key
 -- name: order_any
 SELECT EXISTS(SELECT 1 FROM delivery INDEXED BY delivery_key WHERE sub = ?1 AND state < 3 AND key IS NOT NULL)
 
+-- Is any of the first ?3 unfinished rows not as `ordered` wants it: without a key, or (?2) one that stopped its key?
+-- Where there are more than that, it is not known.
+-- name: order_odd
+SELECT count(*) = ?3 OR total(key IS NULL OR (?2 AND state = 2 AND next_at IS NULL)) > 0
+  FROM (SELECT key, state, next_at FROM delivery INDEXED BY delivery_due WHERE sub = ?1 AND state < 3 LIMIT ?3)
+
 -- `ordered` was switched: its rows are brought to it, some at a time, since there may be millions. Each statement has
 -- the events behind ?2 up to ?3, so that no row is looked at twice.
 -- name: order_range

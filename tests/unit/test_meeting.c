@@ -522,6 +522,55 @@ static void order_is_switched_in_steps(void **state) {
 }
 
 /* While rows are not sorted yet, nothing overtakes those that are not known to be before it. */
+/* Who is ordered sends after a restart at once, and isn't looked through for what is final. */
+static void what_is_final_is_not_brought_to_order(void **state) {
+    (void)state;
+    subscribe("{\"ordered\": true, \"retry_schedule\": \"0,1s\"}");
+    emit(1);
+    turn();
+    answer(must_send(1), 503);
+    turns(50);
+    db_exec(journal_db(outbox->journal),
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+            " INSERT INTO delivery(sub, event, state, name, created_at, finished_at, key)"
+            "  SELECT sub, i, 3, name, created_at, created_at, 'k' FROM delivery, n");
+    now += 2 * SECOND;
+    outbox_close(outbox, now);
+    open_outbox();
+    turn();
+    answer(must_send(1), 200);
+}
+
+/* However many switch at once, a turn is short. */
+static void many_are_brought_to_order_in_many_turns(void **state) {
+    int begun = 0;
+    struct sub *sub;
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        sql("SELECT resthook_subscribe('a.*', 'https://example.com/%d', '{\"status\": "
+            "\"inactive\"}')",
+            i);
+    }
+    sql("SELECT resthook_emit('a.a', '{}')");
+    turns(SECOND);
+    db_exec(journal_db(outbox->journal),
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
+            " INSERT INTO delivery(sub, event, state, name, created_at, next_at)"
+            "  SELECT sub, i, 0, name, created_at, next_at FROM delivery, n");
+    update("{\"ordered\": true}");
+    turn();
+    TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+        begun += sub->sorted_to > 0;
+    }
+    assert_in_range(begun, 1, 20);
+    for (int i = 0; order_pending(outbox); i++) {
+        assert_in_range(i, 0, 10000);
+        turn();
+    }
+    assert_int_equal(side("SELECT sum(key IS NULL) FROM delivery"), 0);
+}
+
 static void order_holds_while_it_is_switched_on(void **state) {
     struct job *job;
     int next = 1;
@@ -687,6 +736,8 @@ int main(void) {
         TEST(a_probe_has_its_schedule_afterwards),
         TEST(a_later_one_is_not_early_when_order_is_switched_off),
         TEST(order_is_switched_in_steps),
+        TEST(what_is_final_is_not_brought_to_order),
+        TEST(many_are_brought_to_order_in_many_turns),
         TEST(order_holds_while_it_is_switched_on),
         TEST(a_replay_that_waits_for_its_key_does_not_expire),
         TEST(a_handshake_is_not_too_much),
