@@ -14,8 +14,10 @@
 #include "memory.h"
 #include "sql.h"
 #include "state.h"
+#include "stopwatch.h"
 
-#define REQUESTS 1000    /* in a commit */
+#define REQUESTS 1000    /* in a commit at most, … */
+#define STEP_US 1000     /* … and none more after so long: app.db's snapshot is open */
 #define ERASE_AGAIN 1000 /* ms */
 
 void asked_open(struct outbox *outbox) {
@@ -193,7 +195,8 @@ static void forget(struct outbox *outbox, int64_t event, int64_t now) {
 void asked_turn(struct outbox *outbox, int64_t now) {
     struct db *side = journal_db(outbox->journal);
 
-    if (outbox->erase_at == 0 || now < outbox->erase_at || outbox->stalled) {
+    if (outbox->erase_at == 0 || now < outbox->erase_at || outbox->stalled ||
+        outbox->requests_left) { /* once, after the last of many */
         return;
     }
     /* A reader would be waited for, with all other databases: he is asked again later instead. */
@@ -228,6 +231,7 @@ bool asked_take(struct outbox *outbox, int64_t now) {
     struct db *app = reader_db(outbox->reader);
     sqlite3_stmt *list = outbox->requests;
     int64_t taken = outbox->request_cursor, filed = outbox->request_filed;
+    int64_t began = stopwatch_work_us();
     int count = 0;
 
     db_int(app, outbox->requests_taken, 1, taken);
@@ -240,17 +244,18 @@ bool asked_take(struct outbox *outbox, int64_t now) {
     db_int(app, list, 1, taken);
     db_int(app, list, 2, REQUESTS);
     outbox->requests_left = false;
-    while (db_row(app, list)) {
+    while (!outbox->requests_left && db_row(app, list)) {
         const char *id = db_string(list, 2);
 
         taken = sqlite3_column_int64(list, 0);
         filed = sqlite3_column_int64(list, 4);
-        outbox->requests_left = ++count == REQUESTS;
+        outbox->requests_left = ++count == REQUESTS || stopwatch_work_us() - began > STEP_US;
         if (!carry_out(outbox, db_string(list, 1), id, sqlite3_column_int64(list, 3), now)) {
             log_line(LOG_INFO, "a request has nothing to act on", "database", outbox->path,
                      "request#", (long long)taken, "subscription", id, NULL);
         }
     }
+    db_reset(list);
     journal_set(outbox->journal, "request_cursor", taken);
     journal_set(outbox->journal, "request_filed", filed);
     fault_point("request.before_commit");

@@ -101,8 +101,8 @@ UPDATE delivery SET state = 5, next_at = NULL, reason = 'cancelled', finished_at
  WHERE sub = ?1 AND event = ?2 AND state < 3
 
 -- name: delivery_cancel_event
-UPDATE delivery SET state = 5, next_at = NULL, reason = 'forgotten', finished_at = ?2
- WHERE sub IN (SELECT n FROM subscription) AND event = ?1 AND state < 3
+UPDATE delivery INDEXED BY delivery_open SET state = 5, next_at = NULL, reason = 'forgotten', finished_at = ?2
+ WHERE event = ?1 AND state < 3
 
 -- name: delivery_erase
 UPDATE delivery SET key = NULL, response = NULL, headers = NULL

@@ -456,6 +456,27 @@ static void a_probe_has_its_schedule_afterwards(void **state) {
     assert_int_equal(send_all(), 2);
 }
 
+/* However many there are, a turn is short: each is asked of every subscription. */
+static void requests_are_carried_out_in_steps(void **state) {
+    int64_t taken;
+
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        sql("SELECT resthook_subscribe('a.*', 'https://example.com/%d')", i);
+    }
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)"
+        " INSERT INTO resthook_outbox(event, payload) SELECT 'b.b', '1' FROM n");
+    turns(2 * SECOND);
+    sql("SELECT count(resthook_forget(id)) FROM resthook_outbox");
+    taken = outbox->request_cursor;
+    turn();
+    assert_in_range(outbox->request_cursor - taken, 1, 200);
+    for (int i = 0; outbox->request_cursor - taken < 400; i++) {
+        assert_in_range(i, 0, 400);
+        turn();
+    }
+}
+
 /* ---- order ---- */
 
 static void a_later_one_is_not_early_when_order_is_switched_off(void **state) {
@@ -734,6 +755,7 @@ int main(void) {
         TEST(a_probe_that_is_cancelled_before_it_is_sent),
         TEST(one_probe_at_a_time),
         TEST(a_probe_has_its_schedule_afterwards),
+        TEST(requests_are_carried_out_in_steps),
         TEST(a_later_one_is_not_early_when_order_is_switched_off),
         TEST(order_is_switched_in_steps),
         TEST(what_is_final_is_not_brought_to_order),
