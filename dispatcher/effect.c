@@ -157,9 +157,11 @@ void effect_write(struct outbox *outbox, int64_t now) {
     int count = 0;
 
     db_clear(side);
-    outbox->effects_wait = db_row(side, outbox->effects);
+    bool any = db_row(side, outbox->effects);
+
+    outbox->effects_wait = any || side->rc != SQLITE_OK; /* not read: there may be some */
     db_reset(outbox->effects);
-    if (!outbox->effects_wait || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
+    if (!any || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         return;
     }
     while (count < AT_ONCE && db_row(side, outbox->effects)) {

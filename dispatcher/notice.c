@@ -158,9 +158,11 @@ void notice_move(struct outbox *outbox) {
     int64_t last = 0, began;
 
     db_clear(side);
-    outbox->notices_wait = db_row(side, list);
+    bool any = db_row(side, list);
+
+    outbox->notices_wait = any || side->rc != SQLITE_OK; /* not read: there may be some */
     db_reset(list);
-    if (!outbox->notices_wait || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
+    if (!any || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         return;
     }
     began = stopwatch_us();

@@ -252,6 +252,39 @@ static void what_is_recorded_above_the_cursor(void **state) {
     assert_int_equal(count, 1);
 }
 
+/* … and what waits there to be written to app.db is not forgotten because it can't be read. */
+static void what_is_told_to_app_db(void **state) {
+    struct outcome gone = {.state = VERDICT_DEAD,
+                           .effect = EFFECT_GONE,
+                           .started_at = now,
+                           .steps = {-1, -1, -1, -1},
+                           .status = 410,
+                           .error = "",
+                           .reason = "gone"};
+
+    (void)state;
+    sql("SELECT resthook_subscribe('resthook.*', 'https://example.com/notices')");
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    struct job *job = claim();
+
+    place_finish(&job->place, false, 0);
+    job->line->source->settle(job->line->source, job, &gone, now);
+    turns(50);
+    assert_true(outbox->effects_wait && outbox->notices_wait);
+    break_side("reason, revision, updated_at FROM effect");
+    then = "SELECT n, event, payload FROM notice";
+    turns(60 * SECOND);
+    assert_null(broken);
+    assert_int_equal(
+        value_of(app, "SELECT count(*) FROM resthook_subscriptions WHERE status = 'active'"), 1);
+    assert_int_equal(
+        value_of(app, "SELECT count(*) FROM resthook_outbox WHERE event LIKE 'resthook.%'"), 2);
+    while ((job = claim()) != NULL) {
+        settle(job, VERDICT_DELIVERED, 0);
+    }
+}
+
 static int deny_once(void *context, int action, const char *a, const char *b, const char *c,
                      const char *d) {
     bool *denies = context;
@@ -393,6 +426,7 @@ int main(void) {
         TEST(an_older_copy_where_a_row_is_due),
         TEST(an_older_copy_is_held_at_the_next_start),
         TEST(what_is_recorded_above_the_cursor),
+        TEST(what_is_told_to_app_db),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
