@@ -296,11 +296,15 @@ static void cancel_strangers(struct outbox *outbox, int64_t now) {
         int64_t n = NEVER; /* the next that has any */
         bool stranger = false;
 
+        db_clear(db);
         db_int(db, outbox->next_known, 1, outbox->stranger);
         if (db_row(db, outbox->next_known)) {
             n = sqlite3_column_int64(outbox->next_known, 0);
             stranger = subscription_named(&outbox->subs, db_string(outbox->next_known, 1)) == NULL;
             db_reset(outbox->next_known);
+        }
+        if (db->rc != SQLITE_OK) {
+            return; /* that none was read does not say that there is none */
         }
         if (stranger && !cancel_some(outbox, n, "unsubscribed", now)) {
             return;

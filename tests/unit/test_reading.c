@@ -285,6 +285,22 @@ static void what_is_told_to_app_db(void **state) {
     }
 }
 
+/* Rows of who ended while nobody ran are cancelled, if not at once. */
+static void who_has_unfinished_rows(void **state) {
+    (void)state;
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
+    outbox_close(outbox, now);
+    sql("SELECT resthook_unsubscribe(id) FROM resthook_subscriptions");
+    open_outbox();
+    break_side("SELECT n, id FROM subscription");
+    turns(SECOND);
+    assert_null(broken);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
+}
+
 static int deny_once(void *context, int action, const char *a, const char *b, const char *c,
                      const char *d) {
     bool *denies = context;
@@ -427,6 +443,7 @@ int main(void) {
         TEST(an_older_copy_is_held_at_the_next_start),
         TEST(what_is_recorded_above_the_cursor),
         TEST(what_is_told_to_app_db),
+        TEST(who_has_unfinished_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
