@@ -196,7 +196,8 @@ static bool go_back(struct outbox *outbox) {
     fault_point("rewind.after_commit");
     outbox->check_id = common;
     outbox->check_created = created;
-    outbox->cursor = outbox->cursor < common ? outbox->cursor : common;
+    outbox->cursor = sooner(outbox->cursor, common);
+    outbox->counted_to = sooner(outbox->counted_to, common);
     window_open(&outbox->window, outbox->cursor);
     return true;
 }
