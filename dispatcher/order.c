@@ -171,12 +171,13 @@ static bool can_review(const struct outbox *outbox, const struct sub *sub) {
     return sub->reviewed != NULL || (sub->review && is_read(outbox, sub->recorded_to));
 }
 
-bool order_pending(const struct outbox *outbox) {
+bool order_pending(const struct outbox *outbox, int64_t now) {
     const struct sub *sub;
 
     if (outbox->order_reviews) {
         TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-            if (sub->status != SUB_ENDED && (!sub->sorted || can_review(outbox, sub))) {
+            if (reorder_is_due(sub, now) ||
+                (sub->status != SUB_ENDED && sub->sorted && can_review(outbox, sub))) {
                 return true;
             }
         }

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "fault.h"
+#include "log.h"
 #include "sql.h"
 #include "state.h"
 #include "stopwatch.h"
 
 #define SORTED_AT_ONCE 1000 /* rows looked at in a step … */
 #define STEP_US 1000        /* … and no other one in a turn after so long */
+#define SORT_AGAIN 1000     /* ms before rows that could not be read are tried again */
 
 void reorder_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
@@ -71,7 +73,9 @@ static bool sort_rows(struct outbox *outbox, struct sub *sub, int64_t now) {
     }
     to = range_end(outbox, sub);
     if (to < 0) {
-        record_stall(outbox, now);
+        log_line(LOG_ERROR, "rows can't be brought to order: what is ordered waits", "subscription",
+                 sub->id, "error", journal_error(outbox->journal), NULL);
+        sub->sort_at = now + SORT_AGAIN;
     }
     if (to <= 0) {
         return to == 0;
@@ -167,10 +171,15 @@ void reorder(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (is_new && (sub->recorded_to == 0 || !journal_has_open(outbox->journal, sub->n))) {
         return; /* there are no rows of it that anything could wait for */
     }
-    sub->sorted_to = 0;
+    sub->sorted_to = sub->sort_at = 0;
     sub->sorted = false;
     outbox->order_reviews = true;
     order_review(outbox, sub);
+}
+
+bool reorder_is_due(const struct sub *sub, int64_t now) {
+    return sub->status != SUB_ENDED && !sub->sorted &&
+           (now >= sub->sort_at || sub->sort_at - now > SORT_AGAIN); /* the clock was set back */
 }
 
 void reorder_turn(struct outbox *outbox, int64_t now) {
@@ -184,7 +193,7 @@ void reorder_turn(struct outbox *outbox, int64_t now) {
         if (outbox->stalled || stopwatch_work_us() - began > STEP_US) {
             return;
         }
-        if (sub->status != SUB_ENDED && !sub->sorted) {
+        if (reorder_is_due(sub, now)) {
             sub->sorted = sort_rows(outbox, sub, now);
         }
     }

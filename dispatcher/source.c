@@ -110,7 +110,7 @@ static int64_t next_turn(const struct outbox *outbox, int64_t now) {
         due = sooner(due, outbox->repair_at);
     }
     due = sooner(due, retention_due(outbox->retention));
-    if (!outbox->stalled && order_pending(outbox)) {
+    if (!outbox->stalled && order_pending(outbox, now)) {
         due = sooner(due, now);
     }
     return due;
@@ -287,7 +287,7 @@ static bool drained(const struct source *source, int64_t now) {
            (sent && outbox->done_count == 0 && outbox->clock_was == 0 && !outbox->cancelling &&
             outbox->stranger == NEVER &&
             (!waits_for_app(outbox) || now - outbox->app_since >= APP_PATIENCE) &&
-            !held_waits(outbox) && !order_pending(outbox) && due_next(outbox) > now);
+            !held_waits(outbox) && !order_pending(outbox, now) && due_next(outbox) > now);
 }
 
 void source_open(struct outbox *outbox) {

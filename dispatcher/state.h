@@ -164,12 +164,13 @@ void order_release(struct outbox *outbox, int64_t now); /* in a commit, after wh
 void order_released(struct outbox *outbox, struct sub *sub, int64_t now); /* … and after it */
 void order_review(struct outbox *outbox, struct sub *sub); /* rows of it ended by other ways */
 void order_turn(struct outbox *outbox, int64_t now);
-bool order_pending(const struct outbox *outbox); /* it has something to review now */
+bool order_pending(const struct outbox *outbox, int64_t now); /* it has something to do now */
 
 /* reorder.c */
 void reorder_open(struct outbox *outbox);
 void reorder(struct outbox *outbox, struct sub *sub, int64_t now); /* after a load */
 void reorder_turn(struct outbox *outbox, int64_t now);
+bool reorder_is_due(const struct sub *sub, int64_t now); /* it has rows to bring to order now */
 
 /* record.c */
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */

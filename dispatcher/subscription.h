@@ -80,7 +80,8 @@ struct sub {
     bool review, released; /* order.c's */
     char *reviewed;        /* order.c's: the key it looked at last; NULL: no review is under way */
     bool sorted;           /* its rows are as `ordered` wants them … (reorder.c) */
-    int64_t sorted_to;     /* … or those up to this event */
+    int64_t sorted_to;     /* … or those up to this event; the next … */
+    int64_t sort_at;       /* … not before this time */
     TAILQ_ENTRY(sub) links;
     struct sub *next_by_id, *next_by_number;
 };

@@ -530,7 +530,7 @@ static void order_is_switched_in_steps(void **state) {
         turn();
         assert_true(side(on ? "SELECT sum(key IS NULL) FROM delivery"
                             : "SELECT sum(key IS NOT NULL) FROM delivery") > left / 2);
-        for (int i = 0; order_pending(outbox) || i < 3; i++) {
+        for (int i = 0; order_pending(outbox, now) || i < 3; i++) {
             assert_in_range(i, 0, 10000);
             assert_null(outbox->held);
             turn();
@@ -585,7 +585,7 @@ static void many_are_brought_to_order_in_many_turns(void **state) {
         begun += sub->sorted_to > 0;
     }
     assert_in_range(begun, 1, 20);
-    for (int i = 0; order_pending(outbox); i++) {
+    for (int i = 0; order_pending(outbox, now); i++) {
         assert_in_range(i, 0, 10000);
         turn();
     }

@@ -301,6 +301,22 @@ static void who_has_unfinished_rows(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
 }
 
+/* That rows can't be brought to their order stops nobody else. */
+static void which_rows_are_brought_to_order(void **state) {
+    (void)state;
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions");
+    sql("INSERT INTO item DEFAULT VALUES");
+    turns(SECOND);
+    break_side("FROM (SELECT event FROM delivery");
+    sql("SELECT resthook_update(id, '{\"ordered\":true}') FROM resthook_subscriptions");
+    turn();
+    assert_null(broken);
+    assert_false(outbox->stalled);
+    assert_false(order_pending(outbox, now));
+    turns(6 * SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE key IS NOT NULL"), 1);
+}
+
 static void copy(sqlite3 *from, sqlite3 *to) {
     sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
 
@@ -478,6 +494,7 @@ int main(void) {
         TEST(what_is_recorded_above_the_cursor),
         TEST(what_is_told_to_app_db),
         TEST(who_has_unfinished_rows),
+        TEST(which_rows_are_brought_to_order),
         TEST(what_is_counted_after_going_back),
     };
 
