@@ -27,15 +27,15 @@ struct position {
     int64_t revision;            /* the subscription's, when the count began, … */
     int turn;                    /* … its claims (of a probe), … */
     int64_t request;             /* … and the last request that had been carried out */
-    int64_t over;                /* too many of them */
+    int64_t over;                /* too many of them, … */
+    int64_t ended_to;            /* … which are looked for behind this event of an ordered one */
 };
 
 struct side_sweep {
     struct outbox *outbox;
     struct position at;
     bool whole; /* the step came to the last delivery of the round */
-    sqlite3_stmt *walk, *expire, *forget, *first, *earliest, *wake, *near, *walk_attempts,
-        *forget_attempt;
+    sqlite3_stmt *walk, *expire, *forget, *first, *wake, *near, *walk_attempts, *forget_attempt;
 };
 
 struct row {
@@ -52,7 +52,6 @@ struct side_sweep *side_sweep_new(struct outbox *outbox) {
     sweep->expire = db_prepare(side, sql_delivery_expire);
     sweep->forget = db_prepare(side, sql_delivery_forget);
     sweep->first = db_prepare(side, sql_delivery_first);
-    sweep->earliest = db_prepare(side, sql_delivery_earliest);
     sweep->wake = db_prepare(side, sql_order_wake);
     sweep->near = db_prepare(side, sql_delivery_near);
     sweep->walk_attempts = db_prepare(side, sql_attempt_walk);
@@ -78,6 +77,35 @@ static void end(struct side_sweep *sweep, int64_t sub, int64_t event, const char
     if (ended != NULL) {
         order_review(sweep->outbox, ended); /* it may have been the first of its key */
     }
+}
+
+static int64_t time_or_never(sqlite3_stmt *row, int column) {
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? NEVER
+                                                           : sqlite3_column_int64(row, column);
+}
+
+/* The rows behind that of this subscription and event, of everybody. */
+static int read_rows(struct side_sweep *sweep, int64_t sub, int64_t event, struct row *rows) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    sqlite3_stmt *walk = sweep->walk;
+    int count = 0;
+
+    db_int(side, walk, 1, sub);
+    db_int(side, walk, 2, event);
+    db_int(side, walk, 3, BATCH);
+    while (db_row(side, walk)) {
+        rows[count++] = (struct row){
+            .sub = sqlite3_column_int64(walk, 0),
+            .event = sqlite3_column_int64(walk, 1),
+            .state = (enum delivery_state)sqlite3_column_int(walk, 2),
+            .created_at = time_or_never(walk, 3),
+            .next_at = time_or_never(walk, 4),
+            .attempts = sqlite3_column_int64(walk, 5),
+            .base = sqlite3_column_int64(walk, 6),
+            .finished_at = time_or_never(walk, 7),
+        };
+    }
+    return count;
 }
 
 /* ---- what is too much ---- */
@@ -118,6 +146,7 @@ static void enter(struct side_sweep *sweep, int64_t n) {
 static bool leave(struct side_sweep *sweep) {
     if (sweep->at.open >= 0 && count_holds(sweep)) {
         sweep->at.over = sweep->at.open - sweep->outbox->subs.settings.keep_pending_rows;
+        sweep->at.ended_to = 0;
     }
     sweep->at.open = -1;
     return sweep->at.over > 0;
@@ -128,27 +157,60 @@ static int64_t handshake(const struct sub *sub) {
     return sub->status == SUB_PROBES ? sub->probe : 0;
 }
 
+/* The first unfinished ones of the subscription that the walk is in, `most` at most, in the order in which they
+** came. */
+static int find_first(struct side_sweep *sweep, int64_t *events, int most) {
+    struct db *side = journal_db(sweep->outbox->journal);
+    int count = 0;
+
+    db_int(side, sweep->first, 1, sweep->at.sub);
+    db_int(side, sweep->first, 2, most);
+    db_int(side, sweep->first, 3, handshake(keeper(sweep)));
+    while (db_row(side, sweep->first)) {
+        events[count++] = sqlite3_column_int64(sweep->first, 0);
+    }
+    return count;
+}
+
+/* … and of an ordered one, in which most have no time: it is walked through once more. */
+static int find_earliest(struct side_sweep *sweep, int64_t *events, int most) {
+    struct position *at = &sweep->at;
+    struct row rows[BATCH];
+    int read = read_rows(sweep, at->sub, at->ended_to, rows), count = 0;
+
+    for (int i = 0; i < read && rows[i].sub == at->sub && count < most; i++) {
+        at->ended_to = rows[i].event;
+        if (rows[i].state < STATE_DELIVERED && rows[i].event != handshake(keeper(sweep))) {
+            events[count++] = rows[i].event;
+        }
+    }
+    if (read < BATCH || rows[read - 1].sub != at->sub) {
+        at->over = count; /* there are no more */
+    }
+    return count;
+}
+
 /* The oldest of those that are too many. */
 static void end_first(struct side_sweep *sweep, int64_t now) {
-    struct db *side = journal_db(sweep->outbox->journal);
     int64_t events[BATCH];
     int count = 0;
 
-    if (count_holds(sweep)) {
-        bool ordered = keeper(sweep)->ordered != ORDERED_NOT;
-        sqlite3_stmt *first = ordered ? sweep->earliest : sweep->first;
+    if (!count_holds(sweep)) {
+        sweep->at.over = 0;
+        return;
+    }
+    int most = sweep->at.over < BATCH ? (int)sweep->at.over : BATCH;
 
-        db_int(side, first, 1, sweep->at.sub);
-        db_int(side, first, 2, sweep->at.over < BATCH ? sweep->at.over : BATCH);
-        db_int(side, first, 3, handshake(keeper(sweep)));
-        while (db_row(side, first)) {
-            events[count++] = sqlite3_column_int64(first, 0);
-        }
+    if (keeper(sweep)->ordered != ORDERED_NOT) {
+        count = find_earliest(sweep, events, most);
+    } else {
+        count = find_first(sweep, events, most);
+        sweep->at.over = count > 0 ? sweep->at.over : 0;
     }
     for (int i = 0; i < count; i++) {
         end(sweep, sweep->at.sub, events[i], "expired: more than keep_pending_rows", now);
     }
-    sweep->at.over = count > 0 ? sweep->at.over - count : 0;
+    sweep->at.over -= count;
 }
 
 /* ---- what is too old ---- */
@@ -230,38 +292,10 @@ static void sweep_row(struct side_sweep *sweep, const struct row *row, int64_t n
     }
 }
 
-static int64_t time_or_never(sqlite3_stmt *row, int column) {
-    return sqlite3_column_type(row, column) == SQLITE_NULL ? NEVER
-                                                           : sqlite3_column_int64(row, column);
-}
-
-static int read_rows(struct side_sweep *sweep, struct row *rows) {
-    struct db *side = journal_db(sweep->outbox->journal);
-    sqlite3_stmt *walk = sweep->walk;
-    int count = 0;
-
-    db_int(side, walk, 1, sweep->at.sub);
-    db_int(side, walk, 2, sweep->at.event);
-    db_int(side, walk, 3, BATCH);
-    while (db_row(side, walk)) {
-        rows[count++] = (struct row){
-            .sub = sqlite3_column_int64(walk, 0),
-            .event = sqlite3_column_int64(walk, 1),
-            .state = (enum delivery_state)sqlite3_column_int(walk, 2),
-            .created_at = time_or_never(walk, 3),
-            .next_at = time_or_never(walk, 4),
-            .attempts = sqlite3_column_int64(walk, 5),
-            .base = sqlite3_column_int64(walk, 6),
-            .finished_at = time_or_never(walk, 7),
-        };
-    }
-    return count;
-}
-
 /* Some deliveries. Returns whether there are more. */
 static bool walk_deliveries(struct side_sweep *sweep, int64_t now) {
     struct row rows[BATCH];
-    int count = read_rows(sweep, rows);
+    int count = read_rows(sweep, sweep->at.sub, sweep->at.event, rows);
 
     for (int i = 0; i < count; i++) {
         if (rows[i].sub != sweep->at.sub) {

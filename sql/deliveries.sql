@@ -137,11 +137,6 @@ DELETE FROM delivery WHERE sub = ?1 AND event = ?2
 SELECT event FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND event <> ?3 ORDER BY next_at, event LIMIT ?2
 
--- … and of an ordered one, in which most have no time.
--- name: delivery_earliest
-SELECT event FROM delivery INDEXED BY delivery_open
- WHERE sub = ?1 AND state < 3 AND event <> ?3 ORDER BY event LIMIT ?2
-
 -- Held deliveries are tried again, something they depend on may have changed: all unfinished ones are looked at, some
 -- at a time, those behind (?1, ?2, ?3).
 -- name: delivery_open_walk

@@ -167,6 +167,32 @@ static void ends_the_oldest_of_too_many(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1000);
 }
 
+/* … however much somebody else has unfinished. */
+static void ends_the_earliest_of_an_ordered_one(void **state) {
+    struct db *side_file = journal_db(outbox->journal);
+
+    (void)state;
+    sql("SELECT resthook_set('keep_pending_rows', 1000)");
+    sql("SELECT resthook_subscribe('a.a', 'https://example.com/',"
+        " '{\"status\": \"inactive\", \"ordered\": true}')");
+    turn();
+    sql("SELECT resthook_subscribe('b.b', 'https://example.com/')");
+    turn();
+    emit(3000, now);
+    record(3000);
+    db_exec(side_file,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600000)"
+            " INSERT INTO delivery(sub, event, state, name, created_at, next_at)"
+            "  SELECT 2, -i, 0, 1, unixepoch() * 1000, 4102444800000 FROM n;"
+            "UPDATE delivery SET state = 3 WHERE sub = 1 AND event % 3 = 0;");
+    assert_int_equal(side_file->rc, SQLITE_OK);
+    side_file->steps_most = 2; /* million */
+    turns(20 * SECOND);
+    assert_null(outbox->held);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE sub = 1 AND state = 0"), 1000);
+    assert_int_equal(side("SELECT min(event) FROM delivery WHERE sub = 1 AND state = 0"), 1501);
+}
+
 static void ends_what_is_too_old(void **state) {
     (void)state;
     sql("SELECT resthook_set('keep_pending', 3600)");
@@ -244,6 +270,7 @@ int main(void) {
         TEST(waits_for_no_time_that_was_set_back),
         TEST(hurries_when_it_is_told_to),
         TEST(ends_the_oldest_of_too_many),
+        TEST(ends_the_earliest_of_an_ordered_one),
         TEST(ends_what_is_too_old),
         TEST(forgets_old_attempts_of_all),
         TEST(takes_small_steps),
