@@ -93,7 +93,11 @@ void pair_revoke(struct pair *pair, const char *reason, int64_t now) {
 }
 
 static void log_outcome(const struct pair *pair, const struct outcome *outcome) {
-    static const char *const messages[] = {"delivered", "attempt failed", "delivery is dead"};
+    static const char *const messages[] = {
+        [STATE_RETRYING] = "attempt failed",  [STATE_HELD] = "delivery stops its key",
+        [STATE_DELIVERED] = "delivered",      [STATE_DEAD] = "delivery is dead",
+        [STATE_CANCELLED] = "attempt failed",
+    };
     enum log_level level = outcome->state == VERDICT_DEAD ? LOG_WARN : LOG_DEBUG;
     char id[64];
 
@@ -101,8 +105,8 @@ static void log_outcome(const struct pair *pair, const struct outcome *outcome) 
         return;
     }
     snprintf(id, sizeof id, "%s-%lld", pair->sub->id, (long long)pair->event->id);
-    log_line(level, messages[outcome->state], "delivery", id, "event", pair->event->name, "target",
-             pair->sub->endpoint, "attempt#", (long long)pair->attempts + 1, "status#",
+    log_line(level, messages[pair->outcome.state], "delivery", id, "event", pair->event->name,
+             "target", pair->sub->endpoint, "attempt#", (long long)pair->attempts + 1, "status#",
              (long long)outcome->status, "error",
              outcome->error != NULL && *outcome->error != '\0' ? outcome->error : NULL,
              "duration_ms#", (long long)outcome->duration, NULL);

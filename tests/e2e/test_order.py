@@ -168,6 +168,8 @@ def test_a_dead_one_stops_its_key(db, receiver, ordered, dispatcher, eventually,
         "SELECT id, reason, attempts FROM resthook_deliveries WHERE state = 'held'")
     assert reason == "stopped: HTTP status 500" or reason.startswith("stopped: "), reason
     assert attempts == 2
+    first.wait_log(f"warn delivery stops its key delivery={id}")
+    assert "delivery is dead" not in first.text()
     first.kill()
     running = dispatcher(db)
     emit(db, ("a", 6), ("b", 6))
