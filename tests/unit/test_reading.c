@@ -1,6 +1,5 @@
 /*
-** test_reading.c: what can't be read for a moment is read again: nothing is passed over for it. What is another
-** file by now is not read at all.
+** test_reading.c: what can't be read for a moment is read again: nothing is passed over for it.
 ** SPDX-License-Identifier: MIT
 */
 #include "outbox_world.h"
@@ -317,40 +316,6 @@ static void which_rows_are_brought_to_order(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE key IS NOT NULL"), 1);
 }
 
-static void copy(sqlite3 *from, sqlite3 *to) {
-    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
-
-    assert_int_equal(sqlite3_backup_step(backup, -1), SQLITE_DONE);
-    assert_int_equal(sqlite3_backup_finish(backup), SQLITE_OK);
-}
-
-/* Events whose ids are given out again, since the machine's stop took the first ones, are counted. */
-static void what_is_counted_after_going_back(void **state) {
-    static const char insert[] =
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5)"
-        " INSERT INTO item SELECT NULL FROM n";
-    sqlite3 *kept;
-
-    (void)state;
-    sql("SELECT resthook_update(id, '{\"filter\":\"NEW.id < 0\"}') FROM resthook_subscriptions");
-    sql(insert);
-    turns(10 * SECOND);
-    assert_int_equal(sqlite3_open(":memory:", &kept), SQLITE_OK);
-    copy(app, kept);
-    sql(insert);
-    turns(10 * SECOND);
-    assert_int_equal(side("SELECT filtered FROM subscription"), 10);
-    db_exec(journal_db(outbox->journal), "UPDATE meta SET value = 'another' WHERE name = 'boot'");
-    outbox_close(outbox, now);
-    copy(kept, app);
-    sqlite3_close(kept);
-    open_outbox();
-    assert_int_equal(outbox->cursor, 5);
-    sql(insert);
-    turns(10 * SECOND);
-    assert_int_equal(side("SELECT filtered FROM subscription"), 15);
-}
-
 static int deny_once(void *context, int action, const char *a, const char *b, const char *c,
                      const char *d) {
     bool *denies = context;
@@ -383,97 +348,6 @@ static void the_subscriptions_statement(void **state) {
     turns(SECOND);
 }
 
-/* ---- app.db is put back as it was, in place ---- */
-
-static sqlite3 *copy_of(sqlite3 *from) {
-    sqlite3 *copy;
-
-    assert_int_equal(sqlite3_open(":memory:", &copy), SQLITE_OK);
-    sqlite3_backup *backup = sqlite3_backup_init(copy, "main", from, "main");
-
-    assert_int_equal(sqlite3_backup_step(backup, -1), SQLITE_DONE);
-    assert_int_equal(sqlite3_backup_finish(backup), SQLITE_OK);
-    return copy;
-}
-
-static void restore(sqlite3 *copy) {
-    sqlite3_backup *backup = sqlite3_backup_init(app, "main", copy, "main");
-
-    assert_int_equal(sqlite3_backup_step(backup, -1), SQLITE_DONE);
-    assert_int_equal(sqlite3_backup_finish(backup), SQLITE_OK);
-    sqlite3_close(copy);
-}
-
-/* Who is not in the copy has not ended: what waits for him is there when the right file is. */
-static void an_older_copy_ends_nobody(const char *mode) {
-    sqlite3 *older, *right;
-
-    outbox_close(outbox, now);
-    sql("PRAGMA journal_mode=%s", mode);
-    open_outbox();
-    turns(2 * SECOND);
-    older = copy_of(app);
-    sql("SELECT resthook_pause(resthook_subscribe('item.*', 'https://example.com/later'))");
-    sql("INSERT INTO item DEFAULT VALUES");
-    turns(2 * SECOND);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
-    right = copy_of(app);
-    restore(older);
-    turns(2 * SECOND);
-    assert_non_null(outbox->held);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
-    restore(right);
-    outbox_close(outbox, now);
-    open_outbox();
-    turns(2 * SECOND);
-    assert_null(outbox->held);
-    assert_int_equal(outbox->subs.count, 2);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 0"), 1);
-}
-
-static void an_older_copy_in_wal_mode(void **state) {
-    (void)state;
-    an_older_copy_ends_nobody("WAL");
-}
-
-static void an_older_copy_with_a_rollback_journal(void **state) {
-    (void)state;
-    an_older_copy_ends_nobody("DELETE");
-}
-
-/* That an event is not in the copy does not say that it is gone, whoever looks first. */
-static void an_older_copy_where_a_row_is_due(void **state) {
-    sqlite3 *older = copy_of(app);
-
-    (void)state;
-    sql("INSERT INTO item DEFAULT VALUES");
-    turns(SECOND);
-    settle(claim(), VERDICT_RETRY, 0);
-    turn();
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 1"), 1);
-    restore(older);
-    now += 2 * SECOND;
-    outbox_source(outbox)->turn(outbox_source(outbox), now, true); /* before it is told */
-    assert_non_null(outbox->held);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 1"), 1);
-}
-
-/* However soon it comes: what is missed was read, though nothing of it is written yet. */
-static void an_older_copy_is_held_at_the_next_start(void **state) {
-    sqlite3 *older = copy_of(app);
-
-    (void)state;
-    sql("INSERT INTO item DEFAULT VALUES");
-    turn();
-    assert_int_not_equal(outbox->check_id, outbox->anchored);
-    restore(older);
-    turn();
-    assert_non_null(outbox->held);
-    outbox_close(outbox, now);
-    open_outbox();
-    assert_non_null(outbox->held);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_with_items, end_world)
 
 int main(void) {
@@ -487,15 +361,10 @@ int main(void) {
         TEST(whose_end_is_read_by_half),
         TEST(which_requests_are_taken),
         TEST(the_subscriptions_statement),
-        TEST(an_older_copy_in_wal_mode),
-        TEST(an_older_copy_with_a_rollback_journal),
-        TEST(an_older_copy_where_a_row_is_due),
-        TEST(an_older_copy_is_held_at_the_next_start),
         TEST(what_is_recorded_above_the_cursor),
         TEST(what_is_told_to_app_db),
         TEST(who_has_unfinished_rows),
         TEST(which_rows_are_brought_to_order),
-        TEST(what_is_counted_after_going_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
