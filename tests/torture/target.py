@@ -16,6 +16,7 @@ no connection is open any more, for example since the process at the other end i
 import itertools
 import os
 import re
+import socket
 import sys
 import threading
 import time
@@ -103,12 +104,21 @@ class Target(Receiver):
         return act
 
 
+def take_all_in(port):
+    """Until each connection that was made so far is accepted: they are in the order they came in, and this is one."""
+    with socket.create_connection(("127.0.0.1", port)) as last:
+        last.shutdown(socket.SHUT_WR)
+        last.recv(1)
+
+
 def main(log, *ports):
     log = Log(log)
     targets = [Target(int(port), log) for port in ports]
     print("listening", flush=True)
     changed = threading.Event()
     for line in sys.stdin:
+        for port in ports:
+            take_all_in(int(port))
         while any(target.open for target in targets):
             changed.wait(0.005)
         print(line.strip(), flush=True)
