@@ -5,23 +5,17 @@
 #include "patience.h"
 
 #include <sqlite3.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <time.h>
+
+#include "stopwatch.h"
 
 #define STRIDE 100 /* steps between two looks at the clock */
-#define NANOSECONDS 1000000000
 
-static int64_t ends;
-
-static int64_t processor_time(void) {
-    struct timespec now = {0};
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * NANOSECONDS + now.tv_nsec;
-}
+static int64_t ends; /* by the processor's time */
 
 bool patience_over(void) {
-    return processor_time() > ends;
+    return stopwatch_work_us() > ends;
 }
 
 static int tick(void *context) {
@@ -41,7 +35,7 @@ static int watch(sqlite3 *db, char **error, const struct sqlite3_api_routines *a
 static void (*const entry)(void) = (void (*)(void))watch;
 
 void patience_begin(int seconds) {
-    ends = processor_time() + (int64_t)seconds * NANOSECONDS;
+    ends = stopwatch_work_us() + (int64_t)seconds * 1000000;
     (void)sqlite3_auto_extension(entry); /* again is once */
 }
 
