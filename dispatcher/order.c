@@ -24,8 +24,10 @@
 #include "memory.h"
 #include "sql.h"
 #include "state.h"
+#include "stopwatch.h"
 
-#define REVIEWED_AT_ONCE 500 /* keys in a turn */
+#define REVIEWED_AT_ONCE 500 /* keys in a turn … */
+#define STEP_US 1000         /* … and no other subscription after so long */
 
 void order_open(struct outbox *outbox) {
     struct db *side = journal_db(outbox->journal);
@@ -232,8 +234,9 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
 /* ---- each turn ---- */
 
 void order_turn(struct outbox *outbox, int64_t now) {
+    int64_t began = stopwatch_work_us();
     struct sub *sub;
-    bool more = false;
+    bool more = false, enough = false;
 
     if (!outbox->order_reviews || outbox->stalled) {
         return;
@@ -242,8 +245,9 @@ void order_turn(struct outbox *outbox, int64_t now) {
         if (sub->status == SUB_ENDED) {
             continue;
         }
-        if (sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
+        if (!enough && sub->sorted && !outbox->stalled && can_review(outbox, sub)) {
             review_some(outbox, sub, now);
+            enough = stopwatch_work_us() - began > STEP_US;
         }
         more = more || !sub->sorted || sub->review || sub->reviewed != NULL;
     }

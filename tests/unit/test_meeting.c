@@ -542,7 +542,6 @@ static void order_is_switched_in_steps(void **state) {
     assert_null(outbox->held);
 }
 
-/* While rows are not sorted yet, nothing overtakes those that are not known to be before it. */
 /* Who is ordered sends after a restart at once, and isn't looked through for what is final. */
 static void what_is_final_is_not_brought_to_order(void **state) {
     (void)state;
@@ -592,6 +591,34 @@ static void many_are_brought_to_order_in_many_turns(void **state) {
     assert_int_equal(side("SELECT sum(key IS NULL) FROM delivery"), 0);
 }
 
+/* … and who stands behind thousands that have nothing to bring to order comes to his turn. */
+static void one_behind_thousands_is_brought_to_order(void **state) {
+    int rounds = 0;
+
+    (void)state;
+    subscribe("{\"status\": \"inactive\"}");
+    sql("SELECT resthook_emit('a.a', '{}')");
+    turns(SECOND);
+    sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO resthook_subscription(id, event, target, secret, from_id, created_at, "
+        "updated_at)"
+        "  SELECT 'sub_' || i, 'other', target || i, secret, 0, 0, 0 FROM n, resthook_subscription");
+    turns(SECOND);
+    assert_int_equal(outbox->subs.count, 20001);
+    struct sub *sub = TAILQ_FIRST(&outbox->subs.list);
+
+    TAILQ_REMOVE(&outbox->subs.list, sub, links);
+    TAILQ_INSERT_TAIL(&outbox->subs.list, sub, links);
+    sql("SELECT resthook_update(id, '{\"ordered\": true}') FROM resthook_subscriptions WHERE event "
+        "<> 'other'");
+    do {
+        turn();
+        assert_in_range(rounds++, 0, 1000);
+    } while (order_pending(outbox, now));
+    assert_int_equal(side("SELECT sum(key IS NULL) FROM delivery"), 0);
+}
+
+/* While rows are not sorted yet, nothing overtakes those that are not known to be before it. */
 static void order_holds_while_it_is_switched_on(void **state) {
     struct job *job;
     int next = 1;
@@ -760,6 +787,7 @@ int main(void) {
         TEST(order_is_switched_in_steps),
         TEST(what_is_final_is_not_brought_to_order),
         TEST(many_are_brought_to_order_in_many_turns),
+        TEST(one_behind_thousands_is_brought_to_order),
         TEST(order_holds_while_it_is_switched_on),
         TEST(a_replay_that_waits_for_its_key_does_not_expire),
         TEST(a_handshake_is_not_too_much),
