@@ -27,7 +27,7 @@ class Sizes:
         self.own_commits = 100 if quick else 750
         self.busy_commits = 100 if quick else 1_000
         self.own_drain = 5_000 if quick else 100_000
-        self.loaded_backlog = 20_000 if quick else 400_000
+        self.loaded_backlog = 20_000 if quick else 800_000
         self.small, self.large = (3_000, 50_000) if quick else (10_000, 10_000_000)
         self.backlogs = [3_000, 50_000] if quick else [10_000, 100_000, 1_000_000, 10_000_000]
         self.subscribers = [1, 1_000] if quick else [1, 100, 10_000, 100_000]

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import threading
+import sys
 import time
 
 import pytest
@@ -84,37 +84,30 @@ def test_a_full_file_system_is_freed_later(small, receiver, dispatcher):
     assert db.shell("PRAGMA integrity_check;") == "ok"
 
 
+WRITER = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+for i in range(int(sys.argv[2]), int(sys.argv[2]) + 5):
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO item VALUES (?, 'x')", (i,))
+    time.sleep(0.05)
+    connection.execute("INSERT INTO item VALUES (?, 'y')", (-i,))
+    connection.execute("COMMIT")
+"""
+
+
 def test_writers_with_long_transactions_beside_a_reader_that_never_ends(db, receiver, dispatcher):
-    """A snapshot held all the time keeps the WAL from being checkpointed; ten writers hold the lock in turn."""
+    """A snapshot held all the time keeps the WAL from being checkpointed; ten processes hold the lock in turn."""
     db.subscribe("item.create", receiver.url("/"))
     db.shell("INSERT INTO item VALUES (0, 'before');")
     reader = sqlite3.connect(db.path, isolation_level=None)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM item").fetchone() == (1,)
     running = dispatcher(db)
-    failed = []
-
-    def write(first):
-        connection = sqlite3.connect(db.path, isolation_level=None, timeout=60)
-        try:
-            for i in range(first, first + 5):
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("INSERT INTO item VALUES (?, 'x')", (i,))
-                time.sleep(0.05)
-                connection.execute("INSERT INTO item VALUES (?, 'y')", (-i,))
-                connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            failed.append(error)
-        finally:
-            connection.close()
-
-    writers = [threading.Thread(target=write, args=(1 + 5 * n,)) for n in range(10)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, db.path, str(1 + 5 * n)]) for n in range(10)]
+    assert [writer.wait(120) for writer in writers] == [0] * 10
     receiver.wait_for(101)
-    assert not failed and sorted(ids(receiver)) == list(range(-50, 51))
+    assert sorted(ids(receiver)) == list(range(-50, 51))
     assert reader.execute("SELECT count(*) FROM item").fetchone() == (1,), "it has its snapshot still"
     assert running.stop() == 0
     reader.close()
