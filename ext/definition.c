@@ -79,15 +79,22 @@ static void each(struct reading *reading, const char *query, const char *json,
     }
 }
 
-static const char *text(sqlite3_stmt *statement, int i) {
-    return (const char *)sqlite3_column_text(statement, i);
+/* NULL is NULL, or there is no memory for it: then SQLite takes the value for NULL from then on. */
+static const char *text(struct reading *reading, sqlite3_stmt *statement, int i) {
+    bool null = sqlite3_column_type(statement, i) == SQLITE_NULL;
+    const char *text = (const char *)sqlite3_column_text(statement, i);
+
+    if (text == NULL && !null) {
+        check(reading, SQLITE_NOMEM);
+    }
+    return text;
 }
 
 static void take_value(struct reading *reading, sqlite3_stmt *statement) {
     struct definition *d = reading->definition;
-    const char *row = text(statement, 0);
-    const char *column = text(statement, 1);
-    const char *rowid = text(statement, 2);
+    const char *row = text(reading, statement, 0);
+    const char *column = text(reading, statement, 1);
+    const char *rowid = text(reading, statement, 2);
 
     if (row == NULL || (column == NULL && rowid == NULL) || d->width == VALUES_MAX) {
         fail(reading, sqlite3_mprintf("watch %lld is damaged: captured", (long long)d->id));
@@ -110,7 +117,7 @@ static void take_virtual(struct reading *reading, sqlite3_stmt *statement) {
 
     d->virtuals = grow(reading, d->virtuals, d->virtual_count, sizeof d->virtuals[0]);
     if (reading->rc == SQLITE_OK) {
-        d->virtuals[d->virtual_count++] = copy(reading, text(statement, 0));
+        d->virtuals[d->virtual_count++] = copy(reading, text(reading, statement, 0));
     }
 }
 
@@ -118,21 +125,21 @@ static void take_key(struct reading *reading, sqlite3_stmt *statement) {
     struct definition *d = reading->definition;
     int value = sqlite3_column_int(statement, 1);
 
-    if (text(statement, 0) == NULL || value < 0 || value >= d->width) {
+    if (text(reading, statement, 0) == NULL || value < 0 || value >= d->width) {
         fail(reading, sqlite3_mprintf("watch %lld is damaged: primary_key", (long long)d->id));
         return;
     }
     d->keys = grow(reading, d->keys, d->key_count, sizeof d->keys[0]);
     if (reading->rc == SQLITE_OK) {
         d->keys[d->key_count].value = value;
-        d->keys[d->key_count++].name = copy(reading, text(statement, 0));
+        d->keys[d->key_count++].name = copy(reading, text(reading, statement, 0));
     }
 }
 
 /* An expression; a NUL in it would hide what stands behind. */
 static char *copy_expression(struct reading *reading, sqlite3_stmt *statement, int i,
                              const char *what) {
-    const char *from = text(statement, i);
+    const char *from = text(reading, statement, i);
 
     if (from != NULL && strlen(from) != (size_t)sqlite3_column_bytes(statement, i)) {
         fail(reading, sqlite3_mprintf("%s: a NUL character can't be part of an expression", what));
@@ -142,8 +149,8 @@ static char *copy_expression(struct reading *reading, sqlite3_stmt *statement, i
 
 static void take_field(struct reading *reading, sqlite3_stmt *statement) {
     struct definition *d = reading->definition;
-    const char *path = text(statement, 0);
-    const char *type = text(statement, 2);
+    const char *path = text(reading, statement, 0);
+    const char *type = text(reading, statement, 2);
     const char *wrong;
 
     if (path == NULL || type == NULL || strcmp(type, "text") != 0) {
@@ -202,6 +209,7 @@ int definition_read(sqlite3 *db, const struct definition_row *row, struct defini
 
 static int load(sqlite3 *db, const char *sql, int64_t id, struct definition *definition,
                 char **error) {
+    struct reading reading = {.db = db, .error = error};
     sqlite3_stmt *statement = NULL;
     int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 
@@ -216,16 +224,16 @@ static int load(sqlite3 *db, const char *sql, int64_t id, struct definition *def
     if (rc == SQLITE_ROW) {
         struct definition_row row = {
             .id = id,
-            .table = text(statement, 1),
-            .operation = text(statement, 2),
-            .event = text(statement, 3),
-            .options = text(statement, 4),
-            .captured = text(statement, 5),
-            .virtuals = text(statement, 6),
-            .table_sql = text(statement, 7),
-            .primary_key = text(statement, 8),
+            .table = text(&reading, statement, 1),
+            .operation = text(&reading, statement, 2),
+            .event = text(&reading, statement, 3),
+            .options = text(&reading, statement, 4),
+            .captured = text(&reading, statement, 5),
+            .virtuals = text(&reading, statement, 6),
+            .table_sql = text(&reading, statement, 7),
+            .primary_key = text(&reading, statement, 8),
         };
-        rc = definition_read(db, &row, definition, error);
+        rc = reading.rc == SQLITE_OK ? definition_read(db, &row, definition, error) : reading.rc;
     } else if (rc == SQLITE_DONE) {
         rc = SQLITE_NOTFOUND;
         *error = sqlite3_mprintf("no watch has version %lld", (long long)id);
