@@ -458,6 +458,7 @@ static void expand_without_memory(sqlite3 *db, long n) {
         }
     } else {
         assert_true(failed);
+        assert_int_equal(rc, SQLITE_NOMEM); /* what is damaged stays so, and is not asked again */
         assert_null(expander);
     }
     countdown = -1;
