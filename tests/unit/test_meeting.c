@@ -602,7 +602,8 @@ static void one_behind_thousands_is_brought_to_order(void **state) {
     sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
         " INSERT INTO resthook_subscription(id, event, target, secret, from_id, created_at, "
         "updated_at)"
-        "  SELECT 'sub_' || i, 'other', target || i, secret, 0, 0, 0 FROM n, resthook_subscription");
+        "  SELECT 'sub_' || i, 'other', target || i, secret, 0, 0, 0 FROM n, "
+        "resthook_subscription");
     turns(SECOND);
     assert_int_equal(outbox->subs.count, 20001);
     struct sub *sub = TAILQ_FIRST(&outbox->subs.list);
