@@ -96,7 +96,11 @@ static bool copy_some(struct roster_copy *copy, struct db *app) {
     db_int(app, copy->slice, 3, BATCH);
     while (db_row(app, copy->slice)) {
         for (int i = 0; i < copy->columns; i++) {
-            sqlite3_bind_value(copy->add, i + 1, sqlite3_column_value(copy->slice, i));
+            int rc = sqlite3_bind_value(copy->add, i + 1, sqlite3_column_value(copy->slice, i));
+
+            if (rc != SQLITE_OK) { /* it would be NULL, and he another, until a restart */
+                db_fail(&copy->memory, "%s", sqlite3_errstr(rc));
+            }
         }
         db_run(&copy->memory, copy->add);
         if (++count == BATCH) {
