@@ -22,8 +22,7 @@
 #include "blueprint.h"
 #include "fence.h"
 
-#define ROOM (4 * 1024 * 1024) /* bytes of a value that an expression makes or looks up, at least */
-#define COMPILE_MOST 3         /* times in a row that the schema may change under us */
+#define COMPILE_MOST 3 /* times in a row that the schema may change under us */
 
 int evaluation_open(struct evaluation *evaluation, sqlite3 *db, bool hosted,
                     const struct definition *definition, char **error) {
@@ -113,7 +112,8 @@ static int step(struct evaluation *evaluation) {
     int rc;
 
     if (!evaluation->hosted) {
-        fence_up(&fence, evaluation->db, fence_length(ROOM, image_largest(&evaluation->image)));
+        fence_up(&fence, evaluation->db,
+                 fence_length(FENCE_ROOM, image_largest(&evaluation->image)));
     }
     rc = sqlite3_step(evaluation->compiled.statement);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) {

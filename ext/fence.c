@@ -86,7 +86,8 @@ static int64_t time_of(clockid_t clock) {
 ** By the thread's time, not the day's: a busy machine is no reason to stop. That one is dear to ask
 ** for, and no more of it has passed than of the day's.
 */
-static bool has_taken(struct fence *fence, int64_t most) {
+static bool has_taken_long(struct fence *fence) {
+    const int64_t most = (int64_t)FENCE_SECONDS * NANOSECONDS;
     int64_t now = time_of(CLOCK_MONOTONIC);
 
     if (fence->since == 0) { /* most end before the first tick, and cost no look at the clock */
@@ -104,7 +105,7 @@ static int tick(void *context) {
 
     if (fence->left-- <= 0) {
         fence->met = "more than 1,000,000 steps";
-    } else if (has_taken(fence, (int64_t)FENCE_SECONDS * NANOSECONDS)) {
+    } else if (has_taken_long(fence)) {
         fence->met = "more than 2 seconds of the processor";
     }
     return fence->met != NULL;

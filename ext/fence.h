@@ -15,7 +15,8 @@
 #define FENCE_STEPS 1000000              /* of SQLite's virtual machine: some 50 ms */
 #define FENCE_SECONDS 2                  /* of processor time, for steps that are large ones */
 #define FENCE_LENGTH (256 * 1024 * 1024) /* bytes of a value, made or read, at the very most */
-#define FENCE_PATTERN 100                /* bytes of what LIKE and GLOB compare with */
+#define FENCE_ROOM (4 * 1024 * 1024) /* of them for what a watch's expression or a column makes */
+#define FENCE_PATTERN 100            /* bytes of what LIKE and GLOB compare with */
 
 /*
 ** An authorizer for reading: SELECT of tables that are not resthook_*, sqlite_* or virtual tables

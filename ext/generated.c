@@ -24,8 +24,6 @@
 #include "linear.h"
 #include "trigger.h"
 
-#define ROOM (4 * 1024 * 1024) /* bytes of a value that a column makes, at least */
-
 struct column {
     char *name;
     bool not_null;
@@ -313,7 +311,7 @@ sqlite3_stmt *generated_compute(struct generated *generated) {
     const char *limit;
     int rc = generated->rc;
 
-    fence_up(&fence, generated->db, fence_length(ROOM, generated->largest));
+    fence_up(&fence, generated->db, fence_length(FENCE_ROOM, generated->largest));
     if (rc == SQLITE_OK) {
         (void)sqlite3_step(generated->insert);
         rc = sqlite3_reset(generated->insert);

@@ -207,7 +207,8 @@ void options_check_headers(struct call *call, const char *object) {
         if (name == NULL || type == NULL) {
             call->rc = SQLITE_NOMEM;
         } else if (strcmp(type, "text") != 0 || value == NULL) {
-            call_fail(call, "header %z is not a text", shown_text(name));
+            call_fail(call, "header %z is not a text",
+                      shown_before(sqlite3_column_value(rows, 0), ':'));
         } else if (++count > HEADERS_MOST) {
             call_fail(call, "there are more than %d headers", HEADERS_MOST);
         } else {

@@ -13,8 +13,7 @@
 
 #include "sql.h"
 
-#define CHANGED_MOST                                                                               \
-    1000 /* the trigger compares two values of each, and a SELECT has 2,000 columns */
+#define CHANGED_MOST 1000 /* two values of each are compared, and a SELECT has 2,000 columns */
 
 static int refuse(char **error, char *message) {
     *error = message;

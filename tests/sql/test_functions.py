@@ -639,6 +639,8 @@ BAD = [
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"X-Hook-Secret\":\"1\"}}')", "header 'X-Hook-Secret'"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"Authorization: Bearer s3cr3t\":\"\"}}')",
      "header 'Authorization:…': "),
+    ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"Authorization: Bearer s3cr3t\":1}}')",
+     "header 'Authorization:…' is not a text"),
     ("resthook_subscribe('a.b', 'https://a.b/?token=s3cr3t#a')", "target 'https://a.b/\\?…' "),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"x\":\"a\\nb\"}}')", "header 'x'"),
     ("resthook_subscribe('a.b', 'https://a.b/', '{\"headers\":{\"X-a\":\"1\",\"b\":\"1\",\"x-A\":\"1\"}}')",
