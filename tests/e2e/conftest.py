@@ -173,6 +173,15 @@ class Dispatcher:
         return self.wait()
 
 
+def watched(path):
+    """A database in WAL mode with resthook in it and one watched table, item(id, name): item.create."""
+    database = Database(path)
+    database.shell("PRAGMA journal_mode=WAL; CREATE TABLE item(id INTEGER PRIMARY KEY, name);")
+    database.ext("SELECT resthook_init()")
+    database.ext("SELECT resthook_watch('item', 'insert', 'item.create')")
+    return database
+
+
 @pytest.fixture
 def eventually():
     """eventually(true, timeout=30): for what a process does of its own accord and only its files tell."""
@@ -188,12 +197,7 @@ def eventually():
 
 @pytest.fixture
 def db(tmp_path):
-    """A database in WAL mode with resthook in it and one watched table, item(id, name): item.create."""
-    database = Database(tmp_path / "app.db")
-    database.shell("PRAGMA journal_mode=WAL; CREATE TABLE item(id INTEGER PRIMARY KEY, name);")
-    database.ext("SELECT resthook_init()")
-    database.ext("SELECT resthook_watch('item', 'insert', 'item.create')")
-    return database
+    return watched(tmp_path / "app.db")
 
 
 @pytest.fixture

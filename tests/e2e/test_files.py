@@ -6,14 +6,11 @@ import signal
 import sqlite3
 from pathlib import Path
 
-from conftest import Database
+from conftest import Database, watched
 
 
 def made(path, receiver, target="/"):
-    db = Database(path)
-    db.shell("PRAGMA journal_mode=WAL; CREATE TABLE item(id INTEGER PRIMARY KEY, name);")
-    db.ext("SELECT resthook_init()")
-    db.ext("SELECT resthook_watch('item', 'insert', 'item.create')")
+    db = watched(path)
     db.subscribe("*", receiver.url(target))
     return db
 

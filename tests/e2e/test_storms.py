@@ -11,15 +11,12 @@ import time
 
 import pytest
 
-from conftest import Database
+from conftest import Database, watched
 from receiver import answer, hang
 
 
-def made(path, receiver, target="/", mode="WAL"):
-    db = Database(path)
-    db.shell(f"PRAGMA journal_mode={mode}; CREATE TABLE item(id INTEGER PRIMARY KEY, name);")
-    db.ext("SELECT resthook_init()")
-    db.ext("SELECT resthook_watch('item', 'insert', 'item.create')")
+def made(path, receiver, target="/"):
+    db = watched(path)
     db.subscribe("item.create", receiver.url(target))
     return db
 

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import LOOPBACK, RESTHOOKD, Database, own_environment, resthookd
+from conftest import LOOPBACK, RESTHOOKD, Database, own_environment, resthookd, watched
 from receiver import answer, hang
 
 HUNG = 200
@@ -22,14 +22,6 @@ def hung():
     listening = socket.create_server(("", 0), backlog=4096)
     yield [f"http://127.0.{number // 200}.{number % 200 + 1}:{listening.getsockname()[1]}/" for number in range(HUNG)]
     listening.close()
-
-
-def made(path):
-    db = Database(path)
-    db.shell("PRAGMA journal_mode=WAL; CREATE TABLE item(id INTEGER PRIMARY KEY, name);")
-    db.ext("SELECT resthook_init()")
-    db.ext("SELECT resthook_watch('item', 'insert', 'item.create')")
-    return db
 
 
 def subscribe_many(db, targets, event="hung.{}", **options):
@@ -49,7 +41,7 @@ def emit_many(db, count, names):
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_hundred_thousand_rows_for_hung_targets_hold_nobody(tmp_path, receiver, dispatcher, eventually, hung, restarted):
     """Of the places for targets that have not proven themselves, one database never has all."""
-    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    hog, other = watched(tmp_path / "hog.db"), watched(tmp_path / "other.db")
     subscribe_many(hog, hung, timeout=300, retry_schedule="0, 30d")
     other.subscribe("*", receiver.url("/"))
     emit_many(hog, 100_000, HUNG)
@@ -73,7 +65,7 @@ EXPENSIVE = "(WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHE
 
 def test_expensive_filters_hold_nobody(tmp_path, receiver, dispatcher, eventually):
     """Each takes what it may. All of them for all events would take minutes, in which nobody else had a turn."""
-    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    hog, other = watched(tmp_path / "hog.db"), watched(tmp_path / "other.db")
     subscribe_many(hog, [receiver.url(f"/dear/{number}") for number in range(200)], "hung.*")
     # By hand, since resthook_subscribe() would try each of them.
     hog.shell("UPDATE resthook_subscription SET filter = '" + EXPENSIVE.format("' || length(target) || '") + "'")
@@ -102,7 +94,7 @@ NUMBERS = ("timeout", "connect_timeout", "retry_after_max", "max_in_flight", "re
 @pytest.mark.parametrize("value", ["9e999", "-9e999", "9223372036854775807", "-9223372036854775808", "1e18", "'much'", "x'00'"])
 def test_settings_beyond_their_bounds(tmp_path, receiver, dispatcher, eventually, value):
     """They count as the nearest that is allowed: nothing overflows, and no answer is kept whole."""
-    db = made(tmp_path / "app.db")
+    db = watched(tmp_path / "app.db")
     body = b"a" * 200_000
     receiver.script("/", answer(500, body), answer(200, body))
     db.subscribe("*", receiver.url("/"), retry_schedule="0,100ms,100ms,100ms,1s,1s,1s")
@@ -146,7 +138,7 @@ HOSTILE = {
 @pytest.mark.parametrize("where, sql", HOSTILE.values(), ids=HOSTILE)
 def test_a_file_in_which_a_statement_never_ends_is_held(tmp_path, receiver, dispatcher, where, sql):
     """And the others go on."""
-    hog, other = made(tmp_path / "hog.db"), made(tmp_path / "other.db")
+    hog, other = watched(tmp_path / "hog.db"), watched(tmp_path / "other.db")
     receiver.script("/hog", 410)
     hog.subscribe("*", receiver.url("/hog"))
     other.subscribe("*", receiver.url("/other"))
@@ -181,10 +173,10 @@ if os.environ.get("LD_PRELOAD"):
 
 @pytest.mark.parametrize("where, sql, reads", CHECKED.values(), ids=CHECKED)
 def test_a_check_of_such_a_file_ends(tmp_path, receiver, where, sql, reads):
-    hog = made(tmp_path / "hog.db")
+    hog = watched(tmp_path / "hog.db")
     meet(hog, receiver, where, sql)
     with open(tmp_path / "out", "w") as out:  # of millions of rows
-        done = subprocess.run([RESTHOOKD, "check", *LOOPBACK, hog.path, made(tmp_path / "other.db").path], stdout=out,
+        done = subprocess.run([RESTHOOKD, "check", *LOOPBACK, hog.path, watched(tmp_path / "other.db").path], stdout=out,
                               stderr=subprocess.PIPE, text=True, timeout=120, env=own_environment())
     assert done.returncode == (74 if reads else 0), done.stderr
     if reads:
@@ -196,7 +188,7 @@ def test_a_check_of_such_a_file_ends(tmp_path, receiver, where, sql, reads):
 
 def test_a_check_of_such_a_file_ends_while_another_one_delivers(tmp_path, receiver):
     """Then nobody has looked at its side file before the functions do, through a connection of their own."""
-    hog = made(tmp_path / "hog.db")
+    hog = watched(tmp_path / "hog.db")
     meet(hog, receiver, "side", as_view("meta"))
     holder = open(hog.path, "r+b")
     byte = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0x7265737468000000, 1, 0)
@@ -209,7 +201,7 @@ def test_a_check_of_such_a_file_ends_while_another_one_delivers(tmp_path, receiv
 
 def test_sql_takes_as_long_as_it_likes(tmp_path):
     """It is the operator's: more steps, and more of the processor, than check may take."""
-    db = made(tmp_path / "app.db")
+    db = watched(tmp_path / "app.db")
     long = FOR_EVER.replace("FROM c)", "FROM c WHERE x < 40000000)")
     done = subprocess.run([RESTHOOKD, "sql", db.path, long], capture_output=True, text=True, timeout=120, env=own_environment())
     assert (done.returncode, done.stdout) == (0, "40000000\n"), done.stderr
@@ -221,7 +213,7 @@ def test_a_link_in_the_directory(tmp_path, receiver, dispatcher):
         pytest.skip("only root makes another user's link")
     directory = tmp_path / "tenants"
     directory.mkdir()
-    outside, mine = made(tmp_path / "outside.db"), made(tmp_path / "mine.db")
+    outside, mine = watched(tmp_path / "outside.db"), watched(tmp_path / "mine.db")
     for db in (outside, mine):
         db.subscribe("*", receiver.url("/"))
     (directory / "outside.db").symlink_to(outside.path)
