@@ -3,8 +3,9 @@
 **
 ** A window is full as long as its events wait for a target, mostly the one whose backlog they are. That
 ** is worth a row for each of them only if it brings work to somebody who has none. So the rows behind
-** the window are looked through, once each, for their names alone: a name is remembered with the newest
-** event of it that was seen, and whom an event for one alone is for, likewise.
+** the window are looked through, once each, for their names alone. What they bring to few is fetched
+** (fetch.c). Else a name is remembered with the newest event of it that was seen, and whom an event for
+** one alone is for, likewise, until way is made for whoever lacks work then.
 ** SPDX-License-Identifier: MIT
 */
 #include "state.h"
@@ -56,8 +57,8 @@ static bool one_wants(const struct outbox *outbox, bool for_doubtful, int64_t no
         return false;
     }
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->ahead > outbox->window.read_to && sends_unread(outbox, sub) &&
-            lacks_work(sub, for_doubtful, now)) {
+        if (sub->ahead > outbox->window.read_to && sub->ahead > sub->fetched_to &&
+            sends_unread(outbox, sub) && lacks_work(sub, for_doubtful, now)) {
             return true;
         }
     }
@@ -66,8 +67,11 @@ static bool one_wants(const struct outbox *outbox, bool for_doubtful, int64_t no
 
 static bool any_wants(const struct event_name *name, bool for_doubtful, int64_t now) {
     for (int i = 0; i < name->count; i++) {
-        if (name->subs[i]->status == SUB_SENDS && lacks_work(name->subs[i], for_doubtful, now) &&
-            subscription_wants(name->subs[i], name->ahead, name->text, NULL)) {
+        const struct sub *sub = name->subs[i];
+
+        if (sub->status == SUB_SENDS && name->ahead > sub->fetched_to &&
+            lacks_work(sub, for_doubtful, now) &&
+            subscription_wants(sub, name->ahead, name->text, NULL)) {
             return true;
         }
     }
@@ -90,22 +94,34 @@ static bool is_wanted(struct outbox *outbox, bool for_doubtful, int64_t now) {
     return one_wants(outbox, for_doubtful, now);
 }
 
-static void see(struct outbox *outbox, const struct outbox_row *row) {
+void ahead_remember_one(struct outbox *outbox, struct sub *sub, int64_t event) {
+    sub->ahead = later(sub->ahead, event);
+    outbox->ahead_only = later(outbox->ahead_only, event);
+}
+
+void ahead_remember(struct outbox *outbox, struct event_name *name, int64_t event) {
+    if (name->ahead == 0) {
+        TAILQ_INSERT_TAIL(&outbox->behind, name, behind);
+    }
+    name->ahead = later(name->ahead, event);
+}
+
+static void see(struct outbox *outbox, const struct outbox_row *row, bool for_doubtful,
+                int64_t now) {
     if (row->event != NULL && row->only != NULL) {
         struct sub *sub = subscription_named(&outbox->subs, row->only);
 
-        if (sub != NULL) {
-            sub->ahead = outbox->ahead_only = row->id;
-        } else if (outbox->ahead_stranger == 0) {
+        if (sub == NULL && outbox->ahead_stranger == 0) {
             outbox->ahead_stranger = row->id;
+        } else if (sub != NULL && !fetch_for_one(outbox, sub, row, for_doubtful, now)) {
+            ahead_remember_one(outbox, sub, row->id);
         }
     } else if (row->event != NULL) {
         struct event_name *name = names_find(outbox, row->event);
 
-        if (name->ahead == 0) {
-            TAILQ_INSERT_TAIL(&outbox->behind, name, behind);
+        if (!fetch_for_all(outbox, name, row, for_doubtful, now)) {
+            ahead_remember(outbox, name, row->id);
         }
-        name->ahead = row->id;
     }
     outbox->ahead_to = row->id;
     outbox->ahead_created = row->created_at;
@@ -126,13 +142,19 @@ static void forget(struct outbox *outbox) {
     outbox->ahead_to = outbox->window.read_to;
 }
 
-static void look_further(struct outbox *outbox) {
+/* Returns whether anything was fetched. */
+static bool look_further(struct outbox *outbox, bool for_doubtful, int64_t now) {
     struct reader *reader = outbox->reader;
     struct outbox_row row;
     int count = 0;
 
-    if (!reader_begin(reader)) {
-        return; /* somebody is committing */
+    if (!reading_begin(outbox, now)) {
+        return false; /* somebody is committing */
+    }
+    if (reader_revision(reader) != outbox->revision || reader_schema(reader) != outbox->schema) {
+        outbox->unheard = true; /* that is obeyed first */
+        reader_end(reader);
+        return false;
     }
     /* If the row that was seen last is not there unchanged, the application restored what it had before,
     ** and the ids above are given out again. */
@@ -144,9 +166,10 @@ static void look_further(struct outbox *outbox) {
     int most = reader_is_wal(reader) ? ROWS_WAL : ROWS_ROLLBACK;
     int64_t began = stopwatch_us();
 
+    fetch_begin(outbox);
     reader_ahead(reader, outbox->ahead_to, most);
     while (reader_next(reader, &row)) {
-        see(outbox, &row);
+        see(outbox, &row, for_doubtful, now);
         if (++count % ROWS_A_GLANCE == 0 && stopwatch_us() - began > LOOK_US) {
             most = count; /* there may be more */
             break;
@@ -154,6 +177,7 @@ static void look_further(struct outbox *outbox) {
     }
     outbox->ahead_all = count < most && reader_db(reader)->rc == SQLITE_OK;
     reader_end(reader);
+    return fetch_end(outbox, now);
 }
 
 /* The roster may not have been read as far as the rows were: who was not known then may be now. */
@@ -175,9 +199,12 @@ enum ahead ahead_look(struct outbox *outbox, int64_t now) {
         if (!any_lacks_work(outbox, for_doubtful, now)) {
             return AHEAD_NOTHING;
         }
-        look_further(outbox);
+        if (look_further(outbox, for_doubtful, now) && for_doubtful) {
+            outbox->spilled_at = now; /* they had their turn */
+        }
     }
-    if (is_wanted(outbox, for_doubtful, now)) {
+    if (outbox->held == NULL && !outbox->stalled && is_wanted(outbox, for_doubtful, now)) {
+        outbox->fetched_before = 0;
         return AHEAD_WANTED;
     }
     return outbox->ahead_all ? AHEAD_NOTHING : AHEAD_UNKNOWN;

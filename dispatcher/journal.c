@@ -26,6 +26,7 @@ void journal_prepare(struct journal *journal) {
     journal->keep = db_prepare(db, sql_attempt_keep);
     journal->recorded = db_prepare(db, sql_delivery_recorded);
     journal->due = db_prepare(db, sql_delivery_due);
+    journal->fetch = db_prepare(db, sql_delivery_fetch);
     journal->due_probe = db_prepare(db, sql_delivery_due_probe);
     journal->open_of = db_prepare(db, sql_delivery_open_of);
     journal->open_any = db_prepare(db, sql_delivery_open_any);
@@ -204,6 +205,18 @@ bool journal_recorded(struct journal *journal, int64_t sub, int64_t event) {
     return db_value(&journal->db, journal->recorded, 0) != 0;
 }
 
+void journal_fetch(struct journal *journal, int64_t sub, int64_t event, int64_t name,
+                   int64_t created_at, int64_t now) {
+    struct db *db = &journal->db;
+
+    db_int(db, journal->fetch, 1, sub);
+    db_int(db, journal->fetch, 2, event);
+    db_int(db, journal->fetch, 3, name);
+    db_int(db, journal->fetch, 4, created_at);
+    db_int(db, journal->fetch, 5, now);
+    db_run(db, journal->fetch);
+}
+
 /* Of attempts: what can't be counted on from, since a hand wrote it, is none. */
 static int count_of(sqlite3_stmt *row, int column, int least, int most) {
     int64_t count = sqlite3_column_int64(row, column);
@@ -228,7 +241,8 @@ static int read_due(struct journal *journal, sqlite3_stmt *due, struct due_row *
             .held_since = sqlite3_column_int64(due, 7),
             .reason = db_copy(due, 8),
         };
-        rows[count].judged = rows[count].state != STATE_HELD && !rows[count].replayed;
+        rows[count].judged = rows[count].state != STATE_HELD && !rows[count].replayed &&
+                             sqlite3_column_int(due, 9) == 0;
         count++;
     }
     return count;

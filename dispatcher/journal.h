@@ -84,6 +84,9 @@ int64_t journal_event_name(struct journal *journal, const char *name);
 
 void journal_put(struct journal *journal, const struct delivery *delivery);
 bool journal_recorded(struct journal *journal, int64_t sub, int64_t event);
+/* A pair that is due at `now`, unless anything is recorded of it. */
+void journal_fetch(struct journal *journal, int64_t sub, int64_t event, int64_t name,
+                   int64_t created_at, int64_t now);
 
 /* An unfinished delivery with a time. */
 struct due_row {

@@ -189,6 +189,7 @@ void outbox_free(struct outbox *outbox) {
     free(outbox->token);
     free(outbox->path);
     free(outbox->held);
+    free(outbox->fetched);
     free(outbox);
 }
 

@@ -215,6 +215,34 @@ void record_spill(struct outbox *outbox, int64_t now) {
     log_line(LOG_DEBUG, "made way", "database", outbox->path, "rows#", (long long)spilled, NULL);
 }
 
+bool record_fetched(struct outbox *outbox, int64_t now) {
+    bool newest = outbox->ahead_to > outbox->check_id;
+
+    journal_begin(outbox->journal, false);
+    for (int i = 0; i < outbox->fetched_count; i++) {
+        const struct fetched *fetched = &outbox->fetched[i];
+
+        journal_fetch(outbox->journal, fetched->sub->n, fetched->event, fetched->name->n,
+                      fetched->created_at, now);
+    }
+    /* A file that is restored from before it gives these ids out again, to other events. */
+    if (newest) {
+        journal_anchor(outbox->journal, outbox->ahead_to, outbox->ahead_created);
+    }
+    fault_point("fetch.before_commit");
+    if (!commit(outbox, now, false, true)) {
+        return false;
+    }
+    fault_point("fetch.after_commit");
+    if (newest) {
+        outbox->check_id = outbox->anchored = outbox->ahead_to;
+        outbox->check_created = outbox->ahead_created;
+    }
+    log_line(LOG_DEBUG, "fetched", "database", outbox->path, "rows#",
+             (long long)outbox->fetched_count, NULL);
+    return true;
+}
+
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
     bool group_is_due = outbox->done_count > 0 &&
                         (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE ||

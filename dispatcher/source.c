@@ -13,7 +13,7 @@
 #include "state.h"
 #include "writer.h"
 
-/* ms between looks for somebody who lacks work behind a full window, and one more for every so many
+/* ms between looks for somebody who lacks work behind a full window, but for a commit, and one more for every so many
 ** subscriptions, since a look is at each of them; and while what stands there is being found out. */
 #define SPILL_EVERY 10
 #define SUBS_A_MS 100
@@ -26,6 +26,23 @@ static struct outbox *of(const struct source *source) {
     return (struct outbox *)(void *)((char *)(uintptr_t)source - offsetof(struct outbox, source));
 }
 
+/* The window is full: who lacks work has it fetched from behind, or way is made. */
+static void look_behind(struct outbox *outbox, int64_t now) {
+    if (outbox->spilled_at == 0) {
+        outbox->spilled_at = now; /* nobody has lacked anything yet */
+    }
+    enum ahead ahead = ahead_look(outbox, now);
+
+    outbox->spill_at =
+        now + (ahead == AHEAD_UNKNOWN ? AHEAD_EVERY + outbox->subs.count / AHEAD_SUBS_A_MS
+                                      : SPILL_EVERY + outbox->subs.count / SUBS_A_MS);
+    if (ahead == AHEAD_WANTED) {
+        outbox->spilled_at = now;
+        record_spill(outbox, now);
+        reading_next(outbox, now);
+    }
+}
+
 static void look(struct outbox *outbox, int64_t now) {
     enum wake_cause cause = wake_take(outbox->wake, outbox->slot);
 
@@ -34,6 +51,7 @@ static void look(struct outbox *outbox, int64_t now) {
     if (changed) {
         outbox->unheard = true;
         outbox->ahead_all = false;
+        outbox->spill_at = sooner(outbox->spill_at, now + outbox->subs.count / SUBS_A_MS);
         retention_noticed(outbox->retention, now);
     }
     if (cause != WAKE_NONE && !changed && !outbox->unread) {
@@ -48,29 +66,14 @@ static void look(struct outbox *outbox, int64_t now) {
     if (!outbox->unread || outbox->stalled || now < outbox->read_at) {
         return;
     }
-    if (window_full(&outbox->window)) {
-        /* Nothing can be taken, but a pause or an end is heard. */
-        if (outbox->unheard) {
-            reading_next(outbox, now);
-        }
-        if (outbox->held != NULL || now < outbox->spill_at) {
-            return;
-        }
-        if (outbox->spilled_at == 0) {
-            outbox->spilled_at = now; /* nobody has lacked anything yet */
-        }
-        enum ahead ahead = ahead_look(outbox, now);
-
-        outbox->spill_at =
-            now + (ahead == AHEAD_UNKNOWN ? AHEAD_EVERY + outbox->subs.count / AHEAD_SUBS_A_MS
-                                          : SPILL_EVERY + outbox->subs.count / SUBS_A_MS);
-        if (ahead != AHEAD_WANTED) {
-            return;
-        }
-        outbox->spilled_at = now;
-        record_spill(outbox, now);
+    /* Where nothing can be taken a pause or an end is heard. */
+    if (!window_full(&outbox->window) || outbox->unheard) {
+        reading_next(outbox, now);
     }
-    reading_next(outbox, now);
+    if (outbox->held == NULL && outbox->unread && window_full(&outbox->window) &&
+        now >= later(outbox->read_at, outbox->spill_at)) {
+        look_behind(outbox, now);
+    }
 }
 
 /* The clock was set back: what was to wait until a time that is now far away waits no longer. Rows are

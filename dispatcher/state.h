@@ -1,7 +1,7 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them),
-** names.c (who wants them), fanout.c (makes pairs), delivery.c (a pair as a job and as a row),
+** fetch.c (takes single ones from there), names.c (who wants them), fanout.c (makes pairs), delivery.c (a pair as a job and as a row),
 ** order.c (whose turn it is within a key), reorder.c (`ordered` is switched), due.c (rows whose time
 ** has come), record.c (outcomes in groups), held.c (what can't be computed), roster.c
 ** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for
@@ -24,6 +24,24 @@
 #define ORDER_UNKNOWN "\001"      /* the key of an event whose key is not known */
 #define ORDER_STOPPED "stopped: " /* how the reason begins of what stops its key */
 
+#define TAKERS_MOST 8
+
+/* Who of those that want a name has what stands behind the window fetched. */
+struct takers {
+    int64_t look; /* as it was in this look */
+    bool all;     /* nobody else wants it */
+    int count;
+    struct sub *sub[TAKERS_MOST];
+};
+
+/* One event for one of them. */
+struct fetched {
+    struct sub *sub;
+    struct event_name *name;
+    int64_t event, created_at;
+    bool alone; /* it is for nobody else */
+};
+
 /* An event's name, and who wants it. */
 struct event_name {
     char *text;
@@ -32,8 +50,10 @@ struct event_name {
     int count;
     int64_t generation; /* of the roster that subs was made from */
     struct event_name *next;
-    int64_t ahead; /* the newest event of this name that was seen behind the window; 0: none */
+    int64_t ahead; /* the newest event of this name that was seen behind the window and not fetched
+                      for all who want it; 0: none */
     TAILQ_ENTRY(event_name) behind;
+    struct takers takers; /* fetch.c's */
 };
 
 /* Where a walk through the unfinished rows is. */
@@ -97,6 +117,10 @@ struct outbox {
     int64_t ahead_stranger;          /* the first that is for one who is not known; 0: none … */
     int64_t ahead_generation;        /* … of the roster */
     bool ahead_all;                  /* nothing stands behind that */
+    struct fetched *fetched;         /* by the look that is under way … */
+    int fetched_count, fetched_room;
+    int64_t fetch_look;              /* … which is that one */
+    int64_t fetched_before;          /* by others since way was made */
     TAILQ_HEAD(, event_name) behind; /* names with any that is not read */
     int64_t check_id, check_created; /* the row that must still be there; 0: none */
     char boot[40];
@@ -186,6 +210,9 @@ void record_flush(struct outbox *outbox, int64_t now);
 ** backlog for one target costs no rows.
 */
 void record_spill(struct outbox *outbox, int64_t now);
+/* Writes what was fetched (fetch.c) as due, with the newest event that was seen, which has to be there
+** from now on. false: it can't be written now. */
+bool record_fetched(struct outbox *outbox, int64_t now);
 
 /* names.c */
 struct event_name *names_find(struct outbox *outbox, const char *text); /* made if need be */
@@ -216,8 +243,24 @@ enum ahead {
 void ahead_open(struct outbox *outbox);
 /* Looks what stands behind a full window, a step further each time. */
 enum ahead ahead_look(struct outbox *outbox, int64_t now);
+/* An event that was seen there and not fetched for all who want it, or for the one that it is for. */
+void ahead_remember(struct outbox *outbox, struct event_name *name, int64_t event);
+void ahead_remember_one(struct outbox *outbox, struct sub *sub, int64_t event);
 /* Will it yet bring work to somebody, if only to those whose target failed last? */
 bool ahead_may_come(struct outbox *outbox, int64_t now);
+
+/* fetch.c */
+/* A look behind the window begins. */
+void fetch_begin(struct outbox *outbox);
+/* A row that it sees is taken for those that want it and can have it fetched. true: nobody else wants it.
+** for_doubtful: also for those whose target failed last. */
+bool fetch_for_all(struct outbox *outbox, struct event_name *name, const struct outbox_row *row,
+                   bool for_doubtful, int64_t now);
+bool fetch_for_one(struct outbox *outbox, struct sub *sub, const struct outbox_row *row,
+                   bool for_doubtful, int64_t now);
+/* It has ended, and its snapshot too: what was taken is recorded as due. false: nothing was taken, or way
+** is to be made for it. */
+bool fetch_end(struct outbox *outbox, int64_t now);
 
 /* fanout.c */
 /* A new event, inside a snapshot. false: it can't be taken now; nothing was done. */

@@ -71,8 +71,9 @@ struct sub {
     struct pairs again; /* claimed from rows */
     struct pairs busy;  /* in flight, or finished and not yet recorded */
     int again_count, busy_count;
-    int64_t ahead;    /* the newest event for it alone that was seen behind the window */
-    int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
+    int64_t ahead;      /* the newest event for it alone that was seen behind the window */
+    int64_t fetched_to; /* the newest event that was fetched from there */
+    int64_t filtered;   /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */
     struct rest due;          /* its place in the outbox's agenda, where its rows wait */
     enum ordered ordered, was_ordered;

@@ -49,18 +49,23 @@ INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status
 SELECT sub, event, attempts, started_at, duration, status, error, response, class, dns, connect, tls, first_byte, headers
   FROM delivery WHERE sub = ?1 AND event = ?2 AND started_at IS NOT NULL
 
+-- One that is sent before the events that stand before it are read (dispatcher/fetch.c).
+-- name: delivery_fetch
+INSERT INTO delivery(sub, event, state, name, created_at, next_at, reason) VALUES (?1, ?2, 0, ?3, ?4, ?5, 'fetched')
+    ON CONFLICT(sub, event) DO NOTHING
+
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the
--- caller. One that is held, or replayed and was never sent, was not judged by the subscription's filter.
+-- caller. One that is held, or was replayed or fetched and never sent, was not judged by the subscription's filter.
 -- name: delivery_due
 SELECT event, next_at, attempts, base, state, created_at, reason IS 'replayed',
-       finished_at, iif(state = 2, reason, NULL)
+       finished_at, iif(state = 2, reason, NULL), reason IS 'fetched'
   FROM delivery INDEXED BY delivery_due
  WHERE sub = ?1 AND state < 3 AND next_at IS NOT NULL ORDER BY next_at, event LIMIT ?2
 
 -- The same of one delivery alone, the probe of a subscription that sends nothing else.
 -- name: delivery_due_probe
 SELECT event, next_at, attempts, base, state, created_at, reason IS 'replayed',
-       finished_at, iif(state = 2, reason, NULL) FROM delivery
+       finished_at, iif(state = 2, reason, NULL), reason IS 'fetched' FROM delivery
  WHERE sub = ?1 AND event = ?2 AND state < 3 AND next_at IS NOT NULL
 
 -- Is anything recorded of this pair? Asked of events above the cursor when the outbox is read again after a crash.

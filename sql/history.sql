@@ -56,10 +56,13 @@ SELECT s.id || '-' || a.event, a.attempts, strftime('%Y-%m-%dT%H:%M:%fZ', a.star
   FROM subscription AS s CROSS JOIN delivery AS a ON a.sub = s.n
  WHERE a.started_at IS NOT NULL AND (SUB) AND (EVENT)
 
--- What is pending among the rows: how much, since when. Counts stop at 50,000, and status_app's, where each row is
--- matched with the subscriptions, at 5,000: so that looking takes some ms however much there is.
+-- What is pending among the rows: how much, since when; status_app counts what is above the cursor, with a row or without.
+-- Counts stop at 50,000, and status_app's, where each row is matched with the subscriptions, at 5,000: so that looking takes
+-- some ms however much there is.
 -- name: status_pending
-SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open WHERE state < 3 AND state = 0 LIMIT 50000)),
+SELECT (SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_open
+                              WHERE state < 3 AND state = 0 AND event <= (SELECT value FROM meta WHERE name = 'cursor')
+                              LIMIT 50000)),
        (SELECT created_at FROM delivery INDEXED BY delivery_open WHERE state < 3 ORDER BY event LIMIT 1)
 
 -- name: status_none

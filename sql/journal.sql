@@ -62,8 +62,9 @@ CREATE TABLE IF NOT EXISTS subscription(
 --                that the target is well again after it was failing (then it is negative: its age still counts)
 --   next_at      when it is due; NULL in a row that waits for something else than time
 --   key          what it is ordered by, of an ordered subscription; NULL otherwise
---   reason       why it is held, dead or cancelled; 'replayed' until the first attempt, if there was none before. Such a
---                row, or one that is held, was not yet judged by the subscription's filter
+--   reason       why it is held, dead or cancelled; 'replayed' until the first attempt, if there was none before;
+--                'fetched' until then, if its event is sent before those that stand before it are read. Such a row, or
+--                one that is held, was not yet judged by the subscription's filter
 --   started_at, duration, status, error, response   the last attempt: ms, ms, HTTP status, error text,
 --                first bytes of the response; NULL where there was none
 --   class        of what was no success: dns, connect, tls, timeout, protocol, status …; NULL: it was one

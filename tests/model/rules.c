@@ -63,6 +63,12 @@ const struct rule_text rules[RULES] = {
     [RULE_AHEAD_ANCHOR] = {"ahead-anchor", "rules 3 and 10, found here",
                            "Looking ahead begins at the last event seen, there unchanged",
                            "ids that come again are taken for what was seen before"},
+    [RULE_FETCH_KNOWN] = {"fetch-known", "rule 3, found by measuring",
+                          "What is fetched from behind the window has no row yet",
+                          "what was sent before a crash is sent again"},
+    [RULE_FETCH_ANCHOR] = {"fetch-anchor", "rules 3 and 10",
+                           "… and the newest event seen there is an anchor, in the same commit",
+                           "a new event with the id of one that was fetched is taken for sent"},
 
     [RULE_BUSY] = {"busy", "rule 4",
                    "A row at work is not due: in flight, or finished and not recorded",

@@ -30,6 +30,8 @@ enum rule {
     RULE_AHEAD_ON,
     RULE_AHEAD_ONE,
     RULE_AHEAD_ANCHOR,
+    RULE_FETCH_KNOWN,
+    RULE_FETCH_ANCHOR,
     /* rows that are not final */
     RULE_BUSY,
     RULE_LOOK,

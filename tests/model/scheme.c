@@ -382,10 +382,41 @@ static bool window_is_full(void) {
     return rule(RULE_WINDOW) && window_count(&middle) >= WINDOW;
 }
 
+/* One of those who lack work gets an event from behind the window as a row that is due. Not where there
+** is an order: a row's turn comes only with what is read. A filter is asked when it is sent; here what
+** has one is left to the reading. */
+static void fetch(struct side *work, const struct event *event) {
+    for (int i = 0; i < SUBS; i++) {
+        bool known = rule(RULE_FETCH_KNOWN) && side_find(work, i, event->id) != NULL;
+
+        if (dispatcher_wants_work(i) && me.sub[i].ordered == NOT_ORDERED && event->type != 2 &&
+            is_wanted(&me.sub[i], i, event) && !known && chance(50)) {
+            struct delivery row = {
+                .event = event->id,
+                .created = event->created,
+                .deliver_at = event->deliver_at,
+                .next_at = later(now, event->deliver_at),
+                .sub = (int8_t)i,
+                .key = KEY_NONE,
+                .state = PENDING,
+            };
+
+            say("  s%d-%d is fetched", i, event->id);
+            put(work, &row);
+            if (event->id > me.last.id && rule(RULE_FETCH_ANCHOR)) {
+                me.last = (struct anchor){event->id, event->created};
+                add_anchor(work, &me.last);
+            }
+        }
+    }
+}
+
 /* A step further each time. */
 static void look_ahead(void) {
+    static struct side work;
     int left = AHEAD;
 
+    work = side.committed;
     if (me.ahead.id > me.read && rule(RULE_AHEAD_ANCHOR) &&
         !app_has(&app.committed, me.ahead.id, me.ahead.created)) {
         memset(me.ahead_type, 0, sizeof me.ahead_type);
@@ -402,6 +433,7 @@ static void look_ahead(void) {
         if (event->id > me.ahead.id) {
             left--;
             me.ahead = (struct anchor){event->id, event->created};
+            fetch(&work, event);
             if (event->only == NOBODY) {
                 me.ahead_type[event->type] = event->id;
             } else if (rule(RULE_AHEAD_ONE)) {
@@ -409,6 +441,7 @@ static void look_ahead(void) {
             }
         }
     }
+    side_publish(&work, false);
 }
 
 /* Was anything seen behind the window that it wants? */

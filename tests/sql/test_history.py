@@ -178,11 +178,25 @@ def test_every_state_has_its_name(app):
     for state in range(6):
         side.execute("INSERT INTO delivery(sub, event, state, name, reason) VALUES (1, ?, ?, 1, 'why')",
                      (state + 1, state))
+    side.execute("UPDATE meta SET value = 6 WHERE name = 'cursor'")
     assert app.all("SELECT event_id, state, reason FROM resthook_deliveries ORDER BY event_id") == [
         (1, "pending", "why"), (2, "retrying", "why"), (3, "held", "why"), (4, "delivered", "why"), (5, "dead", "why"),
         (6, "cancelled", "why")]
     assert {name: app.status()[name] for name in ("pending", "retrying", "held", "dead", "held_reason")} == {
         "pending": 1, "retrying": 1, "held": 1, "dead": 1, "held_reason": "why"}
+
+
+def test_what_was_fetched_from_behind_a_backlog_is_counted_once(app):
+    sub = app.subscribe()
+    app.emit(count=3)
+    side = app.side()
+    side.execute("INSERT INTO subscription(n, id, target) VALUES (1, ?, 'https://example.org/')", (sub,))
+    side.execute("INSERT INTO event_name VALUES (1, 'a.b')")
+    side.execute("INSERT INTO delivery(sub, event, state, name, reason) VALUES (1, 1, 0, 1, NULL), (1, 3, 0, 1, 'fetched')")
+    side.execute("UPDATE meta SET value = 1 WHERE name = 'cursor'")
+    assert app.status()["pending"] == 3
+    assert app.all("SELECT event_id, reason FROM resthook_deliveries WHERE state = 'pending' ORDER BY 1") == [
+        (1, None), (2, None), (3, "fetched")]
 
 
 def test_who_is_meant(app):

@@ -50,15 +50,15 @@ class Lab:
         finally:
             connection.close()
 
-    def make(self):
+    def make(self, event="*"):
         self.sql(f"PRAGMA journal_mode={self.chance.choice(['WAL', 'DELETE'])}")
         self.sql("SELECT resthook_init()")
-        self.sql("SELECT resthook_subscribe('*', ?)", self.receiver.url("/ok"))
+        self.sql("SELECT resthook_subscribe(?, ?)", event, self.receiver.url("/ok"))
 
-    def emit(self, *numbers, payload="{}"):
+    def emit(self, *numbers, payload="{}", event="a.a"):
         connection = sqlite3.connect(self.path)
-        connection.executemany("INSERT INTO resthook_outbox(event, payload) VALUES ('a.a', json_set(?, '$.n', ?))",
-                               [(payload, n) for n in numbers])
+        connection.executemany("INSERT INTO resthook_outbox(event, payload) VALUES (?, json_set(?, '$.n', ?))",
+                               [(event, payload, n) for n in numbers])
         connection.commit()
         connection.close()
 
@@ -204,9 +204,28 @@ class Lab:
     def spill(self, point):
         """More than the window holds, and a target that hangs: what waits for it makes way."""
         self.make()
-        self.sql("SELECT resthook_subscribe('*', ?, '{\"max_in_flight\":1}')", self.receiver.url("/hung"))
+        self.hang("*")
+        met = self.killed_behind(point)
+        for path in ("/ok", "/hung"):
+            self.check(set(self.numbers(path)) == set(range(60)), f"{path}: not all came: {self.numbers(path)}")
+        return met
+
+    def fetch(self, point):
+        """… and one event behind that is for another, who gets it before."""
+        self.make("b.b")
+        self.hang("a.a")
+        met = self.killed_behind(point, 60)
+        self.check(set(self.numbers("/hung")) == set(range(60)), f"not all came: {self.numbers('/hung')}")
+        self.check(self.numbers() == [60], f"{self.numbers()} came")
+        return met
+
+    def hang(self, event):
+        self.sql("SELECT resthook_subscribe(?, ?, '{\"max_in_flight\":1}')", event, self.receiver.url("/hung"))
         self.receiver.script("/hung", hang())
+
+    def killed_behind(self, point, *others):
         self.emit(*range(60), payload='{"fill":"' + "x" * 200000 + '"}')
+        self.emit(*others, event="b.b")
         run = self.start(fault=f"{point}:1")
         if run.wait(10) is None:
             run.kill()
@@ -215,8 +234,6 @@ class Lab:
         self.receiver.script("/hung", 200)
         run, status = self.once()
         self.check(status == 0, f"the next one ends with {status}: {run.text()}")
-        for path in ("/ok", "/hung"):
-            self.check(set(self.numbers(path)) == set(range(60)), f"{path}: not all came: {self.numbers(path)}")
         return met
 
     def rewind(self, point):
@@ -262,5 +279,5 @@ class Lab:
         return met
 
 
-LABS = {"birth": Lab.birth, "adopt": Lab.adopt, "upgrade": Lab.upgrade, "spill": Lab.spill, "rewind": Lab.rewind,
-        "keys": Lab.keys}
+LABS = {"birth": Lab.birth, "adopt": Lab.adopt, "upgrade": Lab.upgrade, "spill": Lab.spill, "fetch": Lab.fetch,
+        "rewind": Lab.rewind, "keys": Lab.keys}

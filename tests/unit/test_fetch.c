@@ -1,0 +1,267 @@
+/*
+** test_fetch.c: who lacks work has single events fetched from behind somebody else's backlog, and nothing is
+** lost or sent twice by that.
+** SPDX-License-Identifier: MIT
+*/
+#include "backlog_world.h"
+
+#define ROWS "SELECT count(*) FROM delivery"
+#define FETCHED "SELECT count(*) FROM delivery WHERE reason = 'fetched'"
+
+/* Who is behind 6,000 events for slow.example, of which 4,096 are read. */
+static void begin_behind(const char *options) {
+    subscribe("slow.*", "slow.example", "{}");
+    subscribe("quick.*", "quick.example", options);
+    turn();
+    fill_with_one();
+    assert_int_equal(side(ROWS), 1); /* the one that was refused */
+}
+
+static void deliver_one(void) {
+    struct job *job = claim();
+
+    assert_non_null(job);
+    assert_ptr_equal(job->line, &at("quick")->line);
+    settle(job, VERDICT_DELIVERED, 0);
+    turns(SECOND);
+}
+
+static void one_event_costs_one_row(void **state) {
+    (void)state;
+    begin_behind("{}");
+    emit("quick.a", 1);
+    turns(SECOND);
+    assert_int_equal(side(FETCHED), 1);
+    assert_int_equal(side(ROWS), 2);
+    deliver_one();
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3 AND reason IS NULL"), 1);
+    assert_null(claim());
+}
+
+static void it_comes_at_once(void **state) {
+    (void)state;
+    begin_behind("{}");
+    turns(SECOND); /* all that stands there was seen */
+    emit("quick.a", 1);
+    turn();
+    now += 1;
+    turn();
+    deliver_one();
+}
+
+/* Both want everything: a row for each event of the one that answers would be the dearer way. */
+static void most_of_all_makes_way(void **state) {
+    static bool came[6002];
+    struct job *job;
+    int count = 0;
+
+    (void)state;
+    memset(came, 0, sizeof came);
+    subscribe("slow.*", "slow.example", "{}");
+    subscribe("*", "quick.example", "{}");
+    turn();
+    emit("slow.a", 1);
+    turns(SECOND);
+    for (int i = 0; i < 2; i++) {
+        job = claim();
+        assert_non_null(job);
+        bool slow = job->line == &at("slow")->line;
+
+        settle(job, slow ? VERDICT_RETRY : VERDICT_DELIVERED, slow ? now + 24 * HOUR : 0);
+    }
+    emit("slow.a", 6000);
+    for (int i = 0; i < 2000 && count < 6000; i++) {
+        while ((job = claim()) != NULL) {
+            assert_ptr_equal(job->line, &at("quick")->line);
+            assert_false(came[job->sequence]);
+            came[job->sequence] = true;
+            settle(job, VERDICT_DELIVERED, 0);
+            count++;
+        }
+        now += 5;
+        turn();
+    }
+    assert_int_equal(count, 6000);
+    turns(SECOND);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 6001);
+    assert_in_range(side("SELECT count(*) FROM delivery WHERE state < 3"), 4000, 6001);
+}
+
+static void so_do_many_who_want_the_same(void **state) {
+    (void)state;
+    subscribe("slow.*", "slow.example", "{}");
+    for (int i = 0; i <= TAKERS_MOST; i++) {
+        char host[32];
+
+        snprintf(host, sizeof host, "quick%d.example", i);
+        subscribe("quick.*", host, "{}");
+    }
+    turn();
+    fill_with_one();
+    emit("quick.a", 1);
+    turns(SECOND);
+    assert_int_equal(send_all(100), TAKERS_MOST + 1);
+    turns(SECOND);
+    assert_in_range(side(ROWS), 4096, 7000);
+}
+
+static void an_ordered_one_waits_for_what_is_read(void **state) {
+    (void)state;
+    begin_behind("{\"ordered\": true}");
+    emit("quick.a", 2);
+    turns(SECOND);
+    assert_int_equal(side(FETCHED), 0);
+    deliver_one();
+    deliver_one();
+}
+
+static void its_filter_is_asked(void **state) {
+    (void)state;
+    begin_behind("{\"filter\": \"payload ->> ''a'' = 1\"}");
+    sql("SELECT resthook_emit('quick.a', '{\"a\":0}'), resthook_emit('quick.a', '{\"a\":1}')");
+    turns(SECOND);
+    deliver_one();
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5 AND reason = 'filtered'"),
+                     1);
+    assert_int_equal(side("SELECT filtered FROM subscription WHERE id = (SELECT max(id) FROM"
+                          " subscription WHERE target LIKE '%quick%')"),
+                     1);
+}
+
+static void what_is_for_later_waits(void **state) {
+    (void)state;
+    begin_behind("{}");
+    sql("SELECT resthook_emit('quick.a', '{}', json_object('deliver_at', %lld))",
+        (long long)(now + HOUR) / 1000);
+    turns(SECOND);
+    assert_null(claim());
+    turns(HOUR);
+    deliver_one();
+}
+
+static void nothing_is_fetched_for_one_who_does_not_send(void **state) {
+    (void)state;
+    begin_behind("{}");
+    sql("BEGIN; SELECT resthook_pause(id) FROM resthook_subscriptions WHERE target LIKE "
+        "'%%quick%%';"
+        " INSERT INTO resthook_outbox(event, payload) VALUES ('quick.a', '{}'); COMMIT");
+    turns(SECOND);
+    assert_int_equal(side(FETCHED), 0);
+    assert_null(claim());
+    sql("SELECT resthook_resume(id) FROM resthook_subscriptions WHERE target LIKE '%%quick%%'");
+    turns(SECOND);
+    deliver_one();
+}
+
+static void what_was_cancelled_is_not_sent(void **state) {
+    (void)state;
+    begin_behind("{}");
+    sql("BEGIN; INSERT INTO resthook_outbox(event, payload) VALUES ('quick.a', '{}');"
+        " SELECT resthook_cancel(id || '-' || (SELECT max(id) FROM resthook_outbox))"
+        " FROM resthook_subscriptions WHERE target LIKE '%%quick%%'; COMMIT");
+    turns(SECOND);
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
+}
+
+/* ---- what was fetched is known when the reading comes to it ---- */
+
+static void let_all_be_read(void) {
+    sql("UPDATE resthook_subscription SET status = 'inactive', revision = revision + 1"
+        " WHERE target LIKE '%%slow%%'");
+}
+
+static void it_is_passed_over(void **state) {
+    (void)state;
+    begin_behind("{}");
+    emit("quick.a", 1);
+    turns(SECOND);
+    deliver_one();
+    let_all_be_read();
+    turns(2 * SECOND);
+    assert_false(outbox->unread);
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 1);
+    assert_int_equal(side("SELECT value FROM meta WHERE name = 'cursor'"), 6002);
+}
+
+static void also_after_a_restart(void **state) {
+    (void)state;
+    begin_behind("{}");
+    emit("quick.a", 2);
+    turns(SECOND);
+    deliver_one();
+    outbox_close(outbox, now);
+    let_all_be_read(); /* that slow.example is to be left alone is not known any more */
+    open_outbox();
+    turns(SECOND);
+    deliver_one(); /* the other one */
+    assert_false(outbox->unread);
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 2);
+}
+
+/* Its id would be given out again, to an event that would be taken for sent. */
+static void a_file_that_lost_it_is_held(void **state) {
+    (void)state;
+    begin_behind("{}");
+    emit("quick.a", 1);
+    turns(SECOND);
+    deliver_one();
+    sql("DELETE FROM resthook_outbox WHERE id = 6002");
+    emit("quick.a", 1);
+    turns(SECOND);
+    assert_non_null(outbox->held);
+}
+
+static void also_when_it_was_not_running(void **state) {
+    (void)state;
+    begin_behind("{}");
+    emit("quick.a", 1);
+    turns(SECOND);
+    deliver_one();
+    outbox_close(outbox, now);
+    sql("DELETE FROM resthook_outbox WHERE id = 6002");
+    open_outbox();
+    assert_non_null(outbox->held);
+}
+
+/* ---- the side file can't be written ---- */
+
+static void it_comes_when_it_can_be_written(void **state) {
+    (void)state;
+    begin_behind("{}");
+    turns(2 * SECOND);
+    lock_side();
+    emit("quick.a", 1);
+    turns(SECOND);
+    assert_null(claim());
+    unlock_side();
+    turns(2 * SECOND);
+    deliver_one();
+    assert_null(claim());
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_calm, end_world)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(one_event_costs_one_row),
+        TEST(it_comes_at_once),
+        TEST(most_of_all_makes_way),
+        TEST(so_do_many_who_want_the_same),
+        TEST(an_ordered_one_waits_for_what_is_read),
+        TEST(its_filter_is_asked),
+        TEST(what_is_for_later_waits),
+        TEST(nothing_is_fetched_for_one_who_does_not_send),
+        TEST(what_was_cancelled_is_not_sent),
+        TEST(it_is_passed_over),
+        TEST(also_after_a_restart),
+        TEST(a_file_that_lost_it_is_held),
+        TEST(also_when_it_was_not_running),
+        TEST(it_comes_when_it_can_be_written),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
