@@ -160,12 +160,17 @@ def test_a_look_at_the_status_costs_the_same_however_much_is_pending(app):
     assert steps[0] > 10 and steps[1] <= steps[0] * 1.1, steps
 
 
-def test_a_row_is_shown_once_while_its_event_is_above_the_cursor(app):
-    sub, other = app.subscribe(), app.subscribe("https://example.org/2")
-    app.emit(count=3)
+def side_that_knows(app, sub):
     side = app.side()
     side.execute("INSERT INTO subscription(n, id, target) VALUES (1, ?, 'https://example.org/')", (sub,))
     side.execute("INSERT INTO event_name VALUES (1, 'a.b')")
+    return side
+
+
+def test_a_row_is_shown_once_while_its_event_is_above_the_cursor(app):
+    sub, other = app.subscribe(), app.subscribe("https://example.org/2")
+    app.emit(count=3)
+    side = side_that_knows(app, sub)
     side.execute("INSERT INTO delivery(sub, event, state, name) VALUES (1, 2, 3, 1), (1, 1, 4, 1)")
     side.execute("UPDATE meta SET value = 1 WHERE name = 'cursor'")
     assert sorted(app.all("SELECT subscription_id, event_id, state FROM resthook_deliveries")) == sorted([
@@ -189,9 +194,7 @@ def test_every_state_has_its_name(app):
 def test_what_was_fetched_from_behind_a_backlog_is_counted_once(app):
     sub = app.subscribe()
     app.emit(count=3)
-    side = app.side()
-    side.execute("INSERT INTO subscription(n, id, target) VALUES (1, ?, 'https://example.org/')", (sub,))
-    side.execute("INSERT INTO event_name VALUES (1, 'a.b')")
+    side = side_that_knows(app, sub)
     side.execute("INSERT INTO delivery(sub, event, state, name, reason) VALUES (1, 1, 0, 1, NULL), (1, 3, 0, 1, 'fetched')")
     side.execute("UPDATE meta SET value = 1 WHERE name = 'cursor'")
     assert app.status()["pending"] == 3
