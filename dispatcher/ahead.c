@@ -57,25 +57,32 @@ static bool one_wants(const struct outbox *outbox, bool for_doubtful, int64_t no
         return false;
     }
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        if (sub->ahead > outbox->window.read_to && sub->ahead > sub->fetched_to &&
-            sends_unread(outbox, sub) && lacks_work(sub, for_doubtful, now)) {
+        if (sub->ahead > outbox->window.read_to && sends_unread(outbox, sub) &&
+            lacks_work(sub, for_doubtful, now)) {
             return true;
         }
     }
     return false;
 }
 
-static bool any_wants(const struct event_name *name, bool for_doubtful, int64_t now) {
+static bool any_wants(const struct outbox *outbox, const struct event_name *name, bool for_doubtful,
+                      int64_t now) {
     for (int i = 0; i < name->count; i++) {
         const struct sub *sub = name->subs[i];
 
-        if (sub->status == SUB_SENDS && name->ahead > sub->fetched_to &&
+        if (sub->status == SUB_SENDS && (name->crowded || sub->left_to > outbox->window.read_to) &&
             lacks_work(sub, for_doubtful, now) &&
             subscription_wants(sub, name->ahead, name->text, NULL)) {
             return true;
         }
     }
     return false;
+}
+
+static void pass_over(struct outbox *outbox, struct event_name *name) {
+    TAILQ_REMOVE(&outbox->behind, name, behind);
+    name->ahead = 0;
+    name->crowded = false;
 }
 
 /* Of what was seen. Names that were read meanwhile are forgotten. */
@@ -85,9 +92,8 @@ static bool is_wanted(struct outbox *outbox, bool for_doubtful, int64_t now) {
     for (name = TAILQ_FIRST(&outbox->behind); name != NULL; name = next) {
         next = TAILQ_NEXT(name, behind);
         if (name->ahead <= outbox->window.read_to) {
-            TAILQ_REMOVE(&outbox->behind, name, behind);
-            name->ahead = 0;
-        } else if (any_wants(names_find(outbox, name->text), for_doubtful, now)) {
+            pass_over(outbox, name);
+        } else if (any_wants(outbox, names_find(outbox, name->text), for_doubtful, now)) {
             return true; /* by the subscriptions as they are now */
         }
     }
@@ -132,8 +138,7 @@ static void forget(struct outbox *outbox) {
     struct sub *sub;
 
     while ((name = TAILQ_FIRST(&outbox->behind)) != NULL) {
-        TAILQ_REMOVE(&outbox->behind, name, behind);
-        name->ahead = 0;
+        pass_over(outbox, name);
     }
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         sub->ahead = 0;

@@ -25,7 +25,14 @@ void fetch_begin(struct outbox *outbox) {
     outbox->fetched_count = 0;
 }
 
-static void find_takers(const struct outbox *outbox, struct event_name *name, bool for_doubtful,
+/* So many are better served by making way; and they are not looked through for each name. */
+static void crowd(struct event_name *name) {
+    name->crowded = true;
+    name->takers.count = 0;
+    name->takers.all = false;
+}
+
+static void find_takers(struct outbox *outbox, struct event_name *name, bool for_doubtful,
                         int64_t now) {
     struct takers *takers = &name->takers;
 
@@ -34,14 +41,15 @@ static void find_takers(const struct outbox *outbox, struct event_name *name, bo
         struct sub *sub = name->subs[i];
         bool takes = sub->status == SUB_SENDS && can_take(sub, for_doubtful, now);
 
-        if (takes && takers->count < TAKERS_MOST) {
-            takers->sub[takers->count++] = sub;
-        } else if (takes) { /* so many are better served by making way */
-            takers->count = 0;
-            takers->all = false;
+        if (name->count > CROWD || (takes && takers->count == TAKERS_MOST)) {
+            crowd(name);
             return;
-        } else {
-            takers->all = takers->all && sub->status == SUB_ENDED;
+        }
+        if (takes) {
+            takers->sub[takers->count++] = sub;
+        } else if (sub->status != SUB_ENDED) {
+            sub->left = outbox->fetch_left = true;
+            takers->all = false;
         }
     }
 }
@@ -69,6 +77,10 @@ bool fetch_for_all(struct outbox *outbox, struct event_name *name, const struct 
     if (takers->look != outbox->fetch_look) {
         find_takers(outbox, name, for_doubtful, now);
     }
+    if (row->conditional) { /* most may be left out: a row for each of these would be for nothing */
+        name->crowded = true;
+        return name->count == 0;
+    }
     for (int i = 0; i < takers->count; i++) {
         if (subscription_wants(takers->sub[i], row->id, name->text, NULL)) {
             add(outbox, takers->sub[i], name, row);
@@ -80,7 +92,7 @@ bool fetch_for_all(struct outbox *outbox, struct event_name *name, const struct 
 bool fetch_for_one(struct outbox *outbox, struct sub *sub, const struct outbox_row *row,
                    bool for_doubtful, int64_t now) {
     bool sends = sub->status == SUB_SENDS || (sub->status == SUB_PROBES && sub->probe == row->id);
-    bool takes = sends && can_take(sub, for_doubtful, now);
+    bool takes = sends && !row->conditional && can_take(sub, for_doubtful, now);
 
     if (takes && subscription_wants(sub, row->id, row->event, row->only)) {
         add(outbox, sub, names_find(outbox, row->event), row);
@@ -105,9 +117,23 @@ static bool are_numbered(struct outbox *outbox) {
     return true;
 }
 
+/* Who did not have all fetched has it waiting there, up to what was seen. */
+static void note_left(struct outbox *outbox) {
+    struct sub *sub;
+
+    if (outbox->fetch_left) {
+        TAILQ_FOREACH(sub, &outbox->subs.list, links) {
+            sub->left_to = sub->left ? outbox->ahead_to : sub->left_to;
+            sub->left = false;
+        }
+    }
+    outbox->fetch_left = false;
+}
+
 bool fetch_end(struct outbox *outbox, int64_t now) {
     int count = outbox->fetched_count;
 
+    note_left(outbox);
     if (count == 0) {
         return false;
     }
@@ -119,6 +145,7 @@ bool fetch_end(struct outbox *outbox, int64_t now) {
                 ahead_remember_one(outbox, fetched->sub, fetched->event);
             } else {
                 ahead_remember(outbox, fetched->name, fetched->event);
+                fetched->sub->left_to = later(fetched->sub->left_to, fetched->event);
             }
         }
         return false;
@@ -126,8 +153,7 @@ bool fetch_end(struct outbox *outbox, int64_t now) {
     for (int i = 0; i < count; i++) {
         struct sub *sub = outbox->fetched[i].sub;
 
-        sub->fetched_to = outbox->fetched[i].event;
-        sub->recorded_to = later(sub->recorded_to, sub->fetched_to);
+        sub->recorded_to = later(sub->recorded_to, outbox->fetched[i].event);
         sub_due(outbox, sub, now);
     }
     outbox->fetched_before += count;

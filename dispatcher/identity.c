@@ -236,9 +236,10 @@ static bool renew(struct db *app, struct journal *journal, const char *path, con
         return false; /* what was not read is not to be forgotten */
     }
     journal_begin(journal, true);
-    if (common < journal_get(journal, "cursor", 0)) {
-        journal_rewind(journal,
-                       common); /* what the side file knows of later events is of other events */
+    if (keep || common < journal_get(journal, "cursor", 0)) {
+        /* What the side file knows of later events is of other events. It may know some above the cursor,
+        ** which may stand still for long. */
+        journal_rewind(journal, common);
     }
     if (common < journal_get(journal, "counted_to", 0)) {
         journal_set(journal, "counted_to", common);

@@ -212,16 +212,19 @@ void reader_rows_done(struct reader *reader) {
     }
 }
 
-static const char *event_of(struct reader *reader, sqlite3_stmt *row) {
-    if (sqlite3_column_type(row, ROW_WATCH) == SQLITE_INTEGER) {
+static const char *event_of(struct reader *reader, sqlite3_stmt *current, struct outbox_row *row) {
+    if (row->captured) {
         const struct watch *watch =
-            watch_of(&reader->watches, sqlite3_column_int64(row, ROW_WATCH));
+            watch_of(&reader->watches, sqlite3_column_int64(current, ROW_WATCH));
 
+        row->conditional =
+            watch != NULL && (watch->expander == NULL || expander_is_conditional(watch->expander));
         return watch != NULL ? watch->event : NULL;
     }
-    const char *name = db_string(row, ROW_EVENT);
+    const char *name = db_string(current, ROW_EVENT);
 
-    if (name == NULL || event_check(name, (size_t)sqlite3_column_bytes(row, ROW_EVENT)) != NULL) {
+    if (name == NULL ||
+        event_check(name, (size_t)sqlite3_column_bytes(current, ROW_EVENT)) != NULL) {
         return NULL;
     }
     return name;
@@ -239,7 +242,8 @@ bool reader_next(struct reader *reader, struct outbox_row *row) {
     row->deliver_at = sqlite3_column_int64(current, ROW_DELIVER_AT);
     row->only = db_string(current, ROW_ONLY);
     row->captured = sqlite3_column_type(current, ROW_WATCH) == SQLITE_INTEGER;
-    row->event = event_of(reader, current);
+    row->conditional = false;
+    row->event = event_of(reader, current, row);
     return reader->db.rc ==
            SQLITE_OK; /* that its name can't be read does not say that it has none */
 }

@@ -41,6 +41,7 @@ struct outbox_row {
     const char *event;  /* NULL: what stands there is no event name, or its watch is not known */
     const char *only;   /* NULL: for all */
     bool captured;      /* by a watch */
+    bool conditional;   /* … that has a `when` */
 };
 
 /* Rows with id > after, in order; at most `most`. */

@@ -25,6 +25,7 @@
 #define ORDER_STOPPED "stopped: " /* how the reason begins of what stops its key */
 
 #define TAKERS_MOST 8
+#define CROWD 64
 
 /* Who of those that want a name has what stands behind the window fetched. */
 struct takers {
@@ -52,6 +53,8 @@ struct event_name {
     struct event_name *next;
     int64_t ahead; /* the newest event of this name that was seen behind the window and not fetched
                       for all who want it; 0: none */
+    bool
+        crowded; /* it may be that it was fetched for nobody: many want it, or it takes an expression to tell */
     TAILQ_ENTRY(event_name) behind;
     struct takers takers; /* fetch.c's */
 };
@@ -121,6 +124,7 @@ struct outbox {
     int fetched_count, fetched_room;
     int64_t fetch_look;              /* … which is that one */
     int64_t fetched_before;          /* by others since way was made */
+    bool fetch_left;                 /* somebody missed something in the look that is under way */
     TAILQ_HEAD(, event_name) behind; /* names with any that is not read */
     int64_t check_id, check_created; /* the row that must still be there; 0: none */
     char boot[40];

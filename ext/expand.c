@@ -174,6 +174,10 @@ int expander_check(sqlite3 *db, sqlite3 *copy, const struct definition_row *row,
     return rc;
 }
 
+bool expander_is_conditional(const struct expander *expander) {
+    return expander->definition.when != NULL;
+}
+
 void expander_free(struct expander *expander) {
     if (expander == NULL) {
         return;

@@ -52,6 +52,7 @@ int expander_open_hosted(sqlite3 *db, int64_t watch, struct expander **out, char
 ** blueprint_open. */
 int expander_check(sqlite3 *db, sqlite3 *copy, const struct definition_row *row, char **error);
 void expander_free(struct expander *expander);
+bool expander_is_conditional(const struct expander *expander); /* has it a `when`? */
 
 /*
 ** Expands the values v0, v1, … that stand in the columns of `row` from `first` on (a row of SELECT

@@ -49,9 +49,10 @@ INSERT OR REPLACE INTO attempt(sub, event, attempt, started_at, duration, status
 SELECT sub, event, attempts, started_at, duration, status, error, response, class, dns, connect, tls, first_byte, headers
   FROM delivery WHERE sub = ?1 AND event = ?2 AND started_at IS NOT NULL
 
--- One that is sent before the events that stand before it are read (dispatcher/fetch.c).
+-- One that is sent before the events that stand before it are read (dispatcher/fetch.c). Its age counts from the event.
 -- name: delivery_fetch
-INSERT INTO delivery(sub, event, state, name, created_at, next_at, reason) VALUES (?1, ?2, 0, ?3, ?4, ?5, 'fetched')
+INSERT INTO delivery(sub, event, state, name, created_at, next_at, reason)
+VALUES (?1, ?2, 0, ?3, ?4, CASE WHEN ?4 BETWEEN 1 AND ?5 THEN ?4 ELSE ?5 END, 'fetched')
     ON CONFLICT(sub, event) DO NOTHING
 
 -- The unfinished deliveries of a subscription that have a time, earliest first; those at work are passed over by the

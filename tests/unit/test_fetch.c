@@ -165,6 +165,92 @@ static void what_was_cancelled_is_not_sent(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 1);
 }
 
+static void an_old_one_expires(void **state) {
+    (void)state;
+    begin_behind("{}");
+    sql("INSERT INTO resthook_outbox(event, payload, created_at) VALUES ('quick.a', '{}', %lld)",
+        (long long)(now - 60 * 24 * HOUR));
+    turns(SECOND);
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 4 AND reason = 'expired'"),
+                     1);
+}
+
+static void what_a_watch_leaves_out_is_no_row(void **state) {
+    (void)state;
+    sql("CREATE TABLE item(id INTEGER PRIMARY KEY, a)");
+    sql("SELECT resthook_watch('item', 'insert', 'quick.a', '{\"when\": \"new.a = 1\"}')");
+    begin_behind("{}");
+    sql("INSERT INTO item(a) VALUES (0), (0), (1)");
+    turns(SECOND);
+    deliver_one();
+    assert_null(claim());
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 5"), 0);
+    assert_int_equal(outbox->filtered, 2);
+}
+
+/* ---- what was left comes too ---- */
+
+/* Sends all that can be, each once. Returns how much that was. */
+static int send_each_once(bool *came) {
+    struct job *job;
+    int count = 0;
+
+    while ((job = claim()) != NULL) {
+        assert_false(came[job->sequence]);
+        came[job->sequence] = true;
+        settle(job, VERDICT_DELIVERED, 0);
+        count++;
+    }
+    return count;
+}
+
+static void what_came_in_a_pause_is_sent_after_it(void **state) {
+    int count = 0;
+
+    (void)state;
+    begin_behind("{}");
+    sql("SELECT resthook_pause(id) FROM resthook_subscriptions WHERE target LIKE '%%quick%%'");
+    emit("quick.a", 1);
+    turns(SECOND);
+    sql("BEGIN; SELECT resthook_resume(id) FROM resthook_subscriptions WHERE target LIKE "
+        "'%%quick%%';"
+        " INSERT INTO resthook_outbox(event, payload) VALUES ('quick.a', '{}'); COMMIT");
+    for (int i = 0; i < 30; i++) {
+        turns(SECOND);
+        count += send_all(10);
+    }
+    assert_int_equal(count, 2);
+}
+
+/* So many that way is made now and then. */
+static void a_steady_stream_leaves_none_behind(void **state) {
+    static bool came[40000];
+    int count = 0;
+
+    (void)state;
+    memset(came, 0, sizeof came);
+    subscribe("slow.*", "slow.example", "{}");
+    subscribe("quick.*", "quick.example", "{}");
+    turn();
+    throttle_one();
+    emit("slow.a", 30000);
+    turns(SECOND);
+    for (int i = 0; i < 1500; i++) {
+        emit("quick.a", 5);
+        for (int j = 0; j < 4; j++) {
+            now += 5;
+            turn();
+            count += send_each_once(came);
+        }
+    }
+    for (int i = 0; i < 60; i++) {
+        turns(SECOND);
+        count += send_each_once(came);
+    }
+    assert_int_equal(count, 7500);
+}
+
 /* ---- what was fetched is known when the reading comes to it ---- */
 
 static void let_all_be_read(void) {
@@ -227,6 +313,29 @@ static void also_when_it_was_not_running(void **state) {
     assert_non_null(outbox->held);
 }
 
+/* … and once it is adopted what is there is sent. */
+static void a_file_that_is_adopted_goes_on(void **state) {
+    struct outbox_options options = {.lock = -1, .adopt = ADOPT_SEND};
+    char *error = NULL;
+    int status;
+
+    (void)state;
+    begin_behind("{}");
+    emit("quick.a", 1);
+    turns(SECOND);
+    deliver_one();
+    outbox_close(outbox, now);
+    sql("DELETE FROM resthook_outbox WHERE id > 6000;"
+        " UPDATE sqlite_sequence SET seq = 6000 WHERE name = 'resthook_outbox'");
+    let_all_be_read();
+    outbox = outbox_open(file, &options, endpoints, wake, now, &error, &status);
+    assert_non_null(outbox);
+    assert_null(outbox->held);
+    emit("quick.a", 2); /* 6002 was another */
+    turns(2 * SECOND);
+    assert_int_equal(send_all(10), 2);
+}
+
 /* ---- the side file can't be written ---- */
 
 static void it_comes_when_it_can_be_written(void **state) {
@@ -256,10 +365,15 @@ int main(void) {
         TEST(what_is_for_later_waits),
         TEST(nothing_is_fetched_for_one_who_does_not_send),
         TEST(what_was_cancelled_is_not_sent),
+        TEST(an_old_one_expires),
+        TEST(what_a_watch_leaves_out_is_no_row),
+        TEST(what_came_in_a_pause_is_sent_after_it),
+        TEST(a_steady_stream_leaves_none_behind),
         TEST(it_is_passed_over),
         TEST(also_after_a_restart),
         TEST(a_file_that_lost_it_is_held),
         TEST(also_when_it_was_not_running),
+        TEST(a_file_that_is_adopted_goes_on),
         TEST(it_comes_when_it_can_be_written),
     };
 
