@@ -72,6 +72,10 @@ static void load_rows(struct outbox *outbox, struct sub *sub, int64_t began, int
 void due_load(struct outbox *outbox, int64_t now) {
     struct sub *sub;
     int budget = 64; /* subscriptions a turn */
+
+    if (due_next(outbox) > now) {
+        return;
+    }
     int64_t began = stopwatch_work_us();
 
     while (stopwatch_work_us() - began <= STEP_US && !outbox->stalled && now >= outbox->read_at &&

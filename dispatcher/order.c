@@ -234,13 +234,14 @@ static void review_some(struct outbox *outbox, struct sub *sub, int64_t now) {
 /* ---- each turn ---- */
 
 void order_turn(struct outbox *outbox, int64_t now) {
-    int64_t began = stopwatch_work_us();
     struct sub *sub;
     bool more = false, enough = false;
 
     if (!outbox->order_reviews || outbox->stalled) {
         return;
     }
+    int64_t began = stopwatch_work_us();
+
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         if (sub->status == SUB_ENDED) {
             continue;

@@ -183,12 +183,13 @@ bool reorder_is_due(const struct sub *sub, int64_t now) {
 }
 
 void reorder_turn(struct outbox *outbox, int64_t now) {
-    int64_t began = stopwatch_work_us();
     struct sub *sub;
 
     if (!outbox->order_reviews || outbox->stalled) {
         return;
     }
+    int64_t began = stopwatch_work_us();
+
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
         if (reorder_is_due(sub, now)) { /* else nobody looks at the clock: they may be thousands */
             sub->sorted = sort_rows(outbox, sub, now);
