@@ -38,6 +38,14 @@ static void one_event_costs_one_row(void **state) {
     assert_null(claim());
 }
 
+/* Its id is 6002. */
+static void deliver_from_behind(void) {
+    begin_behind("{}");
+    emit("quick.a", 1);
+    turns(SECOND);
+    deliver_one();
+}
+
 static void it_comes_at_once(void **state) {
     (void)state;
     begin_behind("{}");
@@ -260,10 +268,7 @@ static void let_all_be_read(void) {
 
 static void it_is_passed_over(void **state) {
     (void)state;
-    begin_behind("{}");
-    emit("quick.a", 1);
-    turns(SECOND);
-    deliver_one();
+    deliver_from_behind();
     let_all_be_read();
     turns(2 * SECOND);
     assert_false(outbox->unread);
@@ -291,10 +296,7 @@ static void also_after_a_restart(void **state) {
 /* Its id would be given out again, to an event that would be taken for sent. */
 static void a_file_that_lost_it_is_held(void **state) {
     (void)state;
-    begin_behind("{}");
-    emit("quick.a", 1);
-    turns(SECOND);
-    deliver_one();
+    deliver_from_behind();
     sql("DELETE FROM resthook_outbox WHERE id = 6002");
     emit("quick.a", 1);
     turns(SECOND);
@@ -303,10 +305,7 @@ static void a_file_that_lost_it_is_held(void **state) {
 
 static void also_when_it_was_not_running(void **state) {
     (void)state;
-    begin_behind("{}");
-    emit("quick.a", 1);
-    turns(SECOND);
-    deliver_one();
+    deliver_from_behind();
     outbox_close(outbox, now);
     sql("DELETE FROM resthook_outbox WHERE id = 6002");
     open_outbox();
@@ -320,10 +319,7 @@ static void a_file_that_is_adopted_goes_on(void **state) {
     int status;
 
     (void)state;
-    begin_behind("{}");
-    emit("quick.a", 1);
-    turns(SECOND);
-    deliver_one();
+    deliver_from_behind();
     outbox_close(outbox, now);
     sql("DELETE FROM resthook_outbox WHERE id > 6000;"
         " UPDATE sqlite_sequence SET seq = 6000 WHERE name = 'resthook_outbox'");
