@@ -72,9 +72,8 @@ struct sub {
     struct pairs busy;  /* in flight, or finished and not yet recorded */
     int again_count, busy_count;
     int64_t ahead; /* the newest event for it alone that was seen behind the window, not fetched */
-    int64_t
-        left_to; /* up to this event, of any name, some were seen there and left that it may want … */
-    bool left;        /* … as the look that is under way finds */
+    int64_t left_to; /* up to this event some of those seen there may be for it, and were left … */
+    bool left;       /* … in the look that is under way, too */
     int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */
     struct rest due;          /* its place in the outbox's agenda, where its rows wait */

@@ -11,6 +11,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -117,6 +118,20 @@ def test_exit_statuses():
     header = (ROOT / "dispatcher/command.h").read_text()
     there = {"0"} | set(re.findall(r"#define EXIT_\w+ (\d+)", header))
     assert {cell for row in table(section("Exit statuses")) for cell in row[:1]} == there
+
+
+def test_each_figure_that_has_an_aim_is_told():
+    text = subprocess.run([sys.executable, "-B", "-c", "import figures; print(*(name for name, figure in "
+                           "figures.FIGURES.items() if figure[2]))"], cwd=ROOT / "tests/bench", stdout=subprocess.PIPE,
+                          text=True, check=True).stdout
+    missing = [name for name in text.split() if f"`{name}`" not in section("What it costs")]
+    assert not missing
+
+
+def test_the_points_of_the_torture_are_counted():
+    sys.path.insert(0, str(ROOT / "tests/torture"))
+    from torture import points
+    assert f"each of {len(points())} named points" in README
 
 
 def test_log_lines():

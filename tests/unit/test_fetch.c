@@ -57,6 +57,21 @@ static void it_comes_at_once(void **state) {
     deliver_one();
 }
 
+/* Sends all that can be, each once. Returns how much that was. */
+static int send_each_once(bool *came) {
+    struct job *job;
+    int count = 0;
+
+    while ((job = claim()) != NULL) {
+        assert_ptr_equal(job->line, &at("quick")->line);
+        assert_false(came[job->sequence]);
+        came[job->sequence] = true;
+        settle(job, VERDICT_DELIVERED, 0);
+        count++;
+    }
+    return count;
+}
+
 /* Both want everything: a row for each event of the one that answers would be the dearer way. */
 static void most_of_all_makes_way(void **state) {
     static bool came[6002];
@@ -79,13 +94,7 @@ static void most_of_all_makes_way(void **state) {
     }
     emit("slow.a", 6000);
     for (int i = 0; i < 2000 && count < 6000; i++) {
-        while ((job = claim()) != NULL) {
-            assert_ptr_equal(job->line, &at("quick")->line);
-            assert_false(came[job->sequence]);
-            came[job->sequence] = true;
-            settle(job, VERDICT_DELIVERED, 0);
-            count++;
-        }
+        count += send_each_once(came);
         now += 5;
         turn();
     }
@@ -198,20 +207,6 @@ static void what_a_watch_leaves_out_is_no_row(void **state) {
 }
 
 /* ---- what was left comes too ---- */
-
-/* Sends all that can be, each once. Returns how much that was. */
-static int send_each_once(bool *came) {
-    struct job *job;
-    int count = 0;
-
-    while ((job = claim()) != NULL) {
-        assert_false(came[job->sequence]);
-        came[job->sequence] = true;
-        settle(job, VERDICT_DELIVERED, 0);
-        count++;
-    }
-    return count;
-}
 
 static void what_came_in_a_pause_is_sent_after_it(void **state) {
     int count = 0;
