@@ -1,10 +1,12 @@
 /*
 ** retention.c: see retention.h: when a step is taken.
 **
-** Everything here is a small step that may be put off. A step in app.db waits until nobody has
-** written there for a while (or, where somebody always does, takes a slot of about a millisecond
-** every ten seconds, or as often as it takes to keep pace with what grows old), tries its lock once
-** and gives way.
+** Everything here is a small step that may be put off. app.db and the side file have rounds of their
+** own, each a minute after the one before: neither waits for the other. A step in app.db waits until
+** nobody has written there for a while (or, where somebody always does, takes a slot of about a
+** millisecond every ten seconds, or as often as it takes to keep pace with what grows old), tries its
+** lock once and gives way. A step in the side file is soon followed by the next while most of what it
+** looks at goes, so that it keeps pace with what is delivered.
 ** SPDX-License-Identifier: MIT
 */
 #include "retention.h"
@@ -18,10 +20,16 @@
 
 #define QUIET 200      /* ms without a commit of others before app.db is written */
 #define SLOT 10000     /* ms between two steps where it is never quiet … */
-#define SLOT_LEAST 250 /* … and where one is not enough, halved until it is or this is reached */
-#define EVERY 1000     /* ms between two looks for work … */
-#define SOON 50        /* … and between the steps of a round */
-#define SWEEP_EVERY 60000 /* ms between two rounds over everything */
+#define SLOT_LEAST 100 /* … and where one is not enough, halved until it is or this is reached */
+#define EVERY 1000     /* ms between two looks for work, … */
+#define SOON 50        /* … between the steps of a round, … */
+#define VERY_SOON 10   /* … and between those that delete: some 20,000 rows a second */
+#define ROUND_EVERY 60000 /* ms from the end of a round over a file to the next one */
+
+struct round {
+    int64_t step_at; /* the next step; where the round is over, the first of the next round */
+    bool over;       /* the last one that began came to its end */
+};
 
 struct retention {
     struct outbox *outbox;
@@ -31,10 +39,8 @@ struct retention {
     int64_t disturbed_at, next_at;
     int64_t chance_at; /* when app.db could last be written */
     int64_t slot;      /* so long after that it is written although it is not quiet */
-    int64_t next_sweep;
-    bool hurried;    /* it was told to be quick */
-    bool swept;      /* the last round came to its end */
-    bool side_swept; /* this one's part in the side file did */
+    struct round of_app, of_side;
+    bool hurried; /* it was told to be quick */
 };
 
 struct retention *retention_new(struct outbox *outbox, int64_t now) {
@@ -46,7 +52,7 @@ struct retention *retention_new(struct outbox *outbox, int64_t now) {
     retention->next_at = now + EVERY;
     retention->chance_at = now;
     retention->slot = SLOT;
-    retention->next_sweep = now + EVERY;
+    retention->of_app.step_at = retention->of_side.step_at = now + EVERY;
     return retention;
 }
 
@@ -57,7 +63,7 @@ void retention_free(struct retention *retention) {
 }
 
 bool retention_is_done(const struct retention *retention) {
-    return retention->swept;
+    return retention->of_app.over && retention->of_side.over;
 }
 
 void retention_noticed(struct retention *retention, int64_t now) {
@@ -68,13 +74,12 @@ void retention_noticed(struct retention *retention, int64_t now) {
 
 void retention_clock(struct retention *retention, int64_t now) {
     retention->disturbed_at = retention->chance_at = now;
-    retention->next_at = retention->next_sweep = now;
-    retention->side_swept = false;
+    retention->next_at = retention->of_app.step_at = retention->of_side.step_at = now;
     side_sweep_restart(retention->side);
 }
 
 int64_t retention_due(const struct retention *retention) {
-    return retention->swept ? NEVER : retention->next_at;
+    return retention_is_done(retention) ? NEVER : retention->next_at;
 }
 
 static bool get_ready(struct retention *retention) {
@@ -109,12 +114,36 @@ static void write_one(struct retention *retention, int64_t now) {
     }
 }
 
-/* Until the next step of a round. Where only a slot is left to wait for, sooner is of no use. */
-static int64_t pause_of(const struct retention *retention, bool quiet) {
-    if (quiet || !retention->side_swept) {
-        return SOON;
+static void round_step(struct round *round, bool more, int64_t now, int64_t pause) {
+    round->over = !more;
+    round->step_at = now + (more ? pause : ROUND_EVERY);
+}
+
+/* `may`: app.db may be written. */
+static void sweep_app(struct retention *retention, bool quiet, bool may, bool wrote, int64_t now) {
+    /* Not over before what it finds had its turn. */
+    bool more = app_sweep_events(retention->app, may && !wrote, now) || wrote;
+
+    if (!quiet && more && may) {
+        retention->slot = later(retention->slot / 2, SLOT_LEAST);
     }
-    return sooner(retention->slot, EVERY);
+    /* Where only a slot is left to wait for, sooner is of no use. */
+    round_step(&retention->of_app, more, now, quiet ? SOON : sooner(retention->slot, EVERY));
+    if (!more) {
+        retention->slot = sooner(retention->slot * 2, SLOT);
+        app_sweep_restart(retention->app);
+        if (quiet) {
+            app_sweep_keys(retention->app, now);
+            app_sweep_watches(retention->app);
+        }
+    }
+}
+
+static void sweep_side(struct retention *retention, int64_t now) {
+    bool more = side_sweep_step(retention->side, now);
+
+    round_step(&retention->of_side, more, now,
+               side_sweep_deletes(retention->side) ? VERY_SOON : SOON);
 }
 
 void retention_turn(struct retention *retention, int64_t now) {
@@ -122,7 +151,6 @@ void retention_turn(struct retention *retention, int64_t now) {
     bool quiet = now - retention->disturbed_at >= QUIET;
     bool may = quiet || now - retention->chance_at >= retention->slot;
     int64_t before = writer_commits(outbox->writer);
-    bool more = false;
 
     if (now < retention->next_at) {
         return;
@@ -134,46 +162,36 @@ void retention_turn(struct retention *retention, int64_t now) {
     if (may) {
         write_one(retention, now);
     }
-    if (now >= retention->next_sweep) { /* not over before what it finds had its turn */
-        bool wrote = writer_commits(outbox->writer) > before;
-
-        more = app_sweep_events(retention->app, may && !wrote, now) || wrote;
-        if (!quiet && more && may) {
-            retention->slot = later(retention->slot / 2, SLOT_LEAST);
-        }
+    if (now >= retention->of_app.step_at) {
+        sweep_app(retention, quiet, may, writer_commits(outbox->writer) > before, now);
     }
     if (quiet || writer_commits(outbox->writer) > before) {
         retention->chance_at = now;
     }
-    if (now < retention->next_sweep) {
-        return;
+    if (now >= retention->of_side.step_at) {
+        sweep_side(retention, now);
     }
-    retention->swept = false;
-    retention->side_swept = retention->side_swept || !side_sweep_step(retention->side, now);
-    if (more || !retention->side_swept) {
-        retention->next_at = now + pause_of(retention, quiet);
-        return;
-    }
-    retention->slot = sooner(retention->slot * 2, SLOT);
-    retention->next_sweep = now + SWEEP_EVERY;
-    app_sweep_restart(retention->app);
-    retention->swept = true;
-    retention->side_swept = false;
-    if (quiet) {
-        app_sweep_keys(retention->app, now);
-        app_sweep_watches(retention->app);
+    retention->next_at =
+        sooner(retention->next_at, sooner(retention->of_app.step_at, retention->of_side.step_at));
+}
+
+/* Without a pause, unless it is over. */
+static void hurry(struct round *round, int64_t now) {
+    if (!round->over) {
+        round->step_at = now;
     }
 }
 
 bool retention_hurry(struct retention *retention, int64_t now) {
     if (!retention->hurried) {
         retention->hurried = true;
-        retention->swept = false;
-        retention->next_sweep = now;
+        retention->of_app.over = retention->of_side.over = false;
     }
-    if (!retention->swept) {
+    if (!retention_is_done(retention)) {
         retention->next_at = now;
+        hurry(&retention->of_app, now);
+        hurry(&retention->of_side, now);
         retention_turn(retention, now);
     }
-    return !retention->swept;
+    return !retention_is_done(retention);
 }

@@ -36,6 +36,8 @@ struct side_sweep *side_sweep_new(struct outbox *outbox);
 void side_sweep_free(struct side_sweep *sweep);
 /* One step. Returns whether there is more in this round; the step after the last begins another. */
 bool side_sweep_step(struct side_sweep *sweep, int64_t now);
+/* Did most of what the last step looked at go? Then there is probably more of that. */
+bool side_sweep_deletes(const struct side_sweep *sweep);
 void side_sweep_restart(struct side_sweep *sweep); /* the next step begins a round */
 
 #endif

@@ -34,7 +34,9 @@ struct position {
 struct side_sweep {
     struct outbox *outbox;
     struct position at;
-    bool whole; /* the step came to the last delivery of the round */
+    int gone;     /* rows that the step ended or forgot */
+    bool whole;   /* it came to the last delivery of the round */
+    bool deletes; /* most of what it looked at went */
     sqlite3_stmt *walk, *expire, *forget, *first, *wake, *near, *walk_attempts, *forget_attempt;
 };
 
@@ -72,6 +74,7 @@ static void end(struct side_sweep *sweep, int64_t sub, int64_t event, const char
     db_text(side, sweep->expire, 3, reason);
     db_int(side, sweep->expire, 4, now);
     db_run(side, sweep->expire);
+    sweep->gone++;
     struct sub *ended = subscription_numbered(&sweep->outbox->subs, sub);
 
     if (ended != NULL) {
@@ -284,6 +287,7 @@ static void sweep_row(struct side_sweep *sweep, const struct row *row, int64_t n
             db_int(side, sweep->forget, 1, row->sub);
             db_int(side, sweep->forget, 2, row->event);
             db_run(side, sweep->forget);
+            sweep->gone++;
         }
     } else if (is_expired(sweep, row, now)) {
         end(sweep, row->sub, row->event, "expired", now);
@@ -336,6 +340,7 @@ static bool walk_attempts(struct side_sweep *sweep, int64_t now) {
         db_int(side, sweep->forget_attempt, 3, old[i].attempt);
         db_run(side, sweep->forget_attempt);
     }
+    sweep->gone += forgotten;
     return count == BATCH;
 }
 
@@ -356,12 +361,15 @@ static bool go_on(struct side_sweep *sweep, int64_t now) {
 bool side_sweep_step(struct side_sweep *sweep, int64_t now) {
     int64_t began = stopwatch_us();
     bool more = true;
+    int rows;
 
     sweep->whole = false;
+    sweep->gone = 0;
     journal_begin(sweep->outbox->journal, false);
-    for (int rows = 0; more && rows < ROWS && stopwatch_us() - began < STEP_US; rows += BATCH) {
+    for (rows = 0; more && rows < ROWS && stopwatch_us() - began < STEP_US; rows += BATCH) {
         more = go_on(sweep, now);
     }
+    sweep->deletes = sweep->gone >= rows / 2;
     fault_point("retention.before_side_commit");
     if (!journal_commit(sweep->outbox->journal)) {
         more = false; /* the next round tries again */
@@ -373,6 +381,10 @@ bool side_sweep_step(struct side_sweep *sweep, int64_t now) {
         side_sweep_restart(sweep);
     }
     return more;
+}
+
+bool side_sweep_deletes(const struct side_sweep *sweep) {
+    return sweep->deletes;
 }
 
 void side_sweep_restart(struct side_sweep *sweep) {

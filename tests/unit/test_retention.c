@@ -224,6 +224,56 @@ static void forgets_old_attempts_of_all(void **state) {
     assert_int_equal(side("SELECT count(*) FROM attempt"), 900);
 }
 
+/* So many rows of what was delivered long ago, of events before the first. */
+static void deliver_long_ago(int count) {
+    struct db *db = journal_db(outbox->journal);
+    char *insert = sqlite3_mprintf(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO delivery(sub, event, state, name, created_at, finished_at)"
+        "  SELECT 1, -i, 3, 1, 1, 1 FROM n",
+        count);
+
+    db_exec(db, insert);
+    sqlite3_free(insert);
+    assert_int_equal(db->rc, SQLITE_OK);
+}
+
+/* app.db, which is never left alone, has enough to give up for a minute and longer. */
+static void does_not_wait_for_what_app_db_gives_up(void **state) {
+    (void)state;
+    subscribe("active");
+    emit(100000, now - HOUR);
+    busy_turns(5 * SECOND); /* the side file's first round is over */
+    deliver_long_ago(1000);
+    busy_turns(62 * SECOND);
+    assert_true(events() > 5000);
+    assert_int_equal(side("SELECT count(*) FROM delivery WHERE event < 0"), 0);
+}
+
+/* Where most of what is looked at goes, a step is soon followed by the next. */
+static void keeps_pace_with_what_was_delivered(void **state) {
+    struct db *db;
+    int steps = 0;
+
+    (void)state;
+    subscribe("active");
+    turns(5 * SECOND);
+    deliver_long_ago(200000);
+    db = journal_db(outbox->journal);
+    while (side("SELECT count(*) FROM delivery") == 200000) {
+        turns(50);
+    }
+    for (int64_t until = now + SECOND; now < until;) {
+        int before = sqlite3_total_changes(db->handle);
+
+        now += 10;
+        turn();
+        steps += sqlite3_total_changes(db->handle) > before;
+    }
+    assert_true(side("SELECT count(*) FROM delivery") > 0);
+    assert_in_range(steps, 80, 100); /* not 20 */
+}
+
 static int64_t work; /* of SQLite on the side file, in thousands of steps of its machine */
 
 static int count_work(void *data) {
@@ -273,6 +323,8 @@ int main(void) {
         TEST(ends_the_earliest_of_an_ordered_one),
         TEST(ends_what_is_too_old),
         TEST(forgets_old_attempts_of_all),
+        TEST(does_not_wait_for_what_app_db_gives_up),
+        TEST(keeps_pace_with_what_was_delivered),
         TEST(takes_small_steps),
     };
 
