@@ -12,6 +12,7 @@ After a warm-up (a third of the time, at least two minutes: a round of retention
 BOUNDS says; so four minutes are the least that says something of growth. The figures are printed; the exit status is 1 when one is beyond its bound, or a promise was broken.
 """
 
+import math
 import os
 import random
 import sqlite3
@@ -31,14 +32,33 @@ SAMPLE = 2      # seconds
 CHAPTER = 60
 WORK, REST = 4, 1  # seconds: what is old goes when nobody writes (README, Limits)
 
-# After the warm-up: at most so many times what there was then at most, and so much more; None: as many as
-# subscriptions were made, since ended ones stay, for the history.
+# Seconds: what the settings above say, a minute between two rounds of retention, half a one for the round, and for an
+# event a chapter until all are delivered, for a round passes over what a delivery needs; and for an attempt, which is
+# written down as one of several when there is another.
+AGES = {
+    "outbox": 5 + 60 + 30 + CHAPTER + 30,
+    "delivery": 10 + 60 + 30,
+    "attempt": 5 + 60 + 30 + CHAPTER + 30,
+}
+AGED = {
+    "outbox": """SELECT min(created_at) FROM resthook_outbox AS o WHERE id <= (SELECT value FROM side.meta WHERE name = 'cursor')
+                 AND NOT EXISTS (SELECT 1 FROM side.delivery AS d WHERE d.event = o.id AND d.state < 3)
+                 AND NOT EXISTS (SELECT 1 FROM side.anchor AS a WHERE a.id = o.id)""",
+    "delivery": "SELECT min(finished_at) FROM side.delivery WHERE state >= 3",
+    "attempt": "SELECT min(started_at) FROM side.attempt",
+}
+
+# After the warm-up: at most so many times what there was then at most, and so much more; None and 0: as many as
+# subscriptions were made, since ended ones stay, for the history; None and None: see AGES.
 BOUNDS = {
     "rss kB": (1.1, 4096),
     # Twice the places are kept as connections, as many are at work, and each database has nine.
     "descriptors": (0, 3 * IN_FLIGHT + 2 * 9 + 20),
     "wal kB": (1.0, 8192),
     "rows": (1.5, 2000),
+    "resthook_outbox": (None, None),
+    "side delivery": (None, None),
+    "side attempt": (None, None),
     "resthook_subscription": (None, 0),
     "side subscription": (None, 0),
 }
@@ -85,11 +105,24 @@ class Soak:
                     name = f"{store.name} {'side ' if what == 'side' else ''}{table}"
                     figures[name] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                 connection.close()
+            figures |= self.ages(store)
         self.samples.append((at, figures))
 
+    def ages(self, store):
+        """Seconds since the oldest that may go was written or finished."""
+        connection = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True, timeout=10)
+        connection.execute("ATTACH ? AS side", (f"file:{store.side}?mode=ro",))
+        oldest = {name: connection.execute(query).fetchone()[0] for name, query in AGED.items()}
+        connection.close()
+        return {f"{store.name} {name} age s": round(time.time() - when / 1000) if when else 0 for name, when in oldest.items()}
+
     def bound(self, figure, warm):
+        if figure.endswith(" age s"):
+            return AGES[figure.split()[1]]
         kind = next((kind for kind in BOUNDS if figure.endswith(kind)), "rows")
         times, more = BOUNDS[kind]
+        if more is None:
+            return math.inf
         if times is None:
             return max(len(store.subs) for store in self.stores)
         return warm * times + more
@@ -102,8 +135,9 @@ class Soak:
             warm = max(values.get(figure, 0) for at, values in self.samples if at < warmed_up)
             after = max([values.get(figure, 0) for at, values in self.samples if at >= warmed_up] or [0])
             bound = self.bound(figure, warm)
-            lines.append(f"{figure:34}{warm:10}{after:10}{self.samples[-1][1][figure]:10}{bound:10.0f}")
-            if after > bound:
+            lines.append(f"{figure:34}{warm:10}{after:10}{self.samples[-1][1][figure]:10}"
+                         + (f"{bound:10.0f}" if bound < math.inf else ""))
+            if max(warm, after) > bound:
                 self.broken.append(f"{figure} is {after}, at most {bound:.0f} after {warm} in the warm-up")
         return "\n".join([*lines, f"events {self.oracle.events}  requests {self.oracle.requests}  lost {len(self.oracle.lost)}  "
                           f"ghosts {len(self.oracle.ghosts)}  repeats {sum(self.oracle.repeats.values())}"])
