@@ -49,6 +49,7 @@ static void look(struct outbox *outbox, int64_t now) {
     bool changed = cause != WAKE_NONE && reader_changed(outbox->reader);
 
     if (changed) {
+        wake_saw(outbox->wake, outbox->slot);
         outbox->unheard = true;
         outbox->ahead_all = false;
         outbox->spill_at = sooner(outbox->spill_at, now + outbox->subs.count / SUBS_A_MS);

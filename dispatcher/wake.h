@@ -3,8 +3,8 @@
 **
 ** The directory is watched by inotify; its notice is a hint, never proof: in WAL mode it comes when
 ** the frame is written, before the commit is visible, so a hint begins a short burst of looks (0.6
-** to 4 % of commits are seen only by the second one; with synchronous=FULL nearly all). With a
-** rollback journal, whose readers can make a writer's commit fail, the one look comes when the
+** to 4 % of commits are seen only by the second one or a later one; with synchronous=FULL nearly
+** all). With a rollback journal, whose readers can make a writer's commit fail, the one look comes when the
 ** journal has gone. A slow poll is the net below all this.
 ** SPDX-License-Identifier: MIT
 */
@@ -35,6 +35,9 @@ void wake_turn(struct wake *wake);
 
 /* Why this database is to be looked into now; WAKE_NONE: it isn't. Consumed by the call. */
 enum wake_cause wake_take(struct wake *wake, int slot);
+
+/* A look saw a commit: the next ones of the burst need not be so close to each other. */
+void wake_saw(struct wake *wake, int slot);
 
 /*
 ** A look for this cause found something: what was it that found it? A commit may fall between the

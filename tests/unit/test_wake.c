@@ -141,8 +141,8 @@ static void sleeps_when_nothing_happens(void **state) {
 static void looks_again_and_again_after_a_commit_in_wal(void **state) {
     static const char *const synchronous[] = {"PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL",
                                               "PRAGMA synchronous=FULL"};
-    static const int64_t looks[] = {200,   500,    1000,   3000,   8000,   20000,
-                                    60000, 150000, 350000, 700000, 1000000};
+    static const int64_t looks[] = {100,  200,   300,   400,    550,    750,    1000,   3000,
+                                    8000, 20000, 60000, 150000, 350000, 700000, 1000000};
 
     (void)state;
     sql("PRAGMA journal_mode=WAL");
@@ -162,6 +162,29 @@ static void looks_again_and_again_after_a_commit_in_wal(void **state) {
     }
 }
 
+/* … but not so closely once one of them saw it: the next might belong to another writer. */
+static void looks_less_closely_after_it_saw_a_commit(void **state) {
+    (void)state;
+    sql("PRAGMA journal_mode=WAL");
+    sql("INSERT INTO t VALUES (1)");
+    expect(WAKE_HINT);
+    int64_t start = frozen;
+
+    frozen = start + 100 * US;
+    expect(WAKE_RECHECK);
+    wake_saw(wake, slot);
+    expect_timer(start + 1000 * US);
+    frozen = start + 999 * US;
+    expect(WAKE_NONE);
+    frozen = start + 1000 * US;
+    expect(WAKE_RECHECK);
+    wake_saw(wake, slot); /* which takes nothing away from the later ones */
+    expect_timer(start + 3000 * US);
+    sql("INSERT INTO t VALUES (2)");
+    expect(WAKE_HINT);
+    expect_timer(frozen + 100 * US);
+}
+
 static void makes_one_of_many_commits(void **state) {
     (void)state;
     sql("PRAGMA journal_mode=WAL");
@@ -169,10 +192,10 @@ static void makes_one_of_many_commits(void **state) {
         sql("INSERT INTO t VALUES (1)");
     }
     expect(WAKE_HINT);
-    frozen += 150 * US;
+    frozen += 50 * US;
     sql("INSERT INTO t VALUES (2)");
     expect(WAKE_HINT);
-    frozen += 199 * US; /* the burst began anew */
+    frozen += 99 * US; /* the burst began anew */
     expect(WAKE_NONE);
     frozen += 60 * MS; /* looks that were missed are one */
     expect(WAKE_RECHECK);
@@ -483,6 +506,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(sleeps_when_nothing_happens),
         TEST(looks_again_and_again_after_a_commit_in_wal),
+        TEST(looks_less_closely_after_it_saw_a_commit),
         TEST(makes_one_of_many_commits),
         TEST(looks_once_when_the_journal_has_gone),
         TEST(looks_when_the_file_is_replaced),
