@@ -13,6 +13,7 @@ struct journal {
     bool is_new;
     int schema; /* version found, 0: new */
     bool full;  /* synchronous is FULL now */
+    int frames; /* in the WAL, by the last commit */
     char error[256];
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
@@ -23,6 +24,6 @@ struct journal {
 };
 
 /* journal.c */
-void journal_prepare(struct journal *journal); /* its statements, once the schema is there */
+void journal_prepare(struct journal *journal); /* once the schema is there */
 
 #endif
