@@ -153,7 +153,7 @@ static bool is_no_business(const struct file *file) {
 static bool try_again(struct files *files, struct file *file, int *budget, int64_t now) {
     struct stat info;
 
-    if (stat(file->name, &info) != 0 && file->found) {
+    if (file->found && stat(file->name, &info) != 0) {
         file_close(file, &files->with, now);
         return false;
     }

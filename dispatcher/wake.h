@@ -4,8 +4,8 @@
 ** The directory is watched by inotify; its notice is a hint, never proof: in WAL mode it comes when
 ** the frame is written, before the commit is visible, so a hint begins a short burst of looks (0.6
 ** to 4 % of commits are seen only by the second one or a later one; with synchronous=FULL nearly
-** all). With a rollback journal, whose readers can make a writer's commit fail, the one look comes when the
-** journal has gone. A slow poll is the net below all this.
+** all). With a rollback journal, whose readers can make a writer's commit fail, the one look comes
+** when the journal has gone. A slow poll is the net below all this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_WAKE_H

@@ -416,10 +416,10 @@ def large(stand, sizes):
 
 
 def idle(stand, sizes):
-    """Share of one processor, by a dispatcher of many databases in which nothing happens."""
+    """Share of one processor, by a dispatcher of many databases in which nothing happens, once they sleep."""
     files = [stand.watched(f"idle{i}.db", stand.url()) for i in range(sizes.databases)]
     dispatcher = stand.dispatcher(*map(stand.path, files))
-    time.sleep(min(3, sizes.idle_seconds))
+    time.sleep(sizes.idle_seconds)
     found = []
     for _ in range(1 if sizes.rounds == 1 else 2):
         before, since = processor_ns(dispatcher.pid), time.monotonic_ns()
