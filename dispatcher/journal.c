@@ -16,22 +16,23 @@
 ** commit, from 1,000 on) makes two further syncs each time, several times a second during a drain,
 ** and whoever syncs another file of that disk, as the application does, waits for each. */
 #define CHECKPOINT 1000
-#define CHECKPOINT_ANYWAY 8000
+#define CHECKPOINT_ANYWAY 4000 /* 16 MiB */
 
 /* Called by SQLite after each commit. */
-static int count_frames(void *data, sqlite3 *handle, const char *schema, int frames) {
+static int committed(void *data, sqlite3 *handle, const char *schema, int frames) {
     struct journal *journal = data;
 
     (void)handle;
     (void)schema;
-    journal->frames = frames;
+    if (frames >= (journal->full ? CHECKPOINT : CHECKPOINT_ANYWAY)) {
+        journal->long_enough = true;
+    }
     return SQLITE_OK;
 }
 
-/* Passive: nobody is waited for. What could not be copied the next one copies. */
-static void checkpoint(struct journal *journal) {
-    if (journal->frames >= (journal->full ? CHECKPOINT : CHECKPOINT_ANYWAY)) {
-        journal->frames = 0;
+void journal_tidy(struct journal *journal) {
+    if (journal->long_enough) {
+        journal->long_enough = false;
         sqlite3_wal_checkpoint_v2(journal->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     }
 }
@@ -39,7 +40,9 @@ static void checkpoint(struct journal *journal) {
 void journal_prepare(struct journal *journal) {
     struct db *db = &journal->db;
 
-    sqlite3_wal_hook(db->handle, count_frames, journal);
+    if (db->handle != NULL) { /* there was memory for it */
+        sqlite3_wal_hook(db->handle, committed, journal);
+    }
     journal->begin = db_prepare(db, "BEGIN IMMEDIATE");
     journal->commit = db_prepare(db, "COMMIT");
     journal->rollback = db_prepare(db, "ROLLBACK");
@@ -87,7 +90,6 @@ bool journal_commit(struct journal *journal) {
     struct db *db = &journal->db;
 
     if (db_run(db, journal->commit)) {
-        checkpoint(journal);
         return true;
     }
     snprintf(journal->error, sizeof journal->error, "%s", db->error);

@@ -69,6 +69,8 @@ bool journal_is_new(const struct journal *journal); /* it was empty when it was 
 bool journal_begin(struct journal *journal, bool durable);
 /* false: nothing was written; journal_error says why, the journal is usable again. */
 bool journal_commit(struct journal *journal);
+/* Copies the WAL into the file, if it is long enough; outside of transactions, and of locks on app.db. */
+void journal_tidy(struct journal *journal);
 /* Of what can't be read now, or else of the last commit that failed. */
 const char *journal_error(const struct journal *journal);
 

@@ -11,9 +11,9 @@
 struct journal {
     struct db db;
     bool is_new;
-    int schema; /* version found, 0: new */
-    bool full;  /* synchronous is FULL now */
-    int frames; /* in the WAL, by the last commit */
+    int schema;       /* version found, 0: new */
+    bool full;        /* synchronous is FULL now */
+    bool long_enough; /* its WAL, to be copied (journal_tidy) */
     char error[256];
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;

@@ -39,6 +39,7 @@ struct retention {
     int64_t disturbed_at, next_at;
     int64_t chance_at; /* when app.db could last be written */
     int64_t slot;      /* so long after that it is written although it is not quiet */
+    int64_t write_at;  /* … and is asked for its lock again, for what waits to be written */
     struct round of_app, of_side;
     bool hurried; /* it was told to be quick */
 };
@@ -73,7 +74,7 @@ void retention_noticed(struct retention *retention, int64_t now) {
 }
 
 void retention_clock(struct retention *retention, int64_t now) {
-    retention->disturbed_at = retention->chance_at = now;
+    retention->disturbed_at = retention->chance_at = retention->write_at = now;
     retention->next_at = retention->of_app.step_at = retention->of_side.step_at = now;
     side_sweep_restart(retention->side);
 }
@@ -140,10 +141,12 @@ static void sweep_app(struct retention *retention, bool quiet, bool may, bool wr
 }
 
 static void sweep_side(struct retention *retention, int64_t now) {
+    /* A step that comes late says that others take much of the time, other databases' steps perhaps. */
+    int64_t late = now - retention->of_side.step_at;
     bool more = side_sweep_step(retention->side, now);
 
     round_step(&retention->of_side, more, now,
-               side_sweep_deletes(retention->side) ? VERY_SOON : SOON);
+               side_sweep_deletes(retention->side) ? sooner(VERY_SOON + 4 * late, SOON) : SOON);
 }
 
 void retention_turn(struct retention *retention, int64_t now) {
@@ -159,8 +162,9 @@ void retention_turn(struct retention *retention, int64_t now) {
     if (outbox->stalled || outbox->revision < 0 || !get_ready(retention)) {
         return;
     }
-    if (may) {
+    if (may && now >= retention->write_at) {
         write_one(retention, now);
+        retention->write_at = now + SOON;
     }
     if (now >= retention->of_app.step_at) {
         sweep_app(retention, quiet, may, writer_commits(outbox->writer) > before, now);

@@ -164,6 +164,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     record_turn(outbox, now, idle);
     asked_turn(outbox, now);
     retention_turn(outbox->retention, now);
+    journal_tidy(outbox->journal);
     if (!waits_for_app(outbox)) {
         outbox->app_since = 0;
     } else if (outbox->app_since == 0 || outbox->app_since > now) {

@@ -32,12 +32,17 @@ static const int64_t burst[] = {100 * US, 200 * US, 300 * US, 400 * US, 550 * US
                                 60 * MS,  150 * MS, 350 * MS, 700 * MS};
 enum { BURST = sizeof burst / sizeof *burst, CLOSE = 6 };
 
+/* Who has written for longer than this, and nothing was seen, is in the middle of a large
+** transaction, or writes where nobody looks: not worth so many looks. */
+#define COMMITS_SOON (2 * MS)
+
 struct slot {
     char *directory, *name; /* of the database file; NULL: it is for another */
     int watch;              /* inotify's number of the directory, -1: none */
     enum wake_cause due;    /* a look is due, and why */
     int stage;              /* next look of the burst; BURST: none is under way */
     int64_t hint_at, poll_at;
+    int64_t unseen_since; /* the first hint since a commit was seen, 0: none */
 };
 
 struct wake {
@@ -196,7 +201,8 @@ static void hint(struct slot *slot, const struct inotify_event *event, int64_t n
     }
     if (strcmp(suffix, "-wal") == 0) {
         slot->due = WAKE_HINT;
-        slot->stage = 0;
+        slot->unseen_since = slot->unseen_since == 0 ? now : slot->unseen_since;
+        slot->stage = now - slot->unseen_since < COMMITS_SOON ? 0 : CLOSE;
         slot->hint_at = now;
     } else if (strcmp(suffix, "-journal") == 0 && journal_over(slot)) {
         slot->due = WAKE_HINT;
@@ -257,6 +263,7 @@ void wake_turn(struct wake *wake) {
 void wake_saw(struct wake *wake, int at) {
     struct slot *slot = &wake->slots[at];
 
+    slot->unseen_since = 0;
     if (slot->stage < CLOSE) {
         slot->stage = CLOSE;
         arm(wake);

@@ -44,7 +44,7 @@ AGED = {
     "outbox": """SELECT min(created_at) FROM resthook_outbox AS o WHERE id <= (SELECT value FROM side.meta WHERE name = 'cursor')
                  AND NOT EXISTS (SELECT 1 FROM side.delivery AS d WHERE d.event = o.id AND d.state < 3)
                  AND NOT EXISTS (SELECT 1 FROM side.anchor AS a WHERE a.id = o.id)""",
-    "delivery": "SELECT min(finished_at) FROM side.delivery WHERE state >= 3",
+    "delivery": "SELECT min(ifnull(finished_at, created_at)) FROM side.delivery WHERE state >= 3",
     "attempt": "SELECT min(started_at) FROM side.attempt",
 }
 
@@ -138,7 +138,7 @@ class Soak:
             lines.append(f"{figure:34}{warm:10}{after:10}{self.samples[-1][1][figure]:10}"
                          + (f"{bound:10.0f}" if bound < math.inf else ""))
             if max(warm, after) > bound:
-                self.broken.append(f"{figure} is {after}, at most {bound:.0f} after {warm} in the warm-up")
+                self.broken.append(f"{figure} is {max(warm, after)}, at most {bound:.0f} after {warm} in the warm-up")
         return "\n".join([*lines, f"events {self.oracle.events}  requests {self.oracle.requests}  lost {len(self.oracle.lost)}  "
                           f"ghosts {len(self.oracle.ghosts)}  repeats {sum(self.oracle.repeats.values())}"])
 

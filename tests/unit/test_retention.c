@@ -31,6 +31,20 @@ static void age(int count) {
     assert_int_equal(events(), count);
 }
 
+/* So many rows of what was delivered long ago, of events before the first. */
+static void deliver_long_ago(int count) {
+    struct db *db = journal_db(outbox->journal);
+    char *insert = sqlite3_mprintf(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO delivery(sub, event, state, name, created_at, finished_at)"
+        "  SELECT 1, -i, 3, 1, 1, 1 FROM n",
+        count);
+
+    db_exec(db, insert);
+    sqlite3_free(insert);
+    assert_int_equal(db->rc, SQLITE_OK);
+}
+
 static int begin(void **state) {
     (void)state;
     if (begin_world() != 0) {
@@ -99,6 +113,23 @@ static void keeps_pace_where_it_is_never_quiet(void **state) {
     assert_in_range(events(), 1, 64 + 400);
 }
 
+/* While there is more than one step's worth it has ten a second. */
+static void has_more_turns_while_there_is_more(void **state) {
+    int steps = 0;
+
+    (void)state;
+    age(30000);
+    busy_turns(24 * SECOND); /* ten seconds, then five, … */
+    for (int64_t until = now + SECOND; now < until;) {
+        int64_t before = events();
+
+        busy_turns(50);
+        steps += events() < before;
+    }
+    assert_true(events() > 0);
+    assert_in_range(steps, 8, 10);
+}
+
 /* The step before was ours, but not the only one since the last look. */
 static void tells_its_own_commits_from_those_of_others(void **state) {
     int64_t left;
@@ -120,10 +151,14 @@ static void waits_for_no_time_that_was_set_back(void **state) {
     turns(3 * SECOND); /* a round is over, and the next one is in a minute */
     emit(100, now - 10 * HOUR);
     turns(7 * SECOND);
+    deliver_long_ago(100);
+    turns(7 * SECOND);
     assert_int_equal(events(), 100);
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 100);
     now -= 5 * HOUR;
     turns(3 * SECOND);
     assert_in_range(events(), 1, 64);
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
 }
 
 static void hurries_when_it_is_told_to(void **state) {
@@ -131,12 +166,14 @@ static void hurries_when_it_is_told_to(void **state) {
 
     (void)state;
     age(3000);
+    deliver_long_ago(20000);
     now += SECOND;
     while (retention_hurry(outbox->retention, now)) {
         assert_true(++steps < 1000);
     }
     assert_in_range(events(), 1, 64);
     assert_true(retention_is_done(outbox->retention));
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
 }
 
 /* ---- the side file ---- */
@@ -224,30 +261,29 @@ static void forgets_old_attempts_of_all(void **state) {
     assert_int_equal(side("SELECT count(*) FROM attempt"), 900);
 }
 
-/* So many rows of what was delivered long ago, of events before the first. */
-static void deliver_long_ago(int count) {
-    struct db *db = journal_db(outbox->journal);
-    char *insert = sqlite3_mprintf(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
-        " INSERT INTO delivery(sub, event, state, name, created_at, finished_at)"
-        "  SELECT 1, -i, 3, 1, 1, 1 FROM n",
-        count);
-
-    db_exec(db, insert);
-    sqlite3_free(insert);
-    assert_int_equal(db->rc, SQLITE_OK);
-}
-
-/* app.db, which is never left alone, has enough to give up for a minute and longer. */
+/* app.db is locked for longer than a round takes, and has something to give up. */
 static void does_not_wait_for_what_app_db_gives_up(void **state) {
     (void)state;
-    subscribe("active");
-    emit(100000, now - HOUR);
-    busy_turns(5 * SECOND); /* the side file's first round is over */
+    age(3000);
+    sql("BEGIN IMMEDIATE");
+    turns(5 * SECOND); /* the side file's round is over */
     deliver_long_ago(1000);
-    busy_turns(62 * SECOND);
-    assert_true(events() > 5000);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE event < 0"), 0);
+    turns(62 * SECOND);
+    assert_int_equal(events(), 3000);
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
+    sql("ROLLBACK");
+    turns(5 * SECOND);
+    assert_in_range(events(), 1, 64);
+}
+
+/* … nor does app.db for the side file, which has enough to forget for several seconds. */
+static void gives_up_while_the_side_file_forgets(void **state) {
+    (void)state;
+    age(3000);
+    deliver_long_ago(200000);
+    turns(3 * SECOND);
+    assert_true(side("SELECT count(*) FROM delivery") > 0);
+    assert_in_range(events(), 1, 64);
 }
 
 /* Where most of what is looked at goes, a step is soon followed by the next. */
@@ -316,6 +352,7 @@ int main(void) {
         TEST(gives_way_to_who_writes_anything),
         TEST(has_its_turn_where_it_is_never_quiet),
         TEST(keeps_pace_where_it_is_never_quiet),
+        TEST(has_more_turns_while_there_is_more),
         TEST(tells_its_own_commits_from_those_of_others),
         TEST(waits_for_no_time_that_was_set_back),
         TEST(hurries_when_it_is_told_to),
@@ -324,6 +361,7 @@ int main(void) {
         TEST(ends_what_is_too_old),
         TEST(forgets_old_attempts_of_all),
         TEST(does_not_wait_for_what_app_db_gives_up),
+        TEST(gives_up_while_the_side_file_forgets),
         TEST(keeps_pace_with_what_was_delivered),
         TEST(takes_small_steps),
     };

@@ -5,6 +5,8 @@
 */
 #include "backlog_world.h"
 
+#include <sys/timerfd.h>
+
 #include "circuit.h"
 
 /* ---- the side file can't be written ---- */
@@ -271,6 +273,36 @@ static void what_is_written_is_synced_within_a_second(void **state) {
     }
 }
 
+static int64_t timer_left(void) {
+    struct itimerspec left;
+    int descriptors[2];
+
+    wake_descriptors(wake, descriptors);
+    assert_int_equal(timerfd_gettime(descriptors[1], &left), 0);
+    return left.it_value.tv_sec * 1000000000 + left.it_value.tv_nsec;
+}
+
+/* After a hint it looks again in a tenth of a millisecond, but not once it saw what was committed. It
+** may be put to sleep itself: one time is enough. */
+static void looks_closely_until_it_saw_a_commit(void **state) {
+    bool seen = false;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) { /* each a tenth of a millisecond, and more */
+        emit("a.b", 1);
+        turn();
+    }
+    for (int i = 0; i < 1000 && !seen; i++) {
+        emit("a.b", 1);
+        wake_turn(wake);
+        int64_t before = timer_left();
+
+        outbox_source(outbox)->turn(outbox_source(outbox), now, true);
+        seen = before <= 100000 && timer_left() > 150000;
+    }
+    assert_true(seen);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_calm, end_world)
 
 int main(void) {
@@ -287,6 +319,7 @@ int main(void) {
         TEST(it_is_over_although_a_trigger_can_not_be_made),
         TEST(it_is_over_when_all_who_lack_anything_are_left_alone),
         TEST(what_is_written_is_synced_within_a_second),
+        TEST(looks_closely_until_it_saw_a_commit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,6 +150,9 @@ static void looks_again_and_again_after_a_commit_in_wal(void **state) {
         sql(synchronous[i]);
         sql("INSERT INTO t VALUES (1)");
         expect(WAKE_HINT);
+        wake_saw(wake, slot); /* the one before */
+        sql("INSERT INTO t VALUES (1)");
+        expect(WAKE_HINT);
         int64_t start = frozen;
 
         for (size_t look = 0; look < sizeof looks / sizeof *looks; look++) {
@@ -181,6 +184,29 @@ static void looks_less_closely_after_it_saw_a_commit(void **state) {
     wake_saw(wake, slot); /* which takes nothing away from the later ones */
     expect_timer(start + 3000 * US);
     sql("INSERT INTO t VALUES (2)");
+    expect(WAKE_HINT);
+    expect_timer(frozen + 100 * US);
+}
+
+/* Pages that don't fit into memory are written long before the commit. */
+static void looks_less_closely_at_a_long_transaction(void **state) {
+    (void)state;
+    sql("PRAGMA journal_mode=WAL");
+    expect(WAKE_HINT);
+    wake_saw(wake, slot);
+    sql("PRAGMA cache_size=2; BEGIN");
+    int64_t start = frozen;
+
+    for (int i = 0; i < 40; i++) {
+        sql("INSERT INTO t VALUES (zeroblob(40000))");
+        expect(WAKE_HINT);
+        expect_timer(frozen + (frozen - start < 2 * MS ? 100 : 1000) * US);
+        frozen += 90 * US;
+    }
+    sql("COMMIT");
+    expect(WAKE_HINT);
+    wake_saw(wake, slot);
+    sql("INSERT INTO t VALUES (1)");
     expect(WAKE_HINT);
     expect_timer(frozen + 100 * US);
 }
@@ -507,6 +533,7 @@ int main(void) {
         TEST(sleeps_when_nothing_happens),
         TEST(looks_again_and_again_after_a_commit_in_wal),
         TEST(looks_less_closely_after_it_saw_a_commit),
+        TEST(looks_less_closely_at_a_long_transaction),
         TEST(makes_one_of_many_commits),
         TEST(looks_once_when_the_journal_has_gone),
         TEST(looks_when_the_file_is_replaced),
