@@ -92,20 +92,37 @@ static struct address carried(const struct address *address) {
     return *address;
 }
 
-static enum guard_answer expected(const struct address *address, const struct network *allowed) {
-    static struct network networks[sizeof special / sizeof *special];
-    struct address inner = carried(address);
+/* ISATAP (RFC 5214 6.1): in whatever network, the last eight bytes are 0000:5efe or 0200:5efe and an IPv4 address. */
+static bool tunnels(const struct address *address, struct address *inner) {
+    *inner = (struct address){.family = AF_INET};
+    memcpy(inner->bytes, address->bytes + 12, 4);
+    return address->family == AF_INET6 && (address->bytes[8] == 0 || address->bytes[8] == 2) &&
+           address->bytes[9] == 0 && address->bytes[10] == 0x5e && address->bytes[11] == 0xfe;
+}
 
-    if (allowed != NULL && (is_in(allowed, address) || is_in(allowed, &inner))) {
-        return GUARD_ALLOWED;
-    }
+static bool is_special(const struct address *address) {
+    static struct network networks[sizeof special / sizeof *special];
+
     for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
         if (!networks[i].valid) {
             networks[i] = read_network(special[i]);
         }
-        if (is_in(&networks[i], &inner)) {
-            return GUARD_REFUSED;
+        if (is_in(&networks[i], address)) {
+            return true;
         }
+    }
+    return false;
+}
+
+static enum guard_answer expected(const struct address *address, const struct network *allowed) {
+    struct address inner = carried(address), end;
+
+    if (allowed != NULL && (is_in(allowed, address) || is_in(allowed, &inner))) {
+        return GUARD_ALLOWED;
+    }
+    if (is_special(&inner) || (tunnels(address, &end) && is_special(&end) &&
+                               (allowed == NULL || !is_in(allowed, &end)))) {
+        return GUARD_REFUSED;
     }
     return address->family != 0 ? GUARD_PUBLIC : GUARD_REFUSED;
 }

@@ -93,13 +93,27 @@ static cJSON *read(const struct buffer *json) {
     return read;
 }
 
+/* cJSON reads a number that is too large as infinity, which for cJSON_Compare equals nothing. */
+static bool is_finite(const cJSON *item) {
+    bool finite = !cJSON_IsNumber(item) || isfinite(item->valuedouble);
+
+    for (const cJSON *part = item->child; part != NULL && finite; part = part->next) {
+        finite = is_finite(part);
+    }
+    return finite;
+}
+
+static bool same(const cJSON *a, const cJSON *b) {
+    return !is_finite(a) || cJSON_Compare(a, b, 1);
+}
+
 static void check_envelopes(const struct buffer *payload, const cJSON *plain, int64_t created_at) {
     struct buffer body = {0};
     const char *headers[FORMAT_HEADERS];
 
     format_standard(&body, "a.b", created_at, payload->data, payload->length);
     cJSON *whole = read(&body);
-    MUST(cJSON_Compare(plain, cJSON_GetObjectItemCaseSensitive(whole, "data"), 1), "%s", body.data);
+    MUST(same(plain, cJSON_GetObjectItemCaseSensitive(whole, "data")), "%s", body.data);
     const char *time = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(whole, "timestamp"));
     MUST(time != NULL && fnmatch("[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:"
                                  "[0-5][0-9].[0-9][0-9][0-9]Z",
@@ -110,8 +124,7 @@ static void check_envelopes(const struct buffer *payload, const cJSON *plain, in
     buffer_clear(&body);
     format_emitted_change(&body, payload->data, payload->length);
     whole = read(&body);
-    MUST(cJSON_Compare(plain, cJSON_GetObjectItemCaseSensitive(whole, "record"), 1), "%s",
-         body.data);
+    MUST(same(plain, cJSON_GetObjectItemCaseSensitive(whole, "record")), "%s", body.data);
     cJSON_Delete(whole);
     buffer_free(&body);
 
