@@ -352,13 +352,15 @@ int files_status(const struct files *files, bool once) {
     return undelivered ? EXIT_UNDELIVERED : 0;
 }
 
-bool files_upkeep(struct files *files, int64_t now, int64_t until) {
+bool files_upkeep(struct files *files, int64_t now, int64_t until, bool *gently) {
     bool more = false;
+
+    *gently = false;
 
     for (int i = 0; i < files->count && stopwatch_us() < until; i++) {
         struct outbox *outbox = files->list[i].outbox;
 
-        more = (outbox != NULL && outbox_upkeep(outbox, now)) || more;
+        more = (outbox != NULL && outbox_upkeep(outbox, now, gently)) || more;
     }
     return more;
 }

@@ -41,8 +41,8 @@ int64_t files_left(const struct files *files);  /* deliveries and events not fin
 int files_status(const struct files *files, bool once);
 
 /* A step of upkeep in each, or in those that come before `until` (stopwatch.h). Returns whether there
-** is more to do. */
-bool files_upkeep(struct files *files, int64_t now, int64_t until);
+** is more to do; *gently: in an app.db, which others want to write as well. */
+bool files_upkeep(struct files *files, int64_t now, int64_t until, bool *gently);
 
 /* Records what is finished and closes all. Nothing of them may be in flight. false: something could
 ** not be recorded. */

@@ -35,7 +35,7 @@
 #define PROGRESS_EVERY 500
 #define STATUS_EVERY 10000
 #define UPKEEP_US 500000 /* of --once, at most: what is old goes there too … */
-#define UPKEEP_PAUSE 5   /* … ms in which the application has the database to itself */
+#define UPKEEP_PAUSE 5   /* … ms for the application between two steps in its file */
 
 struct daemon {
     const struct options *options;
@@ -153,10 +153,11 @@ static void loop(struct daemon *daemon) {
 static void upkeep(struct daemon *daemon) {
     struct curl_waitfd signals = {.fd = daemon->signals, .events = CURL_WAIT_POLLIN};
     int64_t until = stopwatch_us() + UPKEEP_US;
+    bool gently = false;
 
-    while (daemon->stops == 0 && files_upkeep(daemon->files, clock_now(), until) &&
+    while (daemon->stops == 0 && files_upkeep(daemon->files, clock_now(), until, &gently) &&
            stopwatch_us() < until) {
-        http_wait(daemon->http, &signals, 1, UPKEEP_PAUSE);
+        http_wait(daemon->http, &signals, 1, gently ? UPKEEP_PAUSE : 0);
         take_signals(daemon);
     }
 }

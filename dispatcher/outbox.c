@@ -262,7 +262,7 @@ int outbox_sleep(struct outbox *outbox, int64_t now) {
     return lock;
 }
 
-bool outbox_upkeep(struct outbox *outbox, int64_t now) {
+bool outbox_upkeep(struct outbox *outbox, int64_t now, bool *gently) {
     if (outbox->held == NULL && window_cursor(&outbox->window) != outbox->cursor) {
         record_flush(outbox, now); /* nothing above the cursor as it is written goes */
     }
@@ -272,7 +272,10 @@ bool outbox_upkeep(struct outbox *outbox, int64_t now) {
     if (reader_changed(outbox->reader)) {
         retention_noticed(outbox->retention, now);
     }
-    return retention_hurry(outbox->retention, now);
+    bool more = retention_hurry(outbox->retention, now);
+
+    *gently = *gently || retention_wants_app(outbox->retention);
+    return more;
 }
 
 struct source *outbox_source(struct outbox *outbox) {

@@ -43,8 +43,9 @@ bool outbox_has_news(struct outbox *outbox);
 int outbox_sleep(struct outbox *outbox, int64_t now);
 void outbox_checkpoint(struct outbox *outbox); /* does that, before somebody looks at the files */
 
-/* A step of upkeep after everything was sent. Returns whether there is more to do. */
-bool outbox_upkeep(struct outbox *outbox, int64_t now);
+/* A step of upkeep after everything was sent. Returns whether there is more to do; *gently becomes true
+** if there is in app.db. */
+bool outbox_upkeep(struct outbox *outbox, int64_t now, bool *gently);
 
 struct source *outbox_source(struct outbox *outbox);
 void outbox_stop(struct outbox *outbox); /* starts nothing new; what is in flight is finished */

@@ -67,6 +67,10 @@ bool retention_is_done(const struct retention *retention) {
     return retention->of_app.over && retention->of_side.over;
 }
 
+bool retention_wants_app(const struct retention *retention) {
+    return !retention->of_app.over;
+}
+
 void retention_noticed(struct retention *retention, int64_t now) {
     if (writer_others(retention->outbox->writer)) {
         retention->disturbed_at = now;

@@ -19,6 +19,8 @@ void retention_turn(struct retention *retention, int64_t now);
 int64_t retention_due(const struct retention *retention);
 /* A last round: one step of it, without a pause before it. Returns whether there is more to do. */
 bool retention_hurry(struct retention *retention, int64_t now);
+/* Is there more to do in app.db, in the round that is under way? */
+bool retention_wants_app(const struct retention *retention);
 /* Has the round over everything that is under way, or the first one, come to its end? */
 bool retention_is_done(const struct retention *retention);
 /* Something was committed to app.db: if it was somebody else, keep away for a while. */

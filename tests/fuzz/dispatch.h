@@ -160,7 +160,9 @@ static void dispatch(const char *file, struct input *answers) {
         }
     }
     if (outbox != NULL) {
-        (void)outbox_upkeep(outbox, now);
+        bool gently = false;
+
+        (void)outbox_upkeep(outbox, now, &gently);
         (void)outbox_close(outbox, now);
     }
     free(error);

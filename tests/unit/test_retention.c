@@ -176,6 +176,46 @@ static void hurries_when_it_is_told_to(void **state) {
     assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
 }
 
+/* At the end of --once others have room between two steps in app.db. */
+static void is_gentle_in_app_db(void **state) {
+    bool gently = false;
+    int steps = 0;
+
+    (void)state;
+    age(3000);
+    deliver_long_ago(20000);
+    now += SECOND;
+    sql("BEGIN IMMEDIATE");
+    for (int i = 0; i < 1000; i++) { /* the side file's round is over */
+        gently = false;
+        assert_true(outbox_upkeep(outbox, now, &gently));
+        assert_true(gently);
+    }
+    sql("ROLLBACK");
+    while (outbox_upkeep(outbox, now, &gently)) {
+        assert_true(++steps < 1000);
+    }
+    assert_in_range(events(), 1, 64);
+}
+
+static void is_not_gentle_in_the_side_file(void **state) {
+    bool gently = true;
+    int steps = 0;
+
+    (void)state;
+    turn();
+    deliver_long_ago(100000);
+    while (gently) { /* app.db has nothing */
+        gently = false;
+        assert_true(outbox_upkeep(outbox, now, &gently) && ++steps < 100);
+    }
+    assert_true(side("SELECT count(*) FROM delivery") > 0);
+    while (outbox_upkeep(outbox, now, &gently)) {
+        assert_true(!gently && ++steps < 100000);
+    }
+    assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
+}
+
 /* ---- the side file ---- */
 
 static void subscribe(const char *status) {
@@ -356,6 +396,8 @@ int main(void) {
         TEST(tells_its_own_commits_from_those_of_others),
         TEST(waits_for_no_time_that_was_set_back),
         TEST(hurries_when_it_is_told_to),
+        TEST(is_gentle_in_app_db),
+        TEST(is_not_gentle_in_the_side_file),
         TEST(ends_the_oldest_of_too_many),
         TEST(ends_the_earliest_of_an_ordered_one),
         TEST(ends_what_is_too_old),
