@@ -150,18 +150,24 @@ static void wrote(struct sub *sub, int64_t now) {
     }
 }
 
-void effect_write(struct outbox *outbox, int64_t now) {
-    struct db *app = writer_db(outbox->writer), *side = journal_db(outbox->journal);
-    char *done[AT_ONCE];
-    bool changed[AT_ONCE];
-    int count = 0;
+bool effect_look(struct outbox *outbox) {
+    struct db *side = journal_db(outbox->journal);
 
     db_clear(side);
     bool any = db_row(side, outbox->effects);
 
     outbox->effects_wait = any || side->rc != SQLITE_OK; /* not read: there may be some */
     db_reset(outbox->effects);
-    if (!any || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
+    return any;
+}
+
+void effect_write(struct outbox *outbox, int64_t now) {
+    struct db *app = writer_db(outbox->writer), *side = journal_db(outbox->journal);
+    char *done[AT_ONCE];
+    bool changed[AT_ONCE];
+    int count = 0;
+
+    if (!effect_look(outbox) || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         return;
     }
     while (count < AT_ONCE && db_row(side, outbox->effects)) {

@@ -152,17 +152,23 @@ void notice_free(struct outbox *outbox) {
     }
 }
 
+bool notice_look(struct outbox *outbox) {
+    struct db *side = journal_db(outbox->journal);
+
+    db_clear(side);
+    bool any = db_row(side, outbox->notice_list);
+
+    outbox->notices_wait = any || side->rc != SQLITE_OK; /* not read: there may be some */
+    db_reset(outbox->notice_list);
+    return any;
+}
+
 void notice_move(struct outbox *outbox) {
     struct db *app = writer_db(outbox->writer), *side = journal_db(outbox->journal);
     sqlite3_stmt *list = outbox->notice_list;
     int64_t last = 0, began;
 
-    db_clear(side);
-    bool any = db_row(side, list);
-
-    outbox->notices_wait = any || side->rc != SQLITE_OK; /* not read: there may be some */
-    db_reset(list);
-    if (!any || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
+    if (!notice_look(outbox) || !writer_begin(outbox->writer, reader_is_wal(outbox->reader))) {
         return;
     }
     began = stopwatch_us();

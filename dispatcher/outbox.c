@@ -274,6 +274,7 @@ bool outbox_upkeep(struct outbox *outbox, int64_t now, bool *gently) {
     }
     bool more = retention_hurry(outbox->retention, now);
 
+    journal_tidy(outbox->journal);
     *gently = *gently || retention_wants_app(outbox->retention);
     return more;
 }

@@ -127,7 +127,9 @@ static void round_step(struct round *round, bool more, int64_t now, int64_t paus
 /* `may`: app.db may be written. */
 static void sweep_app(struct retention *retention, bool quiet, bool may, bool wrote, int64_t now) {
     /* Not over before what it finds had its turn. */
-    bool more = app_sweep_events(retention->app, may && !wrote, now) || wrote;
+    bool more = app_sweep_events(retention->app, may && !wrote, now) || wrote ||
+                (retention->hurried &&
+                 (retention->outbox->effects_wait || retention->outbox->notices_wait));
 
     if (!quiet && more && may) {
         retention->slot = later(retention->slot / 2, SLOT_LEAST);
@@ -194,9 +196,11 @@ bool retention_hurry(struct retention *retention, int64_t now) {
     if (!retention->hurried) {
         retention->hurried = true;
         retention->of_app.over = retention->of_side.over = false;
+        effect_look(retention->outbox);
+        notice_look(retention->outbox);
     }
     if (!retention_is_done(retention)) {
-        retention->next_at = now;
+        retention->next_at = retention->write_at = now;
         hurry(&retention->of_app, now);
         hurry(&retention->of_side, now);
         retention_turn(retention, now);

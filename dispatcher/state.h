@@ -322,6 +322,7 @@ void notice_dead(struct outbox *outbox, const struct pair *pair, int64_t now);
 void notice_write(struct outbox *outbox);   /* inside a commit … */
 void notice_written(struct outbox *outbox); /* … that came about */
 void notice_free(struct outbox *outbox);
+bool notice_look(struct outbox *outbox); /* into the side file: are there any? */
 void notice_move(struct outbox *outbox); /* some of them, if app.db lets us */
 /* held.c */
 void held_open(struct outbox *outbox);
@@ -349,6 +350,7 @@ void effect_free(struct outbox *outbox);
 bool effect_confirms(struct outbox *outbox, const struct sub *sub);
 /* What is not yet written holds as long as nobody changed what it was said of; after a load. */
 void effect_overlay(struct outbox *outbox);
+bool effect_look(struct outbox *outbox);               /* into the side file: are there any? */
 void effect_write(struct outbox *outbox, int64_t now); /* some of them, if app.db lets us */
 
 /* delivery.c */

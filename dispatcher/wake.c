@@ -201,7 +201,9 @@ static void hint(struct slot *slot, const struct inotify_event *event, int64_t n
     }
     if (strcmp(suffix, "-wal") == 0) {
         slot->due = WAKE_HINT;
-        slot->unseen_since = slot->unseen_since == 0 ? now : slot->unseen_since;
+        if (slot->unseen_since == 0 || slot->stage == BURST) { /* what there was is seen by now */
+            slot->unseen_since = now;
+        }
         slot->stage = now - slot->unseen_since < COMMITS_SOON ? 0 : CLOSE;
         slot->hint_at = now;
     } else if (strcmp(suffix, "-journal") == 0 && journal_over(slot)) {

@@ -98,3 +98,17 @@ def test_what_is_old_goes_with_it_too(db, receiver):
     insert(db, 1)
     assert once(db).returncode == 0
     assert len(receiver.received()) == 2001
+
+
+def test_what_it_has_to_say_itself_is_said_by_the_next_one(db, receiver):
+    db.subscribe("resthook.*", receiver.url("/told"))
+    for i in range(5):
+        receiver.script(f"/{i}", 410)
+        db.subscribe("item.*", receiver.url(f"/{i}"))
+    insert(db, 1)
+    once(db)
+    told = "SELECT count(*) FROM resthook_outbox WHERE event GLOB 'resthook.*'"
+    assert db.shell(told) == "10", "five ends, and five that are dead"
+    assert db.journal("SELECT count(*) FROM notice") == [(0,)]
+    assert once(db).returncode == 0
+    assert len(receiver.received("/told")) == 10

@@ -4,6 +4,8 @@
 */
 #include "outbox_world.h"
 
+#include <sys/stat.h>
+
 static int64_t events(void) {
     return value_of(app, "SELECT count(*) FROM resthook_outbox");
 }
@@ -201,10 +203,14 @@ static void is_gentle_in_app_db(void **state) {
 static void is_not_gentle_in_the_side_file(void **state) {
     bool gently = true;
     int steps = 0;
+    char wal[96];
+    struct stat status;
 
     (void)state;
     turn();
-    deliver_long_ago(100000);
+    deliver_long_ago(400000);
+    sqlite3_wal_checkpoint_v2(journal_db(outbox->journal)->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+                              NULL, NULL);
     while (gently) { /* app.db has nothing */
         gently = false;
         assert_true(outbox_upkeep(outbox, now, &gently) && ++steps < 100);
@@ -214,6 +220,29 @@ static void is_not_gentle_in_the_side_file(void **state) {
         assert_true(!gently && ++steps < 100000);
     }
     assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
+    snprintf(wal, sizeof wal, "%s-resthook-wal", file);
+    assert_int_equal(stat(wal, &status), 0);
+    assert_in_range(status.st_size, 1, 18 << 20);
+}
+
+/* … and everything that is to be said in app.db is, whoever left it, although it takes several steps. */
+static void says_what_is_to_be_said(void **state) {
+    bool gently;
+    int steps = 0;
+
+    (void)state;
+    turn();
+    db_exec(journal_db(outbox->journal),
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+            " INSERT INTO notice(event, payload) SELECT 'resthook.a', '{}' FROM n");
+    outbox->notices_wait = false; /* as far as it knows */
+    sql("INSERT INTO own VALUES (1)");
+    while (outbox_upkeep(outbox, now, &gently)) {
+        now += 5;
+        assert_true(++steps < 1000);
+    }
+    assert_int_equal(side("SELECT count(*) FROM notice"), 0);
+    assert_int_equal(value_of(app, "SELECT count(*) FROM resthook_outbox"), 3000);
 }
 
 /* ---- the side file ---- */
@@ -398,6 +427,7 @@ int main(void) {
         TEST(hurries_when_it_is_told_to),
         TEST(is_gentle_in_app_db),
         TEST(is_not_gentle_in_the_side_file),
+        TEST(says_what_is_to_be_said),
         TEST(ends_the_oldest_of_too_many),
         TEST(ends_the_earliest_of_an_ordered_one),
         TEST(ends_what_is_too_old),
