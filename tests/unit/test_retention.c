@@ -227,7 +227,7 @@ static void is_not_gentle_in_the_side_file(void **state) {
 
 /* … and everything that is to be said in app.db is, whoever left it, although it takes several steps. */
 static void says_what_is_to_be_said(void **state) {
-    bool gently;
+    bool gently = false;
     int steps = 0;
 
     (void)state;
