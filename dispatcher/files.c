@@ -356,7 +356,6 @@ bool files_upkeep(struct files *files, int64_t now, int64_t until, bool *gently)
     bool more = false;
 
     *gently = false;
-
     for (int i = 0; i < files->count && stopwatch_us() < until; i++) {
         struct outbox *outbox = files->list[i].outbox;
 

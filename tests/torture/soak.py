@@ -5,11 +5,15 @@
 
 Writers, targets that fail, hang, say 410 or are down for seconds, subscriptions that come and go, pauses, strict order,
 backfills, replays, cancellations, erasing, migrations: what torture.py plays with, without a kill, and with bounds of
-age and number that are seconds. Each two seconds the dispatcher's memory and descriptors, the WALs and the rows of each
-of resthook's tables are written down; each minute everything is delivered and the oracle judges.
+age and number that are seconds. Each two seconds the dispatcher's memory and descriptors, the WALs, the rows of each of
+resthook's tables and the age of the oldest that may go are written down; each minute everything is delivered and the
+oracle judges.
 
-After a warm-up (a third of the time, at least two minutes: a round of retention is a minute) none may be larger than
-BOUNDS says; so four minutes are the least that says something of growth. The figures are printed; the exit status is 1 when one is beyond its bound, or a promise was broken.
+How many rows there are is a matter of how fast the machine writes, and backfills grow with the tables they read: so of
+the three tables that all events go through the age is bounded, at any time (AGES). Of everything else it is the size:
+after a warm-up (a third of the time, at least two minutes: a round of retention is a minute) none may be larger than
+BOUNDS says; so four minutes are the least that says something of growth. The figures are printed; the exit status is 1
+when one is beyond its bound, or a promise was broken.
 """
 
 import math
