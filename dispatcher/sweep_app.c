@@ -23,8 +23,9 @@
 struct app_sweep {
     struct outbox *outbox;
     int64_t swept_to; /* of the outbox, in this round */
-    sqlite3_stmt *old, *remove, *requested, *requests_taken, *requests_done, *unused, *watches,
-        *backfills, *extra_any, *extra_delete, *extra_strip, *extra_over, *extra_delete_over;
+    sqlite3_stmt *old, *remove, *request_any, *requested, *requests_taken, *requests_done, *unused,
+        *watches, *backfills, *extra_any, *extra_delete, *extra_strip, *extra_over,
+        *extra_delete_over;
     sqlite3_stmt *needed, *anchor; /* of the side file */
 };
 
@@ -47,6 +48,7 @@ void app_sweep_prepare(struct app_sweep *sweep) {
 
     sweep->old = db_prepare(app, sql_app_old_events);
     sweep->remove = db_prepare(app, sql_app_event_delete);
+    sweep->request_any = db_prepare(app, sql_app_request_any);
     sweep->requested = db_prepare(app, sql_app_request_names);
     sweep->requests_taken = db_prepare(app, sql_app_requests_taken);
     sweep->requests_done = db_prepare(app, sql_app_requests_done);
@@ -145,6 +147,15 @@ static void delete_keys(struct app_sweep *sweep, int64_t now) {
     db_run(app, sweep->extra_delete_over);
 }
 
+/* Does a request above `taken` name the event? */
+static bool is_requested(struct app_sweep *sweep, int64_t id, int64_t taken) {
+    struct db *app = writer_db(sweep->outbox->writer);
+
+    db_int(app, sweep->requested, 1, id);
+    db_int(app, sweep->requested, 2, taken);
+    return db_value(app, sweep->requested, 0) != 0;
+}
+
 /* Only this process makes a delivery or an anchor name an event; a request somebody else may file,
 ** so those are looked at inside the transaction. */
 bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
@@ -171,6 +182,8 @@ bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
     db_int(app, sweep->requests_taken, 2, outbox->request_filed);
     int64_t taken = db_value(app, sweep->requests_taken, 0);
     bool extras = db_value(app, sweep->extra_any, 0) != 0;
+    db_int(app, sweep->request_any, 1, taken);
+    bool requests = db_value(app, sweep->request_any, 0) != 0;
 
     int64_t began = stopwatch_us();
 
@@ -178,11 +191,10 @@ bool app_sweep_events(struct app_sweep *sweep, bool may, int64_t now) {
         if (i > 0 && stopwatch_us() - began > STEP_US) {
             sweep->swept_to = ids[i] - 1; /* what is left comes with the next step */
             more = true;
+            count = i;
             break;
         }
-        db_int(app, sweep->requested, 1, ids[i]);
-        db_int(app, sweep->requested, 2, taken);
-        if (db_value(app, sweep->requested, 0) == 0) {
+        if (!requests || !is_requested(sweep, ids[i], taken)) {
             delete_event(sweep, ids[i], extras, now);
         }
     }

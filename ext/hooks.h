@@ -100,7 +100,7 @@ const char *subscription_argument(struct call *call, sqlite3_value **argv, bool 
 ** can work it out; NULL: nobody can. */
 extern void (*public_key_of)(const unsigned char *private_key, unsigned char *public_key);
 
-/* Newest event id: max(id, what AUTOINCREMENT remembers), 0 when there was never one. */
+/* Newest event id, 0 when there was never one (functions.sql). */
 sqlite3_int64 newest_event(struct call *call);
 
 /* Value of a setting, as resthook_get returns it. */

@@ -13,8 +13,9 @@ UPDATE main.resthook_meta SET value = value WHERE 0;
 -- name: now
 SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER);
 
--- The newest event's id: what AUTOINCREMENT remembers may be missing (DELETE FROM sqlite_sequence) or behind (the
--- count of a nested INSERT is overwritten by the outer one's), and max(id) is behind when rows were removed.
+-- The newest event's id. The row that has it always stays (schema.sql); an outbox of version 1 of the schema may have lost
+-- it, and is counted by AUTOINCREMENT. What that remembers may be missing (DELETE FROM sqlite_sequence) or behind (the
+-- count of a nested INSERT is overwritten by the outer one's).
 -- name: newest_event
 SELECT max(ifnull((SELECT max(id) FROM main.resthook_outbox), 0),
            ifnull((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'resthook_outbox'), 0));

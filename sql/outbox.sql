@@ -109,6 +109,9 @@ DELETE FROM main.resthook_extra WHERE event IN (
                       WHERE event < (SELECT min(id) FROM main.resthook_outbox) ORDER BY event LIMIT 500)
    WHERE idempotency_key IS NULL OR created_at <= ?1)
 
+-- name: app_request_any
+SELECT 1 FROM main.resthook_request WHERE id > ?1 LIMIT 1
+
 -- name: app_request_names
 SELECT 1 FROM main.resthook_request WHERE event = ?1 AND id > ?2 LIMIT 1
 

@@ -21,7 +21,10 @@ INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 2), ('re
 
 -- The outbox: one row an event. No type and no constraint but the key: a constraint could fail (or,
 -- under OR IGNORE, silently drop) an application's write, and a type would convert what was written.
---   id          order of capture; AUTOINCREMENT, so that a deleted row's id does not come back
+--   id          order of capture: one more than the greatest there is. A deleted row's id does not come back, since a
+--               row always stays that has the greatest (retention, and the trigger below). AUTOINCREMENT would keep it
+--               too, in a page of its own: a third page for each commit of one row, which made it half as dear again.
+--               An outbox of version 1 of the schema still has it.
 --   event       name of an emitted event; NULL in a row that a watch captured (the watch has it)
 --   payload     JSON text of an emitted event; NULL in a captured row
 --   key         ordering key of an emitted event
@@ -32,7 +35,7 @@ INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 2), ('re
 --   watch       version of the watch that captured it (resthook_watch.id); NULL: emitted
 --   v0, v1 …    the captured values as they were written; added by ALTER TABLE to the widest watch
 CREATE TABLE IF NOT EXISTS main.resthook_outbox(
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  id INTEGER PRIMARY KEY,
   event,
   payload,
   key,
@@ -41,6 +44,15 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
   created_at DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
   watch
 );
+
+-- Whoever deletes the newest rows leaves the last one as if it were forgotten. Else its id would be that of another event,
+-- which the dispatcher takes for one that it knows.
+CREATE TRIGGER IF NOT EXISTS main.resthook_outbox_last AFTER DELETE ON resthook_outbox
+WHEN NOT EXISTS (SELECT 1 FROM resthook_outbox WHERE id > OLD.id)
+BEGIN
+  INSERT INTO resthook_outbox(id, event, only, created_at, watch)
+    VALUES (OLD.id, OLD.event, 'forgotten', OLD.created_at, OLD.watch);
+END;
 
 -- What some emitted events have besides. Not in the outbox, whose columns after these are the captured values'.
 --   event            resthook_outbox.id

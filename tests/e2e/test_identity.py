@@ -196,12 +196,24 @@ def test_what_yesterdays_file_has_can_be_cancelled(db, receiver, tmp_path):
     assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 19]
 
 
-def test_an_emptied_outbox_is_noticed_while_it_runs(db, receiver, dispatcher):
+def test_an_outbox_emptied_by_hand_goes_on(db, receiver, dispatcher):
     db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
     running = dispatcher(db)
     insert(db, 1, 3)
     receiver.wait_for(3)
     db.shell("DELETE FROM resthook_outbox; DELETE FROM sqlite_sequence;")
+    insert(db, 4, 4)
+    receiver.wait_for(4)
+    assert running.stop() == 0 and "held" not in running.text() and "passed over" not in running.text()
+    assert ids(receiver) == [1, 2, 3, 4]
+
+
+def test_an_outbox_that_lost_its_events_is_noticed_while_it_runs(db, receiver, dispatcher):
+    db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
+    running = dispatcher(db)
+    insert(db, 1, 3)
+    receiver.wait_for(3)
+    db.shell("DROP TRIGGER resthook_outbox_last; DELETE FROM resthook_outbox;")
     insert(db, 4, 4)
     running.wait_log("held")
     assert running.wait() == 69

@@ -235,14 +235,20 @@ def test_unsubscribe_ends_it_at_the_newest_event(db):
     assert again != sub and stored(db, again, "from_id") == (4,)
 
 
-def test_the_newest_event_is_known_although_its_row_or_its_count_is_gone(db):
+def test_the_newest_id_stays_whoever_deletes_events(db):
     for _ in range(3):
-        one(db, "SELECT resthook_emit('a.b', '{}')")
-    db.execute("DELETE FROM resthook_outbox WHERE id > 1")
+        one(db, "SELECT resthook_emit('a.b', '{\"secret\":1}')")
+    assert db.execute("DELETE FROM resthook_outbox WHERE id > 1").rowcount == 2
     assert stored(db, subscribe(db, event="a.*"), "from_id") == (3,)
-    one(db, "SELECT resthook_emit('a.b', '{}')")
+    assert db.execute("SELECT id, event, payload, only FROM resthook_events WHERE id > 1").fetchall() == [
+        (3, "a.b", None, "forgotten")]
+    assert one(db, "SELECT resthook_emit('a.b', '{}')") == 4
+    db.execute("DELETE FROM resthook_outbox")
     db.execute("DELETE FROM sqlite_sequence")
     assert stored(db, subscribe(db, event="b.*"), "from_id") == (4,)
+    assert one(db, "SELECT resthook_emit('a.b', '{}')") == 5
+    db.execute("DELETE FROM resthook_outbox WHERE id < 5")
+    assert db.execute("SELECT id, only FROM resthook_events").fetchall() == [(5, None)]
 
 
 def test_rotating_a_secret(db):
@@ -304,8 +310,8 @@ def test_emit_with_headers_from_a_trigger(db):
 
 def test_an_event_of_a_reused_id_has_the_headers_it_was_given(db):
     one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"old\"}}')")
+    db.execute("DROP TRIGGER resthook_outbox_last")
     db.execute("DELETE FROM resthook_outbox")
-    db.execute("DELETE FROM sqlite_sequence")
     one(db, "SELECT resthook_emit('a.b', '{}', '{\"headers\": {\"x\": \"new\"}}')")
     assert db.execute("SELECT event, headers FROM resthook_extra").fetchall() == [(1, '{"x":"new"}')]
 
