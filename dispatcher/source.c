@@ -13,10 +13,11 @@
 #include "state.h"
 #include "writer.h"
 
-/* ms between looks for somebody who lacks work behind a full window, but for a commit, and one more for every so many
-** subscriptions, since a look is at each of them; and while what stands there is being found out. */
+/* ms between looks for somebody who lacks work behind a full window, and one more for every so many subscriptions, since
+** a look is at each of them (0.1 µs); after a commit; and while what stands there is being found out. */
 #define SPILL_EVERY 10
 #define SUBS_A_MS 100
+#define NEWS_SUBS_A_MS 200
 #define AHEAD_EVERY 2
 #define AHEAD_SUBS_A_MS 1000
 #define STALL 4096         /* unwritten outcomes at which nothing more is sent */
@@ -52,7 +53,7 @@ static void look(struct outbox *outbox, int64_t now) {
         wake_saw(outbox->wake, outbox->slot);
         outbox->unheard = true;
         outbox->ahead_all = false;
-        outbox->spill_at = sooner(outbox->spill_at, now + outbox->subs.count / SUBS_A_MS);
+        outbox->spill_at = sooner(outbox->spill_at, now + outbox->subs.count / NEWS_SUBS_A_MS);
         retention_noticed(outbox->retention, now);
     }
     if (cause != WAKE_NONE && !changed && !outbox->unread) {
