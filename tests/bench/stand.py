@@ -206,8 +206,11 @@ class Stand:
                  f"{target}, '{SECRET}', 0, 0, 0 FROM n", "COMMIT")
 
     def copy(self, name, to):
+        """On the disk too: else it is written there while something else is measured, whose syncs wait for it."""
         self.remove(to)
         shutil.copyfile(self.path(name), self.path(to))
+        with open(self.path(to), "rb") as file:
+            os.fsync(file)
         return to
 
 
