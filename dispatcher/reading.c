@@ -29,6 +29,10 @@
     "the event that was read last is gone from the outbox: the file was restored from a copy, or " \
     "the outbox was emptied; --adopt sends what is pending, --adopt=skip cancels it"
 
+#define GREATEST                                                                                   \
+    "the outbox has the greatest id there is (9223372036854775807), which no event can follow: "   \
+    "delete that row"
+
 void reading_rests(struct outbox *outbox, int64_t began, int64_t now) {
     int64_t took = stopwatch_work_us() - began;
 
@@ -74,6 +78,11 @@ static int take_events(struct outbox *outbox, int64_t work, int64_t now) {
     while (!window_full(&outbox->window) && (more = reader_next(reader, &row))) {
         if (count > 0 && stopwatch_us() - began > READ_US &&
             (!reader_is_wal(reader) || stopwatch_work_us() - work > WORK_MOST)) {
+            break;
+        }
+        if (row.id == INT64_MAX) { /* not read, and so nothing misses it once it is gone */
+            record_flush(outbox, now);
+            outbox_hold(outbox, GREATEST);
             break;
         }
         if (!fanout_take(outbox, &row, now)) {

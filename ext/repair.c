@@ -152,6 +152,7 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     for (int i = 0; i < list.count && call.rc == SQLITE_OK; i++) {
         repaired += repair_one(&call, &copy, &list.at[i], capture_max, at + repaired);
     }
+    call_exec(&call, sql_schema, ""); /* what is gone of our own: a trigger that somebody dropped */
     call_exec(&call, sql_interest_restore, "");
     sqlite3_result_int(context, repaired);
     (void)call_end(&call);

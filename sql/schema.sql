@@ -30,7 +30,7 @@ INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 2), ('re
 --   key         ordering key of an emitted event
 --   deliver_at  not before this time; NULL: at once
 --   only        id of the one subscription that may receive it; NULL: all that match; 'forgotten': none, and nothing
---               is left of what it said (resthook_forget)
+--               is left here of what it said (resthook_forget, or the triggers below)
 --   created_at  when it was captured (constant within one statement)
 --   watch       version of the watch that captured it (resthook_watch.id); NULL: emitted
 --   v0, v1 …    the captured values as they were written; added by ALTER TABLE to the widest watch
@@ -46,12 +46,22 @@ CREATE TABLE IF NOT EXISTS main.resthook_outbox(
 );
 
 -- Whoever deletes the newest rows leaves the last one as if it were forgotten. Else its id would be that of another event,
--- which the dispatcher takes for one that it knows.
+-- which the dispatcher takes for one that it knows. (Not the greatest id there is: no event can follow that.) So who
+-- writes that row again has to UPDATE it.
 CREATE TRIGGER IF NOT EXISTS main.resthook_outbox_last AFTER DELETE ON resthook_outbox
-WHEN NOT EXISTS (SELECT 1 FROM resthook_outbox WHERE id > OLD.id)
+WHEN OLD.id < 9223372036854775807 AND NOT EXISTS (SELECT 1 FROM resthook_outbox WHERE id > OLD.id)
 BEGIN
   INSERT INTO resthook_outbox(id, event, only, created_at, watch)
     VALUES (OLD.id, OLD.event, 'forgotten', OLD.created_at, OLD.watch);
+END;
+
+-- And what was left stays. It could be made anew like any other, but for a trigger of the application's that deletes what
+-- comes into the outbox: with recursive_triggers each would call the other.
+CREATE TRIGGER IF NOT EXISTS main.resthook_outbox_stays BEFORE DELETE ON resthook_outbox
+WHEN OLD.only = 'forgotten' AND OLD.id < 9223372036854775807
+     AND NOT EXISTS (SELECT 1 FROM resthook_outbox WHERE id > OLD.id)
+BEGIN
+  SELECT RAISE(IGNORE);
 END;
 
 -- What some emitted events have besides. Not in the outbox, whose columns after these are the captured values'.

@@ -5,6 +5,7 @@ DROP VIEW IF EXISTS main.resthook_events;
 DROP VIEW IF EXISTS main.resthook_watches;
 DROP VIEW IF EXISTS main.resthook_settings;
 DROP TRIGGER IF EXISTS main.resthook_outbox_last;
+DROP TRIGGER IF EXISTS main.resthook_outbox_stays;
 DROP TRIGGER IF EXISTS main.resthook_interest_subscribed;
 DROP TRIGGER IF EXISTS main.resthook_interest_ended;
 DROP TRIGGER IF EXISTS main.resthook_interest_watched;

@@ -208,6 +208,16 @@ def test_an_outbox_emptied_by_hand_goes_on(db, receiver, dispatcher):
     assert ids(receiver) == [1, 2, 3, 4]
 
 
+def test_an_outbox_emptied_by_hand_without_what_was_read_last_is_held(db, receiver):
+    prepared(db, receiver, 1)
+    insert(db, 2, 2)
+    db.shell("DELETE FROM resthook_outbox;")
+    insert(db, 3, 3)
+    assert run_once(db)[0] == 69
+    assert run_once(db, "--adopt")[0] == 0
+    assert ids(receiver) == [1, 3]
+
+
 def test_an_outbox_that_lost_its_events_is_noticed_while_it_runs(db, receiver, dispatcher):
     db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
     running = dispatcher(db)

@@ -60,7 +60,8 @@ struct version { /* a row of resthook_watch; the last one is the current one */
 
 struct app {
     struct event outbox[OUTBOX]; /* by id */
-    int events, event_sequence;  /* sqlite_sequence of resthook_outbox */
+    bool counts; /* the outbox is AUTOINCREMENT, as version 1 of the schema made it */
+    int events, event_sequence; /* sqlite_sequence of resthook_outbox; 0: none */
     struct subscription sub[SUBS];
     struct request request[REQUESTS];
     int requests, request_sequence;

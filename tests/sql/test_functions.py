@@ -251,6 +251,34 @@ def test_the_newest_id_stays_whoever_deletes_events(db):
     assert db.execute("SELECT id, only FROM resthook_events").fetchall() == [(5, None)]
 
 
+@pytest.mark.parametrize("recursive", [0, 1])
+def test_an_application_may_delete_what_comes_into_the_outbox(db, recursive):
+    db.execute(f"PRAGMA recursive_triggers = {recursive}")
+    one(db, "SELECT resthook_watch('item', 'insert', 'item.create', '{\"record\":\"always\"}')")
+    db.execute("CREATE TRIGGER mine AFTER INSERT ON resthook_outbox WHEN NEW.watch NOTNULL BEGIN"
+               " DELETE FROM resthook_outbox WHERE id = NEW.id; END")
+    for i in (1, 2):
+        db.execute("INSERT INTO item(name) VALUES ('x')")
+        assert db.execute("SELECT id, only FROM resthook_events").fetchall()[-1] == (i, "forgotten")
+    assert db.execute("DELETE FROM resthook_outbox WHERE id = 2").rowcount == 0
+    assert one(db, "SELECT max(id) FROM resthook_outbox") == 2
+
+
+def test_the_greatest_id_there_is_does_not_stay(db):
+    db.execute("INSERT INTO resthook_outbox(id, event, payload) VALUES (9223372036854775807, 'a.b', '{}')")
+    assert db.execute("DELETE FROM resthook_outbox").rowcount == 1
+    assert one(db, "SELECT resthook_emit('a.b', '{}')") == 1
+
+
+def test_what_keeps_the_newest_id_is_repaired(db):
+    before = db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'resthook_outbox_%' ORDER BY 1").fetchall()
+    assert before == [("resthook_outbox_last",), ("resthook_outbox_stays",)]
+    for (name,) in before:
+        db.execute(f"DROP TRIGGER {name}")
+    assert one(db, "SELECT resthook_repair()") == 0
+    assert db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'resthook_outbox_%' ORDER BY 1").fetchall() == before
+
+
 def test_rotating_a_secret(db):
     sub = subscribe(db, secret=SECRET)
     new = one(db, "SELECT resthook_rotate_secret(?)", sub)
