@@ -196,11 +196,17 @@ def test_what_yesterdays_file_has_can_be_cancelled(db, receiver, tmp_path):
     assert ids(receiver) == [1, 2, 3, 4, 5, 6, 7, 8, 19]
 
 
-def test_an_outbox_emptied_by_hand_goes_on(db, receiver, dispatcher):
+def delivering(db, receiver, dispatcher):
+    """It runs, and has delivered three."""
     db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
     running = dispatcher(db)
     insert(db, 1, 3)
     receiver.wait_for(3)
+    return running
+
+
+def test_an_outbox_emptied_by_hand_goes_on(db, receiver, dispatcher):
+    running = delivering(db, receiver, dispatcher)
     db.shell("DELETE FROM resthook_outbox; DELETE FROM sqlite_sequence;")
     insert(db, 4, 4)
     receiver.wait_for(4)
@@ -219,10 +225,7 @@ def test_an_outbox_emptied_by_hand_without_what_was_read_last_is_held(db, receiv
 
 
 def test_an_outbox_that_lost_its_events_is_noticed_while_it_runs(db, receiver, dispatcher):
-    db.subscribe("*", receiver.url("/"), max_in_flight=1)  # so that the order is known
-    running = dispatcher(db)
-    insert(db, 1, 3)
-    receiver.wait_for(3)
+    running = delivering(db, receiver, dispatcher)
     db.shell("DROP TRIGGER resthook_outbox_last; DELETE FROM resthook_outbox;")
     insert(db, 4, 4)
     running.wait_log("held")
