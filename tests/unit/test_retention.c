@@ -137,8 +137,8 @@ static void tells_its_own_commits_from_those_of_others(void **state) {
     int64_t left;
 
     (void)state;
-    age(3000);
-    while (events() == 3000) {
+    age(1000);
+    while (events() == 1000) {
         turns(50);
     }
     left = events();
@@ -333,12 +333,12 @@ static void forgets_old_attempts_of_all(void **state) {
 /* app.db is locked for longer than a round takes, and has something to give up. */
 static void does_not_wait_for_what_app_db_gives_up(void **state) {
     (void)state;
-    age(3000);
+    age(1000);
     sql("BEGIN IMMEDIATE");
     turns(5 * SECOND); /* the side file's round is over */
     deliver_long_ago(1000);
     turns(62 * SECOND);
-    assert_int_equal(events(), 3000);
+    assert_int_equal(events(), 1000);
     assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
     sql("ROLLBACK");
     turns(5 * SECOND);
@@ -348,7 +348,7 @@ static void does_not_wait_for_what_app_db_gives_up(void **state) {
 /* … nor does app.db for the side file, which has enough to forget for several seconds. */
 static void gives_up_while_the_side_file_forgets(void **state) {
     (void)state;
-    age(3000);
+    age(600);
     deliver_long_ago(200000);
     turns(3 * SECOND);
     assert_true(side("SELECT count(*) FROM delivery") > 0);
