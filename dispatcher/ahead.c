@@ -173,7 +173,7 @@ static bool look_further(struct outbox *outbox, bool for_doubtful, int64_t now) 
 
     fetch_begin(outbox);
     reader_ahead(reader, outbox->ahead_to, most);
-    while (reader_next(reader, &row) && row.id != INT64_MAX) { /* that one is for reading.c */
+    while (reader_next(reader, &row)) {
         see(outbox, &row, for_doubtful, now);
         if (++count % ROWS_A_GLANCE == 0 && stopwatch_us() - began > LOOK_US) {
             most = count; /* there may be more */

@@ -80,11 +80,6 @@ static int take_events(struct outbox *outbox, int64_t work, int64_t now) {
             (!reader_is_wal(reader) || stopwatch_work_us() - work > WORK_MOST)) {
             break;
         }
-        if (row.id == INT64_MAX) { /* not read, and so nothing misses it once it is gone */
-            record_flush(outbox, now);
-            outbox_hold(outbox, GREATEST);
-            break;
-        }
         if (!fanout_take(outbox, &row, now)) {
             outbox->read_at = now + 500;
             break;
@@ -127,12 +122,16 @@ bool reading_begin(struct outbox *outbox, int64_t now) {
         return false;
     }
     bool there = reader_has(reader, outbox->check_id, outbox->check_created);
+    bool greatest = reader_newest(reader) == INT64_MAX;
 
-    if (there && reader_db(reader)->rc == SQLITE_OK) {
+    if (there && !greatest && reader_db(reader)->rc == SQLITE_OK) {
         return true;
     }
     reader_end(reader);
-    if (there) {
+    if (greatest) { /* what came after it has any id: had one been read, others would be below it */
+        record_flush(outbox, now);
+        outbox_hold(outbox, GREATEST);
+    } else if (there) {
         outbox->read_at = now + 20; /* as far as is known */
     } else {
         record_flush(outbox, now); /* with the row that is missed: the next start misses it too */

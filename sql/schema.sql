@@ -22,9 +22,9 @@ INSERT OR IGNORE INTO main.resthook_meta(name, value) VALUES ('schema', 2), ('re
 -- The outbox: one row an event. No type and no constraint but the key: a constraint could fail (or,
 -- under OR IGNORE, silently drop) an application's write, and a type would convert what was written.
 --   id          order of capture: one more than the greatest there is. A deleted row's id does not come back, since a
---               row always stays that has the greatest (retention, and the trigger below). AUTOINCREMENT would keep it
---               too, in a page of its own: a third page for each commit of one row, which made it half as dear again.
---               An outbox of version 1 of the schema still has it.
+--               row always stays that has the greatest (retention, and the triggers below; who changes ids by UPDATE has
+--               them given out again). AUTOINCREMENT would keep it too, in a page of its own: a third page for each commit
+--               of one row, which made it half as dear again. An outbox of version 1 of the schema still has it.
 --   event       name of an emitted event; NULL in a row that a watch captured (the watch has it)
 --   payload     JSON text of an emitted event; NULL in a captured row
 --   key         ordering key of an emitted event
