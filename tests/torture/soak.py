@@ -19,14 +19,13 @@ when one is beyond its bound, or a promise was broken.
 import math
 import os
 import random
-import sqlite3
 import sys
 import time
 from pathlib import Path
 
 from acts import Acts
 from oracle import Oracle, Story
-from stage import IN_FLIGHT, SUBSCRIPTIONS, Run, Store, Target, Writers, command_line, free_ports, perform
+from stage import IN_FLIGHT, SUBSCRIPTIONS, Run, Store, Target, Writers, command_line, free_ports, perform, reader
 
 SETTINGS = [("keep_events", 5), ("keep_deliveries", 10), ("keep_dead", 10), ("keep_attempts", 5), ("keep_pending", 600),
             ("keep_pending_rows", 5000), ("idempotency_window", 2), ("backfill_rate", 2000), ("failing_after", 3),
@@ -101,7 +100,7 @@ class Soak:
             for what, file in (("app", store.path), ("side", store.side)):
                 wal = file.with_name(file.name + "-wal")
                 figures[f"{store.name} {what} wal kB"] = wal.stat().st_size // 1024 if wal.exists() else 0
-                connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+                connection = reader(file)
                 tables = [name for (name,) in connection.execute(
                     "SELECT name FROM sqlite_master WHERE type = 'table'"
                     + (" AND name GLOB 'resthook_*'" if what == "app" else ""))]
@@ -114,7 +113,7 @@ class Soak:
 
     def ages(self, store):
         """Seconds since the oldest that may go was written or finished."""
-        connection = sqlite3.connect(f"file:{store.path}?mode=ro", uri=True, timeout=10)
+        connection = reader(store.path)
         connection.execute("ATTACH ? AS side", (f"file:{store.side}?mode=ro",))
         oldest = {name: connection.execute(query).fetchone()[0] for name, query in AGED.items()}
         connection.close()

@@ -56,6 +56,22 @@ def free_ports(count):
     return ports
 
 
+def reader(file):
+    """A connection that leaves the file as it is: what a dispatcher left in the WAL stays there. The journal that a killed
+    writer left it may not roll back: it waits until somebody else has."""
+    late = time.monotonic() + 10
+    while True:
+        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+            return connection
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if "readonly" not in str(error) or time.monotonic() > late:
+                raise
+            time.sleep(0.01)
+
+
 class Store:
     """A database of the application's, and its side file."""
 
@@ -113,7 +129,7 @@ class Store:
 
     def journal(self, sql, *values):
         """A query of the side file, which is not touched: what a dispatcher left in its WAL stays there."""
-        connection = sqlite3.connect(f"file:{self.side}?mode=ro", uri=True, timeout=10)
+        connection = reader(self.side)
         try:
             return connection.execute(sql, values).fetchall()
         finally:
