@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "http.h"
 #include "line.h"
+#include "stopwatch.h"
 #include "verdict.h"
 
 /* ---- the fake transport: what is sent ends at a time; HANG as a timeout after 15 s ---- */
@@ -86,6 +87,14 @@ static int64_t next_end(const struct http *http) {
         next = http->flights[i].ends_at < next ? http->flights[i].ends_at : next;
     }
     return next;
+}
+
+/* ---- the fake stopwatch ---- */
+
+static int64_t worked; /* µs */
+
+int64_t stopwatch_us(void) {
+    return worked;
 }
 
 /* ---- the fake source: lines with so many events each, and what became of them ---- */
@@ -377,6 +386,46 @@ static void test_stop_and_cancel(void **state) {
     }
 }
 
+/* A source that works for long, while the answer to what is in flight comes in. */
+static int64_t long_turn(struct source *source, int64_t now, bool idle) {
+    (void)source;
+    (void)idle;
+    worked += 5000000;
+    if (transport.count > 0) {
+        transport.flights[0].ends_at = now + 5000;
+    }
+    return NEVER;
+}
+
+static int delivered_before; /* … the last source's turn */
+static int64_t turned_at;
+
+static int64_t last_turn(struct source *source, int64_t now, bool idle) {
+    (void)source;
+    (void)idle;
+    delivered_before = fake.lines[0].delivered;
+    turned_at = now;
+    return NEVER;
+}
+
+static void test_answers_are_taken_while_sources_work(void **state) {
+    struct source slow = {long_turn, fake_claim, fake_settle, fake_drained};
+    struct source last = {last_turn, fake_claim, fake_settle, fake_drained};
+
+    (void)state;
+    add_line("http://a:80", 1, 204);
+    engine_add(engine, &slow);
+    engine_add(engine, &last);
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(transport.count, 1);
+    assert_int_equal(delivered_before, 0);
+    /* Five seconds later, as it is by then: and who had his turn before gets another one at once. */
+    assert_int_equal(engine_turn(engine, clock_now), clock_now + 5000);
+    assert_int_equal(delivered_before, 1);
+    assert_int_equal(turned_at, clock_now + 5000);
+    assert_int_equal(fake.lines[0].last_at, clock_now + 5000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_delivers_at_once, begin, end),
@@ -388,6 +437,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_two_paths_of_one_endpoint, begin, end),
         cmocka_unit_test_setup_teardown(test_a_dead_target_holds_one_place, begin, end),
         cmocka_unit_test_setup_teardown(test_stop_and_cancel, begin, end),
+        cmocka_unit_test_setup_teardown(test_answers_are_taken_while_sources_work, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
