@@ -18,13 +18,13 @@
 #include "stopwatch.h"
 #include "verdict.h"
 
-/* Requests that may hang and are looked at like the others (http.h), so that a target that answers keeps the
-** connection. Each that hangs is a poll a turn: 32 of them took 4 % of the others' deliveries. */
-#define FEW 4
+/* Requests to targets that have not proven themselves, looked at like the others (http.h), so that one that answers keeps
+** its connection. Each that hangs is a poll a turn: 32 of them took 4 % of the others' deliveries. */
+#define FEW 8
 
-/* µs of the sources' work at a time: else a thousand databases that all wake at once keep the network waiting for
+/* ms of the sources' work at a time: else a thousand databases that all wake at once keep the network waiting for
 ** tens of seconds, and answers that are there long since come too late. */
-#define WORK_US 20000
+#define WORK 20
 
 struct engine {
     struct http *http;
@@ -32,6 +32,7 @@ struct engine {
     struct source **sources;
     int count;
     bool stopping;
+    bool untold; /* an answer came after its source's turn, perhaps */
     uint32_t random;
     struct engine_counts counts;
 };
@@ -148,26 +149,26 @@ static void fill(struct engine *engine, int64_t now) {
 }
 
 int64_t engine_turn(struct engine *engine, int64_t now) {
-    int64_t due = NEVER;
+    int64_t due = NEVER, worked = stopwatch_us();
 
+    engine->untold = false;
     endpoints_turn(engine->endpoints, now);
     http_work(engine->http);
     (void)harvest(engine, now);
-    int64_t worked = stopwatch_us();
-
     for (int i = 0; i < engine->count; i++) {
         int64_t wanted = engine->sources[i]->turn(engine->sources[i], now, engine_idle(engine));
 
         due = sooner(due, wanted);
-        int64_t took = stopwatch_us() - worked;
+        int64_t took = (stopwatch_us() - worked) / 1000;
 
-        if (i + 1 < engine->count && took > WORK_US) {
-            now += took / 1000; /* what a target asks for counts from now on */
+        if (i + 1 < engine->count && took > WORK) {
+            worked += took * 1000;
+            now += took; /* what a target asks for counts from now on */
             http_work(engine->http);
             if (harvest(engine, now) > 0) {
-                due = now; /* of one that had its turn already, perhaps */
+                engine->untold = true;
+                due = sooner(due, now);
             }
-            worked += took;
         }
     }
     fill(engine, now);
@@ -185,6 +186,7 @@ void engine_cancel(struct engine *engine, int64_t now) {
     struct job *job;
 
     engine->stopping = true;
+    engine->untold = false;
     while ((job = http_abort(engine->http)) != NULL) {
         place_drop(&job->place);
         job->line->source->settle(job->line->source, job, NULL, now);
@@ -192,7 +194,7 @@ void engine_cancel(struct engine *engine, int64_t now) {
 }
 
 bool engine_idle(const struct engine *engine) {
-    return http_in_flight(engine->http) == 0;
+    return http_in_flight(engine->http) == 0 && !engine->untold;
 }
 
 bool engine_drained(struct engine *engine, int64_t now) {

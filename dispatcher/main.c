@@ -131,8 +131,9 @@ static void loop(struct daemon *daemon) {
                                       .events = CURL_WAIT_POLLIN};
     }
     for (;;) {
-        int64_t now = clock_now();
-        int64_t due = engine_turn(daemon->engine, now);
+        int64_t due = engine_turn(daemon->engine, clock_now());
+        int64_t now =
+            clock_now(); /* the turn may have been long, and says when by its own end's time */
         int64_t wait = sooner(notify_turn(daemon->notify), TURN_MOST);
 
         due = sooner(due, files_turn(daemon->files, now));

@@ -39,7 +39,7 @@ enum ordered {               /* what a dead delivery does to its key */
 };
 
 struct sub {
-    /* What ahead.c, which goes through thousands, mostly asks is in one line of the cache, or in `line`. */
+    /* What ahead.c, which goes through thousands, asks first stands together; then `line`'s health. */
     TAILQ_ENTRY(sub) links;
     enum sub_status status;
     enum sub_status was; /* before the load that is under way or was not obeyed, or by us since */

@@ -419,11 +419,15 @@ static void test_answers_are_taken_while_sources_work(void **state) {
     (void)engine_turn(engine, clock_now);
     assert_int_equal(transport.count, 1);
     assert_int_equal(delivered_before, 0);
-    /* Five seconds later, as it is by then: and who had his turn before gets another one at once. */
+    /* Five seconds later, as it is by then: and who had his turn before gets another one first. */
     assert_int_equal(engine_turn(engine, clock_now), clock_now + 5000);
+    assert_int_equal(transport.count, 0);
+    assert_false(engine_idle(engine));
     assert_int_equal(delivered_before, 1);
     assert_int_equal(turned_at, clock_now + 5000);
     assert_int_equal(fake.lines[0].last_at, clock_now + 5000);
+    (void)engine_turn(engine, clock_now + 5000);
+    assert_true(engine_idle(engine));
 }
 
 int main(void) {
