@@ -113,8 +113,7 @@ class Soak:
 
     def ages(self, store):
         """Seconds since the oldest that may go was written or finished."""
-        connection = reader(store.path)
-        connection.execute("ATTACH ? AS side", (f"file:{store.side}?mode=ro",))
+        connection = reader(store.path, beside=store.side)
         oldest = {name: connection.execute(query).fetchone()[0] for name, query in AGED.items()}
         connection.close()
         return {f"{store.name} {name} age s": round(time.time() - when / 1000) if when else 0 for name, when in oldest.items()}

@@ -56,14 +56,20 @@ def free_ports(count):
     return ports
 
 
-def reader(file):
-    """A connection that leaves the file as it is: what a dispatcher left in the WAL stays there. The journal that a killed
-    writer left it may not roll back: it waits until somebody else has."""
+def reader(file, beside=None):
+    """A connection that leaves the file as it is, and sees one state of it until it is closed: what a dispatcher left in the
+    WAL stays there. The journal that a killed writer left it may not roll back: it waits until somebody else has. beside:
+    another file, attached as side."""
     late = time.monotonic() + 10
     while True:
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10, isolation_level=None)
         try:
+            if beside:
+                connection.execute("ATTACH ? AS side", (f"file:{beside}?mode=ro",))
+            connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM sqlite_master")
+            if beside:
+                connection.execute("SELECT count(*) FROM side.sqlite_master")
             return connection
         except sqlite3.OperationalError as error:
             connection.close()
