@@ -66,7 +66,7 @@ def soak(tmp_path_factory):
 def test_every_group_of_points(tmp_path, soak):
     """One point of each group, and what is killed beside: nothing lost, nothing sent that was not committed."""
     done = subprocess.run([sys.executable, TORTURE / "torture.py", "--build", BUILD, "--short", "--kills", "20",
-                           "--dir", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+                           "--dir", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     assert done.returncode == 0, done.stdout
     assert re.search(r" points (\d+) of \1  lost 0  ghosts 0 ", done.stdout), done.stdout
 
@@ -103,5 +103,5 @@ def test_a_cancellation_survives_a_kill(db, receiver, dispatcher, monkeypatch):
 
 
 def test_all_at_once_for_seconds(soak):
-    said, _ = soak.communicate(timeout=300)
+    said, _ = soak.communicate(timeout=600)
     assert soak.returncode == 0 and re.search(r"events [1-9]\d+ .* lost 0  ghosts 0", said), said
