@@ -1,5 +1,6 @@
 /*
-** engine.c: the middle of the dispatcher. A turn is: harvest, work, fill.
+** engine.c: the middle of the dispatcher. A turn is: harvest, work, fill; where the work takes long it is
+** interrupted for another harvest.
 **
 ** There is no batch and no barrier: each place that becomes free is filled at once by whoever's
 ** turn it is. A job is the engine's from claim to settle; everything durable is the source's

@@ -20,9 +20,9 @@ void engine_add(struct engine *engine, struct source *source);
 void engine_remove(struct engine *engine, struct source *source); /* nothing of it is in flight */
 
 /*
-** One turn at time now: hands back what ended, lets the sources work, starts what may be started.
-** Returns when the next turn is wanted at the latest (besides: whenever a transfer moved or a
-** source was woken).
+** One turn, which begins at time now: hands back what ended, while the sources work as well, lets them
+** work, starts what may be started. A long one goes on with later times. Returns when the next turn is
+** wanted at the latest (besides: whenever a transfer moved or a source was woken).
 */
 int64_t engine_turn(struct engine *engine, int64_t now);
 
@@ -30,7 +30,8 @@ int64_t engine_turn(struct engine *engine, int64_t now);
 void engine_stop(struct engine *engine);
 /* Stops now: what is in flight is dropped and handed back unsent. */
 void engine_cancel(struct engine *engine, int64_t now);
-bool engine_idle(const struct engine *engine);           /* nothing is in flight */
+/* Nothing is in flight, and each source had its turn since the last answer. */
+bool engine_idle(const struct engine *engine);
 bool engine_drained(struct engine *engine, int64_t now); /* and no source has anything due */
 
 struct engine_counts {

@@ -132,8 +132,8 @@ static void loop(struct daemon *daemon) {
     }
     for (;;) {
         int64_t due = engine_turn(daemon->engine, clock_now());
-        int64_t now =
-            clock_now(); /* the turn may have been long, and says when by its own end's time */
+        /* A long turn says when by the time at its end. */
+        int64_t now = clock_now();
         int64_t wait = sooner(notify_turn(daemon->notify), TURN_MOST);
 
         due = sooner(due, files_turn(daemon->files, now));
