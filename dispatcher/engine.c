@@ -20,8 +20,8 @@
 #include "verdict.h"
 
 /* Requests to targets that have not proven themselves, looked at like the others (http.h), so that one that answers keeps
-** its connection. Each that hangs is a poll a turn: 32 of them took 4 % of the others' deliveries. */
-#define FEW 8
+** its connection. */
+#define FEW 32
 
 /* ms of the sources' work at a time: else a thousand databases that all wake at once keep the network waiting for
 ** tens of seconds, and answers that are there long since come too late. */

@@ -50,7 +50,7 @@ struct target {
 struct job {
     struct line *line;
     struct place place; /* the engine's */
-    bool may_hang; /* likewise: its target has not proven that it answers, and some such wait */
+    bool may_hang; /* likewise: its target has not proven that it answers, and many such wait */
     const struct target *target;
     const char *event;        /* x-event-type */
     const char *id;           /* webhook-id */
