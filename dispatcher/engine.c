@@ -33,7 +33,8 @@ struct engine {
     struct source **sources;
     int count;
     bool stopping;
-    bool untold; /* an answer came after its source's turn, perhaps */
+    bool
+        untold; /* an answer came after its source's turn, perhaps: there is another turn at once */
     uint32_t random;
     struct engine_counts counts;
 };
@@ -108,11 +109,9 @@ static void judge(struct engine *engine, struct place *place, const struct reply
     }
 }
 
-/* Returns how many answers there were. */
-static int harvest(struct engine *engine, int64_t now) {
+static void harvest(struct engine *engine, int64_t now) {
     struct reply reply;
     struct job *job;
-    int count = 0;
 
     while ((job = http_next(engine->http, now, &reply)) != NULL) {
         struct line *line = job->line;
@@ -126,9 +125,8 @@ static int harvest(struct engine *engine, int64_t now) {
                      outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
         line->source->settle(line->source, job, &outcome, now);
         fault_point("settle.outcome");
-        count++;
+        engine->untold = true;
     }
-    return count;
 }
 
 static void fill(struct engine *engine, int64_t now) {
@@ -152,10 +150,10 @@ static void fill(struct engine *engine, int64_t now) {
 int64_t engine_turn(struct engine *engine, int64_t now) {
     int64_t due = NEVER, worked = stopwatch_us();
 
-    engine->untold = false;
     endpoints_turn(engine->endpoints, now);
     http_work(engine->http);
-    (void)harvest(engine, now);
+    harvest(engine, now);
+    engine->untold = false; /* each has its turn now */
     for (int i = 0; i < engine->count; i++) {
         int64_t wanted = engine->sources[i]->turn(engine->sources[i], now, engine_idle(engine));
 
@@ -166,13 +164,13 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
             worked += took * 1000;
             now += took; /* what a target asks for counts from now on */
             http_work(engine->http);
-            if (harvest(engine, now) > 0) {
-                engine->untold = true;
-                due = sooner(due, now);
-            }
+            harvest(engine, now);
         }
     }
     fill(engine, now);
+    if (engine->untold) {
+        due = sooner(due, now);
+    }
     if (!engine->stopping) {
         due = sooner(due, endpoints_due(engine->endpoints));
     }

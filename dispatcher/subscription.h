@@ -39,16 +39,14 @@ enum ordered {               /* what a dead delivery does to its key */
 };
 
 struct sub {
-    /* What ahead.c, which goes through thousands, asks first stands together; then `line`'s health. */
-    TAILQ_ENTRY(sub) links;
-    enum sub_status status;
-    enum sub_status was; /* before the load that is under way or was not obeyed, or by us since */
     char *id;
     int64_t n;    /* its number in the journal */
     char *event;  /* pattern */
     char *filter; /* NULL: none */
     char *endpoint;
-    bool obeyed; /* what the last load brought is: set by who does so */
+    enum sub_status status;
+    enum sub_status was; /* before the load that is under way or was not obeyed, or by us since */
+    bool obeyed;         /* what the last load brought is: set by who does so */
     bool missed; /* what the one before it brought was not: it may have been another meanwhile */
 
     int64_t recorded_to; /* events up to which the journal may already know pairs of it */
@@ -86,6 +84,7 @@ struct sub {
     bool sorted;           /* its rows are as `ordered` wants them … (reorder.c) */
     int64_t sorted_to;     /* … or those up to this event; the next … */
     int64_t sort_at;       /* … not before this time */
+    TAILQ_ENTRY(sub) links;
     struct sub *next_by_id, *next_by_number;
 };
 TAILQ_HEAD(subs, sub);
