@@ -15,6 +15,7 @@
 #include "fault.h"
 #include "log.h"
 #include "memory.h"
+#include "repair.h"
 #include "sql.h"
 #include "state.h"
 
@@ -199,6 +200,7 @@ enum roster roster_load(struct outbox *outbox, int64_t now) {
             return ROSTER_LATER; /* its snapshot has ended: is it still so in the next one? */
         }
     }
+    repair_subscribed(outbox);
     if (!asked_take(outbox, now)) {
         return ROSTER_FAILED;
     }

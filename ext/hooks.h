@@ -143,6 +143,10 @@ int history_register(sqlite3 *db);   /* the virtual tables */
 ** functions. SQLITE_OK, or the code. */
 int watch_count_stale(sqlite3 *db, int *stale);
 
+/* Arms and disarms the watches' triggers as somebody is interested or not; called by whatever may
+** have changed that (arm.c). */
+void arm_triggers(struct call *call);
+
 /* Fills resthook_setting from the table in settings.c, keeping values. Called by resthook_init. */
 void settings_install(struct call *call);
 

@@ -22,6 +22,7 @@ static void init(sqlite3_context *context, int argc, sqlite3_value **argv) {
     call_exec(&call, sql_schema, "");
     settings_install(&call);
     call_exec(&call, sql_interest_restore, "");
+    arm_triggers(&call);
     sqlite3_result_int(context, SCHEMA_VERSION);
     call_end(&call);
 }

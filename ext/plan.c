@@ -291,9 +291,10 @@ const char *plan_of(const struct plan *plan) {
     return plan->of_json.length > 0 ? plan->of_json.data : NULL;
 }
 
-void plan_trigger(const struct plan *plan, int64_t id, struct buffer *out) {
+void plan_trigger(const struct plan *plan, int64_t id, bool disarmed, struct buffer *out) {
     struct trigger trigger = {
         .id = id,
+        .disarmed = disarmed,
         .operation = plan->request.operation,
         .table = plan->table.name,
         .of = (const char *const *)plan->of,

@@ -58,7 +58,7 @@ void plan_free(struct plan *plan);
 struct definition_row plan_row(const struct plan *plan);
 /* The JSON array for resthook_watch.of, NULL: none. */
 const char *plan_of(const struct plan *plan);
-/* The text of the trigger of version id. */
-void plan_trigger(const struct plan *plan, int64_t id, struct buffer *out);
+/* The text of the trigger of version id, armed or disarmed (trigger.h). */
+void plan_trigger(const struct plan *plan, int64_t id, bool disarmed, struct buffer *out);
 
 #endif

@@ -17,25 +17,34 @@ static bool same(const char *a, const char *b) {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Is the version what it would be if it were made now? */
-static bool is_current(struct call *call, const struct version *now, const struct plan *plan) {
-    struct definition_row row = plan_row(plan);
+/* Is its trigger what it would be, armed or disarmed? */
+static bool has_trigger(struct call *call, const struct version *now, const struct plan *plan,
+                        bool disarmed) {
     struct buffer trigger = {0};
     bool result;
 
-    plan_trigger(plan, now->id, &trigger);
+    plan_trigger(plan, now->id, disarmed, &trigger);
     if (trigger.failed) {
         call->rc = SQLITE_NOMEM;
     }
-    result = !trigger.failed && trigger_is(trigger.data, now->text[VERSION_TRIGGER]) &&
-             same(row.table, now->text[VERSION_STORED_TABLE]) &&
-             same(plan_of(plan), now->text[VERSION_OF]) &&
-             same(row.captured, now->text[VERSION_CAPTURED]) &&
-             same(row.virtuals, now->text[VERSION_VIRTUAL]) &&
-             same(row.table_sql, now->text[VERSION_TABLE_SQL]) &&
-             same(row.primary_key, now->text[VERSION_PRIMARY_KEY]);
+    result = !trigger.failed && trigger_is(trigger.data, now->text[VERSION_TRIGGER]);
     buffer_free(&trigger);
     return result;
+}
+
+/* Is the version what it would be if it were made now? One that nobody is interested in may be armed
+** still: it writes nothing. */
+static bool is_current(struct call *call, const struct version *now, const struct plan *plan) {
+    struct definition_row row = plan_row(plan);
+
+    return (has_trigger(call, now, plan, false) ||
+            (!now->wanted && has_trigger(call, now, plan, true))) &&
+           same(row.table, now->text[VERSION_STORED_TABLE]) &&
+           same(plan_of(plan), now->text[VERSION_OF]) &&
+           same(row.captured, now->text[VERSION_CAPTURED]) &&
+           same(row.virtuals, now->text[VERSION_VIRTUAL]) &&
+           same(row.table_sql, now->text[VERSION_TABLE_SQL]) &&
+           same(row.primary_key, now->text[VERSION_PRIMARY_KEY]);
 }
 
 /* Is it a version that no longer fits its table? Not when it can't be planned at all: then there is
@@ -154,6 +163,7 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     }
     call_exec(&call, sql_schema, ""); /* what is gone of our own: a trigger that somebody dropped */
     call_exec(&call, sql_interest_restore, "");
+    arm_triggers(&call);
     sqlite3_result_int(context, repaired);
     (void)call_end(&call);
     (void)sqlite3_close(copy);

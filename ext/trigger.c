@@ -12,7 +12,11 @@
 **   INSERT INTO resthook_outbox(watch,v0,v2)SELECT 7,NEW."id",1 WHERE changes()=0;
 **   END
 **
-** - The guard is one look-up by rowid: what a row costs that nobody wants.
+** - While nobody is subscribed it is AFTER UPDATE OF "nobody subscribed", a column that no table has
+**   (SQLite asks for none), and else the same: it is disarmed. No statement has it compiled in, so a
+**   writer pays nothing, and whatever is renamed is renamed in it. Who subscribes arms it (arm.c).
+** - The guard is one look-up by rowid. It stops an armed one when the dispatcher ended the last
+**   subscription, or SQL did that knows nothing of this, until somebody disarms it.
 ** - (SELECT NEW.a) finds the trigger's NEW first. After ALTER TABLE DROP COLUMN a, which parses
 **   every trigger again and fails on a name that is gone, it finds the row of NULLs called new in
 **   the scope around it. A RENAME before that renames NEW.a and not the NULL's name; then the DROP
@@ -48,6 +52,8 @@
 
 #define CREATE "CREATE TRIGGER "
 #define DATABASE "main." /* else a TEMP table of the same name would be watched */
+#define NAME "\"resthook_watch_%" PRId64 "\""
+#define NOBODY "UPDATE OF \"nobody subscribed\""
 
 void trigger_name(struct buffer *out, const char *name) {
     buffer_text(out, "\"");
@@ -239,16 +245,26 @@ static void write_mark(const struct trigger *trigger, struct buffer *out) {
     buffer_text(out, kept > 0 ? "WHERE changes()=0;" : " WHERE changes()=0;");
 }
 
-void trigger_write(const struct trigger *trigger, struct buffer *out) {
+/* CREATE TRIGGER main."resthook_watch_7" AFTER UPDATE OF "a" and what separates it from its ON. */
+static void write_head(const struct trigger *trigger, struct buffer *out) {
     static const char *const events[] = {"INSERT", "UPDATE", "DELETE"};
 
-    trigger_format(out, CREATE DATABASE "\"resthook_watch_%" PRId64 "\" AFTER %s", trigger->id,
-                   events[trigger->operation]);
+    trigger_format(out, CREATE DATABASE NAME " AFTER ", trigger->id);
+    if (trigger->disarmed) {
+        buffer_text(out, NOBODY " ");
+        return;
+    }
+    buffer_text(out, events[trigger->operation]);
     for (int i = 0; i < trigger->of_count; i++) {
         buffer_text(out, i > 0 ? "," : " OF ");
         trigger_name(out, trigger->of[i]);
     }
-    buffer_text(out, " ON ");
+    buffer_text(out, " ");
+}
+
+void trigger_write(const struct trigger *trigger, struct buffer *out) {
+    write_head(trigger, out);
+    buffer_text(out, "ON ");
     trigger_name(out, trigger->table);
     trigger_format(out, " WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=%" PRId64 ")",
                    trigger->id);
@@ -265,4 +281,40 @@ void trigger_write(const struct trigger *trigger, struct buffer *out) {
 bool trigger_is(const char *written, const char *stored) {
     return stored != NULL && strncmp(stored, CREATE, strlen(CREATE)) == 0 &&
            strcmp(stored + strlen(CREATE), written + strlen(CREATE DATABASE)) == 0;
+}
+
+/* Where the ON stands that is neither a name nor part of one; NULL: nowhere. */
+static const char *find_on(const char *stored) {
+    const char *at = stored;
+
+    while (at != NULL && *at != '\0') {
+        const char *wrong, *end;
+        bool blank;
+
+        end = clause_token(at, &blank, &wrong);
+        if (end == at + 2 && strncmp(at, "ON", 2) == 0) {
+            return at;
+        }
+        at = end;
+    }
+    return NULL;
+}
+
+bool trigger_is_disarmed(const char *stored) {
+    const char *on = stored != NULL ? find_on(stored) : NULL;
+    const size_t length = strlen(NOBODY " ");
+
+    return on != NULL && (size_t)(on - stored) > length &&
+           strncmp(on - length, NOBODY, length - 1) == 0;
+}
+
+bool trigger_turn(const char *stored, const struct trigger *trigger, struct buffer *out) {
+    const char *on = strncmp(stored, CREATE, strlen(CREATE)) == 0 ? find_on(stored) : NULL;
+
+    if (on == NULL) {
+        return false;
+    }
+    write_head(trigger, out);
+    buffer_text(out, on);
+    return true;
 }

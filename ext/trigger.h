@@ -22,7 +22,8 @@ struct trigger_value {
 };
 
 struct trigger {
-    int64_t id; /* of the version: the trigger is resthook_watch_<id> */
+    int64_t id;    /* of the version: the trigger is resthook_watch_<id> */
+    bool disarmed; /* nobody is interested: no statement has it compiled in (see trigger.c) */
     enum operation operation;
     const char *table;
     const char *const *of; /* update of these columns only; none: of any */
@@ -42,6 +43,13 @@ void trigger_write(const struct trigger *trigger, struct buffer *out);
 /* Is this what sqlite_master has after `written` was run? SQLite leaves the database's name out.
 ** stored NULL: false. */
 bool trigger_is(const char *written, const char *stored);
+
+/* Is that what sqlite_master has of a disarmed one? stored NULL: false. */
+bool trigger_is_disarmed(const char *stored);
+
+/* Writes what sqlite_master has of a trigger, armed or disarmed as `trigger` is, of which id, operation
+** and `of` are read: what stands behind them stays as a RENAME left it. false: it is none of ours. */
+bool trigger_turn(const char *stored, const struct trigger *trigger, struct buffer *out);
 
 /* Appends an SQL identifier in quotes. */
 void trigger_name(struct buffer *out, const char *name);

@@ -52,11 +52,12 @@ void versions_read(struct call *call, struct versions *list) {
         list->at = at;
         at = &at[list->count++];
         *at = (struct version){.id = sqlite3_column_int64(statement, 0),
-                               .old = sqlite3_column_int(statement, 1) != 0};
+                               .wanted = sqlite3_column_int(statement, 1) != 0,
+                               .old = sqlite3_column_int(statement, 2) != 0};
         for (int j = 0; j < VERSION_TEXTS; j++) {
-            const unsigned char *text = sqlite3_column_text(statement, j + 2);
+            const unsigned char *text = sqlite3_column_text(statement, j + 3);
             at->text[j] = text != NULL ? sqlite3_mprintf("%s", text) : NULL;
-            if (at->text[j] == NULL && sqlite3_column_type(statement, j + 2) != SQLITE_NULL) {
+            if (at->text[j] == NULL && sqlite3_column_type(statement, j + 3) != SQLITE_NULL) {
                 call->rc = SQLITE_NOMEM;
             }
         }
@@ -87,9 +88,23 @@ static void run(struct call *call, char *sql) {
     sqlite3_free(sql);
 }
 
-void version_retire(struct call *call, sqlite3_int64 id, sqlite3_int64 at) {
+static void drop_trigger(struct call *call, sqlite3_int64 id) {
     run(call,
         sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"resthook_watch_%lld\"", (long long)id));
+}
+
+void version_put_trigger(struct call *call, sqlite3_int64 id, const struct buffer *text) {
+    if (text->failed && call->rc == SQLITE_OK) {
+        call->rc = SQLITE_NOMEM;
+    }
+    if (call->rc == SQLITE_OK) {
+        drop_trigger(call, id);
+        call_exec(call, text->data, "");
+    }
+}
+
+void version_retire(struct call *call, sqlite3_int64 id, sqlite3_int64 at) {
+    drop_trigger(call, id);
     call_exec(call, sql_watch_retire, "ii", id, at);
 }
 
@@ -114,15 +129,9 @@ sqlite3_int64 version_install(struct call *call, const struct plan *plan, const 
               record, at);
     if (call->rc == SQLITE_OK) {
         id = sqlite3_last_insert_rowid(call->db);
-        plan_trigger(plan, id, &trigger);
-        if (trigger.failed) {
-            call->rc = SQLITE_NOMEM;
-        } else {
-            /* One of that name may be left, where somebody emptied all tables. */
-            run(call, sqlite3_mprintf("DROP TRIGGER IF EXISTS main.\"resthook_watch_%lld\"",
-                                      (long long)id));
-            call_exec(call, trigger.data, "");
-        }
+        plan_trigger(plan, id, call_int(call, 0, sql_watch_wanted, "i", id) == 0, &trigger);
+        /* One of that name may be left, where somebody emptied all tables. */
+        version_put_trigger(call, id, &trigger);
     }
     buffer_free(&trigger);
     return id;

@@ -28,6 +28,7 @@ enum {
 
 struct version {
     sqlite3_int64 id;
+    bool wanted;               /* somebody is interested */
     bool old;                  /* an update that captures OLD beside NEW */
     char *text[VERSION_TEXTS]; /* NULL is NULL */
 };
@@ -57,6 +58,8 @@ int version_plan(sqlite3 *db, sqlite3 *copy, struct plan_request *request, struc
 */
 sqlite3_int64 version_install(struct call *call, const struct plan *plan, const char *record,
                               sqlite3_int64 at);
+/* Makes the trigger of version id, of this text, in the place of the one there is. */
+void version_put_trigger(struct call *call, sqlite3_int64 id, const struct buffer *text);
 /* Ends one: its trigger goes, its row stays for what it has captured. */
 void version_retire(struct call *call, sqlite3_int64 id, sqlite3_int64 at);
 

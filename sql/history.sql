@@ -156,6 +156,8 @@ SELECT 'watch ' || name, wrong FROM (
               THEN 'its table ' || t.table_name || ' is gone'
               WHEN t.sql IS NULL
               THEN 'its trigger is missing: resthook_repair() makes it again'
+              WHEN t.disarmed
+              THEN 'it is disarmed although somebody is subscribed: resthook_repair() arms it'
               WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo(t.table_name, 'main') AS c WHERE c.hidden IN (0, 3)
                               AND NOT EXISTS (SELECT 1 FROM json_each(t.captured) AS j
                                                WHERE json_extract(j.value, '$.column') = c.name))
@@ -179,7 +181,9 @@ SELECT 'watch ' || name, wrong FROM (
               THEN 'it can''t fire: table ' || t.table_name || ' has none of the columns of its option changed'
          END AS wrong
     FROM (SELECT 'resthook_watch_' || w.id AS name, coalesce(m.tbl_name, w.table_name) AS table_name,
-                 w.captured, w.of, w.options, m.sql
+                 w.captured, w.of, w.options, m.sql,
+                 substr(m.sql, length('CREATE TRIGGER "' || m.name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON '
+                   AND EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id) AS disarmed
             FROM main.resthook_watch AS w
             LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id
            WHERE w.retired_at IS NULL) AS t)

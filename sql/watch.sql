@@ -30,9 +30,9 @@ SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'
 SELECT count(*) FROM pragma_table_info('resthook_outbox', 'main') WHERE name GLOB 'v[0-9]*'
 
 -- The current versions, each with the table its trigger stands on now (RENAME TABLE takes the trigger along, and
--- our row does not know), whether it captures OLD beside NEW, and its trigger's text.
+-- our row does not know), whether anybody is interested and whether it captures OLD beside NEW, and its trigger's text.
 -- name: watch_current
-SELECT w.id,
+SELECT w.id, EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id),
        w.operation = 'update' AND EXISTS (SELECT 1 FROM json_each(w.captured) AS c
                                            WHERE json_extract(c.value, '$.row') = 'old'),
        coalesce(m.tbl_name, w.table_name), w.operation, w.event, w.options, w.of,
@@ -42,6 +42,17 @@ SELECT w.id,
   LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id
  WHERE w.retired_at IS NULL
  ORDER BY w.id
+
+-- Does a trigger stand armed for nobody, or disarmed although somebody is interested (trigger.c)?
+-- name: watch_misarmed
+SELECT 1 FROM main.sqlite_master AS m
+ WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' AND substr(name, 16) NOT GLOB '*[^0-9]*'
+   AND EXISTS (SELECT 1 FROM main.resthook_interest WHERE watch = CAST(substr(m.name, 16) AS INTEGER))
+       = (substr(sql, length('CREATE TRIGGER "' || name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON ')
+ LIMIT 1
+
+-- name: watch_wanted
+SELECT 1 FROM main.resthook_interest WHERE watch = ?1
 
 -- name: watch_definition
 SELECT id, table_name, operation, event, options, captured, virtual, table_sql, primary_key

@@ -113,6 +113,30 @@ def test_a_migration_while_nobody_dispatches(db, receiver, dispatcher, eventuall
     assert len(gaps(db)) == 1
 
 
+def test_a_subscription_written_by_hand_arms_its_watch(db, receiver, dispatcher, eventually):
+    """Past the functions, as who copies a table's rows from another file does."""
+    dispatcher(db).stop()
+    armed = "SELECT count(*) FROM sqlite_master WHERE name = 'resthook_watch_1' AND sql LIKE '%AFTER INSERT ON%'"
+    running = dispatcher(db)
+    assert db.shell(armed) == "0"
+    db.shell("INSERT INTO resthook_subscription(id, event, target, secret, from_id, created_at, updated_at)"
+             f" VALUES ('sub_hand', 'item.create', '{receiver.url('/')}', 'whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX', 0, 0, 0);"
+             "INSERT INTO item VALUES (1, 'missed');")
+    running.wait_log("triggers repaired")
+    db.shell("INSERT INTO item VALUES (2, 'heard');")
+    receiver.wait_for(1)
+    assert payloads(receiver) == [{"id": 2, "name": "heard"}]
+    assert [row[:2] for row in gaps(db)] == [("item.create", "item")]
+    running.stop()
+    # Nothing is looked for again that is in order.
+    db.shell("UPDATE resthook_subscription SET description = 'x';")
+    again = dispatcher(db)
+    db.shell("INSERT INTO item VALUES (3, 'heard');")
+    receiver.wait_for(2)
+    assert db.shell("SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'resthook_watch_%'") == "1"
+    assert "repaired" not in again.text()
+
+
 @pytest.mark.parametrize("change, insert, expected", [
     ("ALTER TABLE item ADD COLUMN price", "INSERT INTO item VALUES (2, 'b', 7)", {"id": 2, "name": "b", "price": 7}),
     ("ALTER TABLE item RENAME COLUMN name TO title", "INSERT INTO item VALUES (2, 'b')", {"id": 2, "title": "b"}),

@@ -51,11 +51,11 @@ def opened(path):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """made(row, journal): the directory with a plain and a hooked database of a row, made once."""
+    """made(row, journal, record): the directory with a plain and a hooked database of a row, made once."""
     cache = {}
 
-    def make(row, journal):
-        if (row["name"], journal) not in cache:
+    def make(row, journal, record="always"):
+        if (row["name"], journal, record) not in cache:
             directory = tmp_path_factory.mktemp("made")
             for name in ("plain", "hooked"):
                 db = opened(directory / f"{name}.db")
@@ -65,10 +65,10 @@ def made(tmp_path_factory):
                     db.execute("SELECT resthook_init()")
                     for table, operation, event, options in row["watches"]:
                         db.execute("SELECT resthook_watch(?, ?, ?, ?)",
-                                   (table, operation, event, json.dumps({"record": "always", **options})))
+                                   (table, operation, event, json.dumps({"record": record, **options})))
                 db.close()
-            cache[row["name"], journal] = directory
-        return cache[row["name"], journal]
+            cache[row["name"], journal, record] = directory
+        return cache[row["name"], journal, record]
 
     return make
 
@@ -102,8 +102,8 @@ def expected(row, settings):
     return row["events"](settings) if callable(row["events"]) else row["events"]
 
 
-def check(row, directory, tmp_path, settings, run):
-    """run(database) writes, and returns what the writer saw."""
+def check(row, directory, tmp_path, settings, run, nobody=False):
+    """run(database) writes, and returns what the writer saw. nobody: is interested."""
     seen = {}
     for name in ("plain", "hooked"):
         for path in tmp_path.glob(f"{name}.db*"):
@@ -119,17 +119,17 @@ def check(row, directory, tmp_path, settings, run):
         assert seen["hooked"] == seen["plain"], f"what the writer sees, with {settings}"
         assert content(tmp_path / "hooked.db") == content(tmp_path / "plain.db")
     unordered = row.get("unordered", False)
-    assert text_of(events_of(tmp_path / "hooked.db"), unordered) == text_of(expected(row, settings), unordered), settings
+    events = [] if nobody else expected(row, settings)
+    assert text_of(events_of(tmp_path / "hooked.db"), unordered) == text_of(events, unordered), settings
 
 
-@pytest.mark.parametrize("row", PITFALLS, ids=[row["name"] for row in PITFALLS])
-def test_in_c(row, writer, made, tmp_path):
+def write_in_c(row, writer, made, tmp_path, all_settings, record, nobody=False):
     program, version = writer
     if version < row.get("since", 0) or sqlite3.sqlite_version_info < (3, row.get("since", 0) // 1000 % 1000):
         pytest.skip("newer syntax than this SQLite has")
     # One row of ten thousand is enough under one setting.
     many = len(row["write"]) and row["name"].startswith("many")
-    for number, settings in enumerate(ALL[:1] if many else ALL):
+    for number, settings in enumerate(all_settings[:1] if many else all_settings):
         journal = ("WAL", "DELETE")[number % 2 ^ (number // 2) % 2]
         options = [f"{name}={value}" for name, value in settings.items()] + row.get("attached", False) * ["attached=1"]
 
@@ -137,7 +137,26 @@ def test_in_c(row, writer, made, tmp_path):
             return subprocess.run([program, path, *options], input=row["write"], capture_output=True, text=True,
                                   check=True, env=ALONE).stdout
 
-        check(row, made(row, journal), tmp_path, settings, run)
+        check(row, made(row, journal, record), tmp_path, settings, run, nobody)
+
+
+@pytest.mark.parametrize("row", PITFALLS, ids=[row["name"] for row in PITFALLS])
+def test_in_c(row, writer, made, tmp_path):
+    write_in_c(row, writer, made, tmp_path, ALL, "always")
+
+
+@pytest.mark.parametrize("row", PITFALLS, ids=[row["name"] for row in PITFALLS])
+def test_in_c_while_nobody_is_subscribed(row, writer, made, tmp_path):
+    """The triggers are disarmed: they stand on the tables, and pass through all of it. Then somebody subscribes."""
+    write_in_c(row, writer, made, tmp_path, [ALL[0], ALL[-1]], "subscribed", nobody=True)
+    db = opened(tmp_path / "hooked.db")
+    armed = ("SELECT count(*), ifnull(sum(sql NOT LIKE '%AFTER UPDATE OF \"nobody subscribed\" ON %'), 0) FROM sqlite_master"
+             " WHERE type = 'trigger' AND name LIKE 'resthook_watch_%'")
+    count, before = db.execute(armed).fetchone()
+    db.execute("SELECT resthook_subscribe('*', 'https://example.com/')")
+    assert before == 0 and db.execute(armed).fetchone() == (count, count)
+    assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    db.close()
 
 
 @pytest.mark.parametrize("journal", ["WAL", "DELETE"])

@@ -93,6 +93,8 @@ static const char *const statements[] = {
     "SELECT resthook_subscribe('live', 'https://example.org/', " OPTIONS ")",
     "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"ordered\":\"stop\",\"rate\":5,"
     "\"retry_statuses\":\"429, 5xx\"}')",
+    /* arms a trigger, and disarms it */
+    "SELECT resthook_unsubscribe(resthook_subscribe('moved.update', 'https://example.org/'))",
     "SELECT resthook_subscribe('a b', 'https://example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://u:p@example.org/')",
     "SELECT resthook_subscribe('a.b', 'https://example.org/', '{\"nothing\":1}')",

@@ -141,6 +141,63 @@ static void compares_with_what_is_stored(void **state) {
     assert_false(trigger_is("CREATE TRIGGER main.\"a\" x", ""));
 }
 
+#define HEAD "CREATE TRIGGER main.\"resthook_watch_9\" AFTER "
+#define STORED "CREATE TRIGGER \"resthook_watch_9\" AFTER "
+#define NOBODY "UPDATE OF \"nobody subscribed\" "
+#define REST "ON \"a \"\" ON b\" WHEN x BEGIN SELECT NEW.\"ON\"; END"
+
+static void assert_turned(const char *stored, const struct trigger *trigger, const char *expected) {
+    struct buffer out = {0};
+
+    assert_true(trigger_turn(stored, trigger, &out));
+    assert_string_equal(out.data, expected);
+    buffer_free(&out);
+}
+
+/* Only what stands before ON is another; a name may hold that word. */
+static void is_armed_and_disarmed(void **state) {
+    const char *const of[] = {"ON", "b \" ON c"};
+    struct trigger trigger = {.id = 9, .operation = OPERATION_UPDATE, .of = of, .of_count = 2};
+    struct buffer out = {0};
+
+    (void)state;
+    assert_turned(STORED NOBODY REST, &trigger, HEAD "UPDATE OF \"ON\",\"b \"\" ON c\" " REST);
+    trigger.disarmed = true;
+    assert_turned(STORED "UPDATE OF \"ON\",\"b \"\" ON c\" " REST, &trigger, HEAD NOBODY REST);
+    assert_turned(STORED "INSERT " REST, &trigger, HEAD NOBODY REST);
+    assert_true(trigger_is_disarmed(STORED NOBODY REST));
+    assert_false(trigger_is_disarmed(STORED "INSERT " REST));
+    assert_false(trigger_is_disarmed(STORED "UPDATE OF \"nobody subscribed\",\"a\" " REST));
+    assert_false(trigger_is_disarmed(NULL));
+    assert_false(trigger_is_disarmed(""));
+    assert_false(trigger_is_disarmed("CREATE TRIGGER \"not closed"));
+    assert_false(trigger_turn("", &trigger, &out));
+    assert_false(trigger_turn("CREATE TRIGGER \"not closed", &trigger, &out));
+    assert_false(trigger_turn("create trigger a after insert ON t", &trigger, &out));
+    assert_int_equal(out.length, 0);
+}
+
+static void is_written_disarmed(void **state) {
+    const struct trigger_value values[] = {{.key = true, .small = true, .column = "id"}};
+    const char *const of[] = {"id"};
+    const struct trigger trigger = {.id = 9,
+                                    .disarmed = true,
+                                    .operation = OPERATION_UPDATE,
+                                    .table = "t",
+                                    .of = of,
+                                    .of_count = 1,
+                                    .values = values,
+                                    .width = 1,
+                                    .capture_max = 2000};
+
+    (void)state;
+    assert_text(&trigger, HEAD NOBODY
+                "ON \"t\" WHEN EXISTS(SELECT 1 FROM resthook_interest WHERE watch=9) "
+                "BEGIN INSERT INTO resthook_outbox(watch,v0)SELECT 9,(SELECT NEW.\"id\")v0 "
+                "WHERE(SELECT 8)<=2000;INSERT INTO resthook_outbox(watch,v0,v1)SELECT "
+                "9,NEW.\"id\",1 WHERE changes()=0;END");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_an_insert),
@@ -148,6 +205,8 @@ int main(void) {
         cmocka_unit_test(writes_an_update),
         cmocka_unit_test(writes_what_is_kept),
         cmocka_unit_test(compares_with_what_is_stored),
+        cmocka_unit_test(is_armed_and_disarmed),
+        cmocka_unit_test(is_written_disarmed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
