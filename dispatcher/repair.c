@@ -1,8 +1,9 @@
 /*
 ** repair.c: see repair.h.
 **
-** A schema that changed is looked through once, reading; most changes need nothing. So is one in which
-** somebody's own SQL subscribed, past the functions that arm a watch. Where a trigger is missing or
+** A schema that changed is looked through once, reading; most changes need nothing. So is one whose
+** watches are armed for nobody, or not for somebody, by whoever changed subscriptions past the
+** functions: we, when a 410 ended the last one, or somebody's own SQL. Where a trigger is missing or
 ** stale, resthook_repair() itself takes app.db's write lock for some milliseconds and
 ** doesn't wait for a quiet moment: while a trigger is missing, events are. It gives way to whoever
 ** holds the lock, and tries again soon.
@@ -75,13 +76,13 @@ void repair_open(struct outbox *outbox, int64_t now) {
 
     outbox->gap_add = db_prepare(side, sql_gap_add);
     outbox->gap_trim = db_prepare(side, sql_gap_trim);
-    outbox->disarmed = db_prepare(reader_db(outbox->reader), sql_app_watch_disarmed);
+    outbox->misarmed = db_prepare(reader_db(outbox->reader), sql_watch_misarmed);
     outbox->intact_schema = journal_get(outbox->journal, "intact_schema", -1);
     outbox->intact_at = journal_get(outbox->journal, "intact_at", now);
 }
 
 void repair_subscribed(struct outbox *outbox) {
-    if (db_value(reader_db(outbox->reader), outbox->disarmed, 0) != 0) {
+    if (db_value(reader_db(outbox->reader), outbox->misarmed, 0) != 0) {
         outbox->intact_schema = -1;
     }
 }

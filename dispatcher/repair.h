@@ -18,8 +18,8 @@ struct outbox;
 char *repair_schema(const char *path);
 /* At the start: what the side file knows of the last time that all was in order. */
 void repair_open(struct outbox *outbox, int64_t now);
-/* In a snapshot in which subscriptions changed: did whoever wrote them leave a watch disarmed? Then it
-** is to be repaired. Errors stay in the reader's db. */
+/* In a snapshot in which subscriptions changed: did whoever wrote them leave a watch armed for nobody, or
+** disarmed? Then there is something to repair. Errors stay in the reader's db. */
 void repair_subscribed(struct outbox *outbox);
 /* app.db was looked at just now: is its schema still the one that was in order? */
 void repair_looked(struct outbox *outbox, int64_t schema, int64_t now);

@@ -136,7 +136,7 @@ struct outbox {
     int64_t repair_at;     /* not before this time */
     bool repair_failed;    /* for another reason than a lock */
     int64_t reported;      /* a mark of the watches last said to have no trigger */
-    sqlite3_stmt *gap_add, *gap_trim, *disarmed;
+    sqlite3_stmt *gap_add, *gap_trim, *misarmed;
 
     bool order_waits;   /* somebody's turn comes with the next commit */
     bool order_reviews; /* a subscription wants order.c to look at all its keys, or is not sorted */

@@ -139,7 +139,7 @@ int backfill_register(sqlite3 *db);  /* resthook_backfill */
 int payload_register(sqlite3 *db);   /* resthook_payload */
 int history_register(sqlite3 *db);   /* the virtual tables */
 
-/* How many watches resthook_repair() would look into: reads only, on any connection that has the
+/* How many things resthook_repair() would look into: reads only, on any connection that has the
 ** functions. SQLITE_OK, or the code. */
 int watch_count_stale(sqlite3 *db, int *stale);
 

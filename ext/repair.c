@@ -141,6 +141,7 @@ int watch_count_stale(sqlite3 *db, int *stale) {
         followed_free(&followed);
     }
     versions_free(&list);
+    *stale += (int)call_int(&call, 0, sql_watch_misarmed, "");
     sqlite3_free(call.error);
     return call.rc;
 }

@@ -15,8 +15,8 @@
 ** - While nobody is subscribed it is AFTER UPDATE OF "nobody subscribed", a column that no table has
 **   (SQLite asks for none), and else the same: it is disarmed. No statement has it compiled in, so a
 **   writer pays nothing, and whatever is renamed is renamed in it. Who subscribes arms it (arm.c).
-** - The guard is one look-up by rowid. It stops an armed one when the dispatcher ended the last
-**   subscription, or SQL did that knows nothing of this, until somebody disarms it.
+** - The guard is one look-up by rowid. It stops an armed one whose last subscription the dispatcher
+**   ended (410), or somebody's own SQL, until the dispatcher disarms it.
 ** - (SELECT NEW.a) finds the trigger's NEW first. After ALTER TABLE DROP COLUMN a, which parses
 **   every trigger again and fails on a name that is gone, it finds the row of NULLs called new in
 **   the scope around it. A RENAME before that renames NEW.a and not the NULL's name; then the DROP

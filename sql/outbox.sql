@@ -115,14 +115,6 @@ SELECT 1 FROM main.resthook_request WHERE id > ?1 LIMIT 1
 -- name: app_request_names
 SELECT 1 FROM main.resthook_request WHERE event = ?1 AND id > ?2 LIMIT 1
 
--- Is a watch disarmed (ext/trigger.h) that somebody is interested in? Our functions leave none; who writes a subscription
--- by hand does.
--- name: app_watch_disarmed
-SELECT 1 FROM main.sqlite_master AS m
- WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' AND substr(name, 16) NOT GLOB '*[^0-9]*'
-   AND substr(sql, length('CREATE TRIGGER "' || name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON '
-   AND EXISTS (SELECT 1 FROM main.resthook_interest WHERE watch = CAST(substr(m.name, 16) AS INTEGER)) LIMIT 1
-
 -- Current watches that have no trigger, or such a one, and whether they have a table.
 -- name: app_watch_missing
 SELECT w.id, w.event, w.table_name,

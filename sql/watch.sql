@@ -43,12 +43,14 @@ SELECT w.id, EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w
  WHERE w.retired_at IS NULL
  ORDER BY w.id
 
--- Does a trigger stand armed for nobody, or disarmed although somebody is interested (trigger.c)?
+-- Does a watch's trigger stand armed for nobody, or disarmed although somebody is interested (trigger.c)?
 -- name: watch_misarmed
 SELECT 1 FROM main.sqlite_master AS m
  WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' AND substr(name, 16) NOT GLOB '*[^0-9]*'
    AND EXISTS (SELECT 1 FROM main.resthook_interest WHERE watch = CAST(substr(m.name, 16) AS INTEGER))
        = (substr(sql, length('CREATE TRIGGER "' || name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON ')
+   AND EXISTS (SELECT 1 FROM main.resthook_watch
+                WHERE id = CAST(substr(m.name, 16) AS INTEGER) AND retired_at IS NULL)
  LIMIT 1
 
 -- name: watch_wanted

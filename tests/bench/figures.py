@@ -241,15 +241,19 @@ def write(stand, name, rows, per_transaction, sync, how="keep"):
 
 
 def write_ratio(stand, sizes, key, rows, per_transaction, sync, subscribed=True, how="keep"):
-    """ns a row with the watch over ns a row without."""
-    found = {key: [], key.replace("_ratio", "") + "_us": [], key.replace("_ratio", "") + "_plain_us": []}
+    """ns a row with the watch over ns a row without; and with the least trigger, which is the limit of any."""
+    name = key.replace("_ratio", "")
+    found = {key: [], f"{key}_least": [], f"{name}_us": [], f"{name}_plain_us": []}
     for _ in range(sizes.rounds + 2):
         watched = stand.watched("ours.db", *([stand.url()] if subscribed else []))
         ours = write(stand, watched, rows, per_transaction, sync, how)
         bare = write(stand, stand.plain("bare.db"), rows, per_transaction, sync, how)
-        for name, value in zip(found, (ours / bare, ours / 1000, bare / 1000)):
-            found[name].append(value)
-    return found
+        if subscribed:
+            found[f"{key}_least"].append(write(stand, stand.least("least.db"), rows, per_transaction, sync, how) / bare)
+        found[key].append(ours / bare)
+        found[f"{name}_us"].append(ours / 1000)
+        found[f"{name}_plain_us"].append(bare / 1000)
+    return {name: values for name, values in found.items() if values}
 
 
 def write_1(stand, sizes):
@@ -270,6 +274,10 @@ def write_nosub(stand, sizes):
 
 def prepare(stand, sizes):
     return write_ratio(stand, sizes, "prepare_ratio", sizes.prepares, 1000, "NORMAL", subscribed=False, how="prepare")
+
+
+def prepare_subscribed(stand, sizes):
+    return write_ratio(stand, sizes, "prepare_ratio_subscribed", sizes.prepares, 1000, "NORMAL", how="prepare")
 
 
 def writer(stand, sizes):
@@ -471,6 +479,7 @@ FIGURES = {
     "write_ratio_1000": (write_1000, "", AT_MOST, 2.8),
     "write_ratio_nosub": (write_nosub, "", AT_MOST, 1.6),
     "prepare_ratio": (prepare, "", AT_MOST, 5),
+    "prepare_ratio_subscribed": (prepare_subscribed, "", None, None),
     "writer_p99_ratio": (writer, "", AT_MOST, 1.5),
     "writer_busy": (writer, "commits", AT_MOST, 0),
     **{f"busy0_rollback_{mode}": (busy0, "of 1,000 commits", None, None) for mode in MODES},

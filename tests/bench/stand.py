@@ -173,6 +173,13 @@ class Stand:
         self.sql(name, "PRAGMA journal_mode=WAL", f"CREATE TABLE item({COLUMNS})", "CREATE TABLE own(a)")
         return name
 
+    def least(self, name):
+        """The least that a trigger does which records that there is a row: another row, of a constant."""
+        self.plain(name)
+        self.sql(name, "CREATE TABLE least(id INTEGER PRIMARY KEY, watch)",
+                 "CREATE TRIGGER least_item AFTER INSERT ON item BEGIN INSERT INTO least(watch) VALUES (1); END")
+        return name
+
     def watched(self, name, *targets, rows=0, settings=()):
         """The same, each insert an event item.create, and who is to have it."""
         self.plain(name)

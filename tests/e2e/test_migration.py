@@ -137,6 +137,30 @@ def test_a_subscription_written_by_hand_arms_its_watch(db, receiver, dispatcher,
     assert "repaired" not in again.text()
 
 
+def test_a_watch_is_disarmed_when_a_410_ended_its_last_subscription(db, receiver, dispatcher, eventually):
+    """By the dispatcher, since no function was called; and armed again by the next subscriber."""
+    receiver.script("/gone", 410)
+    db.subscribe("item.*", receiver.url("/gone"))
+    db.subscribe("item.create", receiver.url("/"))
+    running = dispatcher(db)
+    armed = "SELECT sql LIKE '%AFTER INSERT ON%' FROM sqlite_master WHERE name = 'resthook_watch_1'"
+    db.shell("INSERT INTO item VALUES (1, 'a');")
+    receiver.wait_for(2)
+    status = "SELECT status FROM resthook_subscriptions ORDER BY created_at, event DESC"
+    eventually(lambda: sorted(db.shell(status).split()) == ["active", "ended"])
+    assert db.shell(armed) == "1", "somebody is left"
+    receiver.script("/", 410)
+    db.shell("INSERT INTO item VALUES (2, 'b');")
+    eventually(lambda: db.shell(armed) == "0")
+    running.wait_log("triggers repaired")
+    receiver.script("/", 200)
+    db.subscribe("item.create", receiver.url("/"))
+    assert db.shell(armed) == "1"
+    db.shell("INSERT INTO item VALUES (3, 'c');")
+    receiver.wait_for(4)
+    assert payloads(receiver)[-1] == {"id": 3, "name": "c"} and gaps(db) == []
+
+
 @pytest.mark.parametrize("change, insert, expected", [
     ("ALTER TABLE item ADD COLUMN price", "INSERT INTO item VALUES (2, 'b', 7)", {"id": 2, "name": "b", "price": 7}),
     ("ALTER TABLE item RENAME COLUMN name TO title", "INSERT INTO item VALUES (2, 'b')", {"id": 2, "title": "b"}),
