@@ -40,8 +40,8 @@ void db_patient(struct db *db, bool patient) {
     db->steps_most = patient ? MOST_PATIENT : MOST;
 }
 
-void db_alone(void) {
-    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+void db_configure(void) {
+    (void)sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 

@@ -27,10 +27,11 @@ struct db {
 };
 
 /*
-** Before anything else is asked of SQLite: one thread uses it and nobody asks how much memory it has, so
-** it need not lock itself or count (3 % of the instructions of a delivery, by make bench-check).
+** Before anything else is asked of SQLite: no two threads use one connection (the syncer has its own), and
+** nobody asks how much memory it has, so it need not lock a connection or count (3 % of the instructions of
+** a delivery, by make bench-check; what it locks besides, for there being two threads, none that is seen).
 */
-void db_alone(void);
+void db_configure(void);
 
 /*
 ** Opens an existing file for reading and writing. false: db->error says why; db_close it all the

@@ -84,6 +84,7 @@ char *file_open(struct file *file, const struct surroundings *with, int64_t now)
     const struct outbox_options options = {
         .adopt = file->adopted ? ADOPT_NO : with->options->adopt,
         .once = with->options->once,
+        .syncer = with->syncer,
         .secrets = with->options->secrets,
         .lock = file->asleep ? file->lock : -1,
     };

@@ -25,6 +25,7 @@ struct surroundings { /* what all files share */
     struct engine *engine;
     struct endpoints *endpoints;
     struct wake *wake;
+    struct syncer *syncer; /* NULL: none */
 };
 
 struct state_of_file { /* which one it is, and as what writing to it leaves it */

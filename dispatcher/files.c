@@ -38,12 +38,15 @@ struct files {
 };
 
 struct files *files_new(const struct options *options, struct engine *engine,
-                        struct endpoints *endpoints, struct wake *wake) {
+                        struct endpoints *endpoints, struct wake *wake, struct syncer *syncer) {
     struct files *files = xcalloc(1, sizeof *files);
 
     files->options = options;
-    files->with = (struct surroundings){
-        .options = options, .engine = engine, .endpoints = endpoints, .wake = wake};
+    files->with = (struct surroundings){.options = options,
+                                        .engine = engine,
+                                        .endpoints = endpoints,
+                                        .wake = wake,
+                                        .syncer = syncer};
     return files;
 }
 

@@ -13,11 +13,12 @@ struct endpoints;
 struct engine;
 struct files;
 struct options;
+struct syncer;
 struct wake;
 
-/* Uses all of them until it is closed. */
+/* Uses all of them until it is closed. syncer NULL: there is none. */
 struct files *files_new(const struct options *options, struct engine *engine,
-                        struct endpoints *endpoints, struct wake *wake);
+                        struct endpoints *endpoints, struct wake *wake, struct syncer *syncer);
 
 /*
 ** Opens what there is. Returns -1, or the exit status of the first that can't be opened (and said

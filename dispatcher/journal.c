@@ -17,6 +17,7 @@
 ** and whoever syncs another file of that disk, as the application does, waits for each. */
 #define CHECKPOINT 1000
 #define CHECKPOINT_ANYWAY 4000 /* 16 MiB */
+#define CHECKPOINT_LEFT 16000  /* where somebody else copies it, who did not keep up */
 
 /* Called by SQLite after each commit. */
 static int committed(void *data, sqlite3 *handle, const char *schema, int frames) {
@@ -24,7 +25,10 @@ static int committed(void *data, sqlite3 *handle, const char *schema, int frames
 
     (void)handle;
     (void)schema;
-    if (frames >= (journal->full ? CHECKPOINT : CHECKPOINT_ANYWAY)) {
+    journal->is_long = frames >= CHECKPOINT;
+    if (frames >= (journal->left   ? CHECKPOINT_LEFT
+                   : journal->full ? CHECKPOINT
+                                   : CHECKPOINT_ANYWAY)) {
         journal->long_enough = true;
     }
     return SQLITE_OK;
@@ -35,6 +39,14 @@ void journal_tidy(struct journal *journal) {
         journal->long_enough = false;
         sqlite3_wal_checkpoint_v2(journal->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     }
+}
+
+void journal_leave_copying(struct journal *journal) {
+    journal->left = true;
+}
+
+bool journal_is_long(const struct journal *journal) {
+    return journal->is_long;
 }
 
 void journal_prepare(struct journal *journal) {

@@ -14,6 +14,8 @@ struct journal {
     int schema;       /* version found, 0: new */
     bool full;        /* synchronous is FULL now */
     bool long_enough; /* its WAL, to be copied (journal_tidy) */
+    bool is_long;     /* it is worth copying */
+    bool left;        /* to somebody else: here only if it is far too long */
     char error[256];
     sqlite3_stmt *begin, *commit, *rollback;
     sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;

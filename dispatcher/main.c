@@ -28,6 +28,7 @@
 #include "notify.h"
 #include "shell.h"
 #include "stopwatch.h"
+#include "syncer.h"
 #include "wake.h"
 
 #define ENDPOINT_MOST 64 /* requests at once to one endpoint */
@@ -43,6 +44,7 @@ struct daemon {
     struct endpoints *endpoints;
     struct engine *engine;
     struct wake *wake;
+    struct syncer *syncer; /* NULL: there is none */
     struct files *files;
     struct notify *notify;
     int signals;
@@ -123,12 +125,17 @@ static bool over(struct daemon *daemon, int64_t now) {
 
 static void loop(struct daemon *daemon) {
     int descriptors[2];
-    struct curl_waitfd fds[3];
+    struct curl_waitfd fds[4];
+    unsigned count = 3;
 
     wake_descriptors(daemon->wake, descriptors);
     for (int i = 0; i < 3; i++) {
         fds[i] = (struct curl_waitfd){.fd = i < 2 ? descriptors[i] : daemon->signals,
                                       .events = CURL_WAIT_POLLIN};
+    }
+    if (daemon->syncer != NULL) {
+        fds[count++] = (struct curl_waitfd){.fd = syncer_descriptor(daemon->syncer),
+                                            .events = CURL_WAIT_POLLIN};
     }
     for (;;) {
         int64_t due = engine_turn(daemon->engine, clock_now());
@@ -144,9 +151,12 @@ static void loop(struct daemon *daemon) {
         if (over(daemon, now)) {
             return;
         }
-        http_wait(daemon->http, fds, 3, due <= now ? 0 : (int)sooner(due - now, wait));
+        http_wait(daemon->http, fds, count, due <= now ? 0 : (int)sooner(due - now, wait));
         wake_turn(daemon->wake);
         take_signals(daemon);
+        if (daemon->syncer != NULL) {
+            syncer_heard(daemon->syncer);
+        }
     }
 }
 
@@ -216,7 +226,8 @@ static int run(const struct options *options) {
     daemon.endpoints = endpoints_new(options->max_in_flight, ENDPOINT_MOST);
     daemon.engine = engine_new(daemon.http, daemon.endpoints);
     daemon.started_at = clock_now();
-    daemon.files = files_new(options, daemon.engine, daemon.endpoints, daemon.wake);
+    daemon.syncer = syncer_new();
+    daemon.files = files_new(options, daemon.engine, daemon.endpoints, daemon.wake, daemon.syncer);
     status = files_open(daemon.files, clock_now());
     if (status < 0) {
         status = deliver(&daemon);
@@ -231,6 +242,7 @@ static int run(const struct options *options) {
         log_line(LOG_WARN, "something stayed undelivered: resthook_deliveries says what, and why",
                  "delivered#", (long long)engine_counts(daemon.engine)->delivered, NULL);
     }
+    syncer_free(daemon.syncer);
     engine_free(daemon.engine);
     endpoints_free(daemon.endpoints);
     http_free(daemon.http);
@@ -245,7 +257,7 @@ int main(int argc, char **argv) {
     int status = command_read(&options, argc, argv);
 
     if (status < 0) {
-        db_alone();
+        db_configure();
         fault_open();
         log_open(options.log_level, options.log_json);
         confine_self(options.core);

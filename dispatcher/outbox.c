@@ -132,10 +132,11 @@ struct outbox *outbox_open(const char *path, const struct outbox_options *option
     }
     side = xprintf("%s-resthook", outbox->path);
     outbox->journal = journal_open(side, outbox->path, error);
-    free(side);
     if (outbox->journal == NULL) {
+        free(side);
         goto failed;
     }
+    durable_open(outbox, options->syncer, side);
     outbox->token =
         identity_settle(outbox->path, outbox->journal, options->adopt, now, error, status);
     if (outbox->token == NULL) {
@@ -178,6 +179,7 @@ void outbox_free(struct outbox *outbox) {
         roster_copy_free(outbox->copy);
     }
     if (outbox->journal != NULL) {
+        durable_close(outbox);
         journal_close(outbox->journal);
     }
     if (outbox->reader != NULL) {
@@ -231,8 +233,9 @@ static bool any_rests(const struct outbox *outbox, int64_t now) {
 }
 
 int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
-    if (outbox->held != NULL || outbox->unsynced || outbox->effects_wait || outbox->notices_wait ||
-        outbox->stalled || outbox->subs.secret_missing || /* nobody tells when its file is there */
+    if (outbox->held != NULL || outbox->unsynced || outbox->sync_runs || outbox->effects_wait ||
+        outbox->notices_wait || outbox->stalled ||
+        outbox->subs.secret_missing || /* nobody tells when its file is there */
         outbox->erase_at != 0 || outbox->app_since != 0 || outbox->window.pairs_count > 0 ||
         any_rests(outbox, now) || !outbox->source.drained(&outbox->source, now) ||
         !retention_is_done(outbox->retention)) {

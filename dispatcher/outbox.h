@@ -11,11 +11,13 @@
 #include "wake.h"
 
 struct outbox;
+struct syncer;
 
 struct outbox_options {
     enum adopt adopt;
     bool once;
-    const char *secrets; /* the directory of secrets' files, which stays; NULL: none */
+    struct syncer *syncer; /* brings the side file to the disk; NULL: its own commits do */
+    const char *secrets;   /* the directory of secrets' files, which stays; NULL: none */
     int lock; /* what outbox_sleep left, owned by outbox_open from now on; -1: it was not open */
 };
 

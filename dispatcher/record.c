@@ -22,11 +22,6 @@ static int64_t next_beat(const struct outbox *outbox) {
     return outbox->beat_at + (idle ? IDLE_BEAT : BEAT_EVERY);
 }
 
-/* When what was written without a sync has waited as long as it may (setting sync_every). */
-static int64_t next_sync(const struct outbox *outbox) {
-    return outbox->unsynced ? outbox->synced_at + outbox->subs.settings.sync_every : NEVER;
-}
-
 /* How many subscriptions are left alone for a moment. */
 static int64_t count_cut(const struct outbox *outbox) {
     const struct sub *sub;
@@ -115,8 +110,7 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) 
             stalled_no_more(outbox);
         }
         outbox->commit_at = 0;
-        outbox->synced_at = durable ? now : outbox->synced_at;
-        outbox->unsynced = !durable && (news || outbox->unsynced);
+        durable_committed(outbox, durable, news, now);
         return true;
     }
     record_stall(outbox, now);
@@ -126,8 +120,8 @@ static bool commit(struct outbox *outbox, int64_t now, bool durable, bool news) 
 void record_flush(struct outbox *outbox, int64_t now) {
     bool news = outbox->done_count > 0 || outbox->counts_moved ||
                 window_cursor(&outbox->window) != outbox->cursor;
-    bool durable =
-        (news || outbox->unsynced) && now - outbox->synced_at >= outbox->subs.settings.sync_every;
+    bool durable = durable_by_itself(outbox) && (news || outbox->unsynced) &&
+                   now - outbox->synced_at >= outbox->subs.settings.sync_every;
     bool beat = now >= next_beat(outbox);
     struct pair *pair;
 
@@ -243,22 +237,35 @@ bool record_fetched(struct outbox *outbox, int64_t now) {
     return true;
 }
 
+/* A commit for its own sake: a sign of life, or the sync. */
+static int64_t next_of_itself(const struct outbox *outbox) {
+    int64_t beat = next_beat(outbox);
+
+    return durable_by_itself(outbox) ? sooner(beat, durable_due(outbox)) : beat;
+}
+
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
     bool group_is_due = outbox->done_count > 0 &&
-                        (outbox->done_count >= GROUP || now - outbox->done_since >= GROUP_AGE ||
-                         idle || outbox->order_waits);
+                        (now - outbox->done_since >= GROUP_AGE || idle || outbox->order_waits);
+    bool due = outbox->done_count >= GROUP || outbox->stalled ||
+               (!durable_holds(outbox) && (group_is_due || now >= next_of_itself(outbox)));
 
-    if (now >= outbox->commit_at &&
-        (group_is_due || outbox->stalled || now >= sooner(next_beat(outbox), next_sync(outbox)))) {
+    if (now >= outbox->commit_at && due) {
         record_flush(outbox, now);
     }
 }
 
 int64_t record_due(const struct outbox *outbox) {
-    int64_t due = sooner(next_beat(outbox), next_sync(outbox));
+    int64_t due = next_of_itself(outbox);
 
+    if (outbox->stalled) {
+        return outbox->commit_at;
+    }
+    if (durable_holds(outbox)) { /* the syncer says when */
+        return NEVER;
+    }
     if (outbox->done_count > 0) {
         due = sooner(due, outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE));
     }
-    return outbox->stalled ? outbox->commit_at : due;
+    return sooner(due, durable_due(outbox));
 }

@@ -163,6 +163,7 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     }
     roster_tidy(outbox, now);
     record_turn(outbox, now, idle);
+    durable_turn(outbox, now);
     asked_turn(outbox, now);
     retention_turn(outbox->retention, now);
     journal_tidy(outbox->journal);

@@ -3,7 +3,7 @@
 ** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them),
 ** fetch.c (takes single ones from there), names.c (who wants them), fanout.c (makes pairs), delivery.c (a pair as a job and as a row),
 ** order.c (whose turn it is within a key), reorder.c (`ordered` is switched), due.c (rows whose time
-** has come), record.c (outcomes in groups), held.c (what can't be computed), roster.c
+** has come), record.c (outcomes in groups), durable.c (when they reach the disk), held.c (what can't be computed), roster.c
 ** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for
 ** long), effect.c (what the dispatcher changes in subscriptions), notice.c (what it says of them in
 ** events of its own), retention.c with sweep_app.c and sweep_side.c (what may go), repair.c
@@ -18,6 +18,7 @@
 #include "outbox.h"
 #include "reader.h"
 #include "roster_copy.h"
+#include "syncer.h"
 #include "window.h"
 
 #define NAME_BUCKETS 256
@@ -81,6 +82,12 @@ struct outbox {
     int slot;
     struct reader *reader;
     struct journal *journal;
+    struct syncer *syncer; /* NULL: it is synced by its own commits */
+    char *side;            /* its name */
+    struct sync_job sync;
+    bool sync_runs, sync_short, sync_failed;
+    bool unasked;    /* something was committed since that was asked … */
+    int64_t sync_at; /* … which was then */
     struct writer *writer;
     struct retention *retention;
 
@@ -217,6 +224,16 @@ void record_spill(struct outbox *outbox, int64_t now);
 /* Writes what was fetched (fetch.c) as due, with the newest event that was seen, which has to be there
 ** from now on. false: it can't be written now. */
 bool record_fetched(struct outbox *outbox, int64_t now);
+
+/* durable.c: side, which it takes, is the side file's name; syncer NULL: there is none. */
+void durable_open(struct outbox *outbox, struct syncer *syncer, char *side);
+void durable_close(struct outbox *outbox); /* before the journal is */
+void durable_turn(struct outbox *outbox, int64_t now);
+bool durable_by_itself(const struct outbox *outbox); /* commits are to be synced themselves */
+bool durable_holds(const struct outbox *outbox);     /* no group now, if it can wait */
+int64_t durable_due(const struct outbox *outbox);    /* when the next sync is; NEVER: not known */
+/* After a commit; news: it holds what has to reach the disk. */
+void durable_committed(struct outbox *outbox, bool synced, bool news, int64_t now);
 
 /* names.c */
 struct event_name *names_find(struct outbox *outbox, const char *text); /* made if need be */
