@@ -6,14 +6,13 @@
 #include "syncer.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "fault.h"
 #include "memory.h"
+#include "sync.h"
 
 STAILQ_HEAD(jobs, sync_job);
 
@@ -25,47 +24,6 @@ struct syncer {
     bool over;
     int notice; /* eventfd */
 };
-
-/* The WAL itself, by the file that SQLite has open for it. */
-static int sync_wal(sqlite3 *db) {
-    sqlite3_file *wal = NULL;
-    int rc = sqlite3_exec(db, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
-
-    if (rc == SQLITE_OK) { /* now it is open */
-        rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal);
-    }
-    if (rc == SQLITE_OK) {
-        rc = wal != NULL && wal->pMethods != NULL
-                 ? wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY)
-                 : SQLITE_ERROR;
-    }
-    return rc;
-}
-
-/* SQLite syncs the WAL before it copies it, unless a reader lets it copy nothing. */
-static int copy_wal(sqlite3 *db) {
-    int frames = 0, copied = 0;
-    int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-
-    return rc == SQLITE_OK && copied < frames ? sync_wal(db) : rc;
-}
-
-static int bring_to_disk(const struct sync_job *job) {
-    sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(job->path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL);
-
-    if (rc == SQLITE_OK) {
-        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        rc = sqlite3_exec(db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
-    }
-    fault_point("sync.open");
-    if (rc == SQLITE_OK) {
-        rc = job->copy ? copy_wal(db) : sync_wal(db);
-    }
-    fault_point("sync.done");
-    (void)sqlite3_close(db);
-    return rc;
-}
 
 static void *work(void *data) {
     struct syncer *syncer = data;
@@ -84,7 +42,7 @@ static void *work(void *data) {
         }
         STAILQ_REMOVE_HEAD(&syncer->jobs, links);
         pthread_mutex_unlock(&syncer->lock);
-        int rc = bring_to_disk(job);
+        int rc = sync_side_file(job->path, job->copy);
 
         pthread_mutex_lock(&syncer->lock);
         job->rc = rc;

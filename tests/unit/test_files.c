@@ -51,7 +51,7 @@ static int begin(void **state) {
     endpoints = endpoints_new(4, 4);
     wake = wake_new();
     engine = engine_new(http, endpoints);
-    files = files_new(&options, engine, endpoints, wake);
+    files = files_new(&options, engine, endpoints, wake, NULL);
     return 0;
 }
 
