@@ -99,7 +99,7 @@ $(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
 # Its disk fails when it is told to, and so does the memory of our own rooms.
-$(BUILD)/unit/test_failures: $(BUILD)/tests/failures/disk.o
+$(BUILD)/unit/test_failures $(BUILD)/unit/test_syncer: $(BUILD)/tests/failures/disk.o
 $(BUILD)/unit/test_failures: LDFLAGS += $(addprefix -Wl$(,)--wrap=,malloc calloc realloc strdup vasprintf identity_boot)
 
 # A target of the fuzzer: with a main that replays its corpus, or (FUZZER) with libFuzzer's.
@@ -120,8 +120,8 @@ $(BUILD)/faults/resthookd: $(FAULTY:%=$(BUILD)/faults/%) $(BUILD)/faults/fault.o
 		$(filter-out $(FAULTY:%=$(BUILD)/dispatcher/%),$(DAEMON)) $(EXT_CORE)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -pie $(HARDEN) -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
-# The network's calls, failing when they are told to.
-$(BUILD)/faults/net.so: tests/failures/net.c
+# The network's calls, failing when they are told to; a disk that takes its time.
+$(BUILD)/faults/%.so: tests/failures/%.c
 	@mkdir -p $(@D)
 	$(call say,CC so,$<)$(CC) $(CFLAGS) -shared -o $@ $< $(LDFLAGS)
 
@@ -134,7 +134,7 @@ demo: all ## a row is inserted by the plain sqlite3 shell; a local receiver gets
 unit: $(UNIT) ## build the unit tests' programs, build/unit/test_*
 model: $(if $(MODEL),$(BUILD)/model) ## build the model of the cursor, build/model
 
-faults: $(BUILD)/faults/resthookd $(BUILD)/faults/net.so ## build the dispatcher that the tests kill at named points, build/faults/resthookd
+faults: $(BUILD)/faults/resthookd $(BUILD)/faults/net.so $(BUILD)/faults/stuck.so ## build the dispatcher that the tests kill at named points, build/faults/resthookd
 replay: $(FUZZ) ## build what replays the fuzzer's corpus, build/fuzz/*
 
 fuzz: ## look for input that breaks a promise, SECONDS=60 in all (sh .ci/deps fuzz)

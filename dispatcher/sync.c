@@ -11,11 +11,8 @@
 /* The WAL alone, by the file that SQLite has open for it. */
 static int sync_wal(sqlite3 *handle) {
     sqlite3_file *wal = NULL;
-    int rc = sqlite3_exec(handle, "SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL);
+    int rc = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal);
 
-    if (rc == SQLITE_OK) { /* now it is open */
-        rc = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal);
-    }
     if (rc == SQLITE_OK && (wal == NULL || wal->pMethods == NULL)) {
         rc = SQLITE_CANTOPEN; /* it has none: it is no side file */
     }
@@ -36,7 +33,8 @@ int sync_side_file(const char *path, bool copy) {
     int rc;
 
     if (db_open(&db, path, true, 0)) {
-        db_exec(&db, "PRAGMA synchronous=FULL");
+        /* The second opens the WAL, without which nothing is copied. */
+        db_exec(&db, "PRAGMA synchronous=FULL; SELECT 1 FROM sqlite_master LIMIT 1");
     }
     fault_point("sync.begun");
     rc = db.rc;

@@ -39,3 +39,28 @@ def test_the_nth_call_fails(db, receiver, dispatcher, eventually, tmp_path, call
     assert n > 1 and not mark.exists() and recorded > 0
     ids = {request.id for request in receiver.received()}
     assert len(ids) == EVENTS * n
+
+
+STUCK = ":".join([*filter(None, [os.environ.get("LD_PRELOAD")]), str(BUILD / "faults/stuck.so")])
+
+
+def test_a_sync_that_takes_long_holds_nobody_up(db, receiver, dispatcher, eventually, tmp_path):
+    """Neither deliveries nor their records: only what a power loss would take back grows."""
+    stuck, seen = tmp_path / "stuck", tmp_path / "seen"
+    db.subscribe("*", receiver.url("/"))
+    running = dispatcher(db, env=dict(own_environment(), LD_PRELOAD=STUCK, STUCK_WHILE=str(stuck), STUCK_SEEN=str(seen)))
+    db.shell("INSERT INTO item(name) VALUES ('Ada');")
+    receiver.wait_for(1)
+    stuck.touch()
+    count = 1
+    while not seen.exists() or count < 20:
+        count += 1
+        db.shell("INSERT INTO item(name) VALUES ('Ada');")
+        receiver.wait_for(count)
+    for _ in range(20):
+        count += 1
+        db.shell("INSERT INTO item(name) VALUES ('Ada');")
+        receiver.wait_for(count)
+    eventually(lambda: db.journal("SELECT count(*) FROM resthook_deliveries WHERE state = 'delivered'") == [(count,)])
+    stuck.unlink()
+    assert running.stop() == 0 and "error" not in running.text()

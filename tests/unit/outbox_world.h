@@ -73,8 +73,10 @@ static inline void unlock_side(void) {
     sqlite3_close(locker);
 }
 
+static struct syncer *with_syncer; /* NULL: it is synced by its own commits */
+
 static void open_outbox(void) {
-    struct outbox_options options = {.lock = -1};
+    struct outbox_options options = {.lock = -1, .syncer = with_syncer};
     char *error = NULL;
     int status;
 

@@ -374,6 +374,8 @@ static void begin_day(void) {
     known->now = (int64_t)clock.tv_sec * 1000;
 }
 
+static struct figures { long days, refused, held, unrecorded, synced; } * figures; /* shared, too */
+
 /*
 ** The syncer without its thread, so that the n-th thing is the same each day: it works when it is asked
 ** whether it has, a turn later; and it copies the WAL each second time, however short that is.
@@ -390,6 +392,7 @@ bool syncer_ended(struct syncer *self, struct sync_job *job, int *rc) {
 
     if (asked) {
         *rc = sync_side_file(job->path, self->jobs++ % 2 == 1);
+        figures->synced++;
         job->asked = false;
     }
     return asked;
@@ -412,7 +415,6 @@ static struct dispatcher {
     struct files *files;
     bool runs;
 } dispatcher;
-static struct figures { long days, refused, held, unrecorded; } * figures; /* shared, too */
 
 static long memory_left = -1; /* SQLite's, while the dispatcher runs */
 
@@ -946,7 +948,9 @@ static void the_power_goes(const struct variant *of) {
             goes = power_goes_at(n, seed);
         }
     }
-    print_message("%-9s %-13s %-7s to %4ld: %ld days\n", of->name, "power", "", n, figures->days);
+    print_message("%-9s %-13s %-7s to %4ld: %ld days, %ld syncs\n", of->name, "power", "", n,
+                  figures->days, figures->synced);
+    assert_true(figures->synced > 0 || strcmp(of->sync_every, "0") == 0);
 }
 
 /* In whatever moment the power goes: it can take back nothing of this. */
