@@ -1,16 +1,22 @@
 /*
 ** test_syncer.c: what is committed to a side file reaches the disk (sync.c), in a thread of its own
-** (syncer.c), and the outbox that asks for it (durable.c). The disk is one that knows what was synced.
+** (syncer.c). The disk is one that knows what was synced. Who asks for it: test_durable.c.
 ** SPDX-License-Identifier: MIT
 */
-#include "outbox_world.h"
-
 #include <limits.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
 
 #include "../failures/disk.h"
-#include "journal_state.h"
 #include "sync.h"
 #include "syncer.h"
 
@@ -199,184 +205,6 @@ static void it_takes_all_in_turn(void **state) {
     syncer_free(NULL);
 }
 
-/* ---- the outbox ---- */
-
-static struct syncer *thread;
-
-static int end_with_a_thread(void **state) {
-    int rc = end_world(state);
-
-    with_syncer = NULL;
-    syncer_free(thread);
-    return rc;
-}
-
-static void deliver(int count) {
-    struct job *job;
-
-    for (int i = 0; i < count; i++) {
-        sql("INSERT INTO item DEFAULT VALUES");
-    }
-    turn();
-    while ((job = claim()) != NULL) {
-        settle(job, VERDICT_DELIVERED, 0);
-        turn();
-    }
-}
-
-static void until_asked(void) {
-    for (int64_t most = now + 2 * SECOND; !outbox->sync_runs; now += 50) {
-        assert_true(now < most);
-        turn();
-    }
-}
-
-/* Until the outbox has heard that the thread did what it was asked; it may have asked again since. */
-static void until_done(void) {
-    struct pollfd notice = {.fd = syncer_descriptor(thread), .events = POLLIN};
-
-    assert_true(outbox->sync_runs);
-    assert_int_equal(poll(&notice, 1, 60000), 1);
-    syncer_heard(thread);
-    turn();
-}
-
-/* Whatever else is to reach the disk has done so. */
-static void calm_down(void) {
-    for (int i = 0; i < 3 || outbox->sync_runs; i++) {
-        turns(SECOND);
-        if (outbox->sync_runs) {
-            until_done();
-        }
-    }
-}
-
-static int begin_with_a_thread(void **state) {
-    int rc = begin_with_items(state);
-
-    thread = syncer_new();
-    outbox_close(outbox, now);
-    with_syncer = thread;
-    open_outbox();
-    calm_down();
-    return rc == 0 && thread != NULL ? 0 : -1;
-}
-
-static void outcomes_reach_the_disk_by_the_thread(void **state) {
-    int64_t first;
-
-    (void)state;
-    deliver(3);
-    first = now;
-    turns(50);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 3);
-    assert_true(outbox->unsynced);
-    assert_true(outbox_idle_until(outbox, now) == 0);
-    until_asked();
-    assert_true(now - first <= SECOND + 100);
-    assert_true(outbox_idle_until(outbox, now) == 0);
-    until_done();
-    calm_down();
-    assert_false(outbox->unsynced || outbox->sync_runs);
-    assert_false(outbox->journal->full); /* no commit of its own was synced */
-    turns(5 * SECOND);                   /* signs of life alone are nothing that has to be there */
-    assert_false(outbox->sync_runs || outbox->unsynced);
-}
-
-/* What is committed while it works is not taken for done. */
-static void what_comes_meanwhile_is_asked_for_anew(void **state) {
-    (void)state;
-    deliver(1);
-    until_asked();
-    deliver(1);
-    turns(50);
-    assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 3"), 2);
-    while (outbox->sync_runs) {
-        until_done();
-    }
-    assert_true(outbox->unsynced);
-    until_asked();
-    until_done();
-    calm_down();
-    assert_false(outbox->unsynced);
-}
-
-static void what_the_thread_can_not_is_done_without_it(void **state) {
-    char away[96], there[96];
-
-    (void)state;
-    snprintf(there, sizeof there, "%s-resthook", file);
-    snprintf(away, sizeof away, "%s-away", file);
-    assert_int_equal(rename(there, away), 0);
-    deliver(1);
-    until_asked();
-    until_done();
-    assert_true(outbox->sync_failed && outbox->unsynced);
-    assert_int_equal(rename(away, there), 0);
-    turns(SECOND);
-    assert_false(outbox->unsynced || outbox->sync_failed || outbox->sync_runs);
-    assert_true(outbox->journal->full);
-    deliver(1); /* and then by it again */
-    until_asked();
-    until_done();
-    calm_down();
-    assert_false(outbox->unsynced || outbox->sync_failed);
-}
-
-/* sync_every 0: each group, at once. */
-static void each_group_is_synced_by_itself(void **state) {
-    (void)state;
-    sql("SELECT resthook_set('sync_every', 0)");
-    turns(100);
-    deliver(1);
-    turns(50);
-    assert_true(outbox->journal->full);
-    assert_false(outbox->unsynced || outbox->sync_runs);
-}
-
-static int pages(void) {
-    struct stat info;
-    char wal[96];
-
-    snprintf(wal, sizeof wal, "%s-resthook-wal", file);
-    assert_int_equal(stat(wal, &info), 0);
-    return (int)(info.st_size / 4096);
-}
-
-/*
-** While outcomes come a WAL is never found copied to its end; so the second, short copy holds groups up,
-** and the WAL begins anew. Without that it grew by each of these.
-*/
-static void a_long_wal_begins_anew(void **state) {
-    int most = 0, began_anew = 0;
-    bool was_long = false;
-
-    (void)state;
-    for (int i = 0; i < 1500; i++) {
-        deliver(8);
-        if (outbox->sync_runs && !outbox->sync_short && journal_is_long(outbox->journal)) {
-            deliver(8); /* beside the first copy */
-        }
-        while (outbox->sync_runs) {
-            int before = outbox->done_count;
-            bool was_short = outbox->sync_short;
-
-            deliver(1);
-            if (outbox->sync_runs) {
-                assert_true(!was_short || outbox->done_count > before); /* held */
-                until_done();
-            }
-        }
-        now += 100;
-        turn();
-        most = pages() > most ? pages() : most;
-        began_anew += was_long && !journal_is_long(outbox->journal);
-        was_long = journal_is_long(outbox->journal);
-    }
-    assert_true(began_anew > 1);
-    assert_true(most < 2000);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_wal_reaches_the_disk, begin, end),
@@ -386,16 +214,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_no_side_file, begin, end),
         cmocka_unit_test_setup_teardown(it_says_when_it_has_done_it, begin, end),
         cmocka_unit_test_setup_teardown(it_takes_all_in_turn, begin, end),
-        cmocka_unit_test_setup_teardown(outcomes_reach_the_disk_by_the_thread, begin_with_a_thread,
-                                        end_with_a_thread),
-        cmocka_unit_test_setup_teardown(what_comes_meanwhile_is_asked_for_anew, begin_with_a_thread,
-                                        end_with_a_thread),
-        cmocka_unit_test_setup_teardown(what_the_thread_can_not_is_done_without_it,
-                                        begin_with_a_thread, end_with_a_thread),
-        cmocka_unit_test_setup_teardown(each_group_is_synced_by_itself, begin_with_a_thread,
-                                        end_with_a_thread),
-        cmocka_unit_test_setup_teardown(a_long_wal_begins_anew, begin_with_a_thread,
-                                        end_with_a_thread),
     };
 
     disk_install();
