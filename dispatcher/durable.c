@@ -74,7 +74,7 @@ static bool take(struct outbox *outbox) {
         outbox->synced_at =
             outbox->sync_at > outbox->synced_at ? outbox->sync_at : outbox->synced_at;
         outbox->unsynced = outbox->unasked;
-    } else if (rc != SQLITE_BUSY) { /* somebody else copies it just now: the next time */
+    } else {
         log_line(LOG_DEBUG, "the side file is synced in turn", "database", outbox->path, "error",
                  sqlite3_errstr(rc), NULL);
         outbox->sync_failed = true;

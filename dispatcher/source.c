@@ -87,6 +87,7 @@ static void clock_went_back(struct outbox *outbox, int64_t now) {
     outbox->read_at = outbox->spill_at = outbox->spilled_at = outbox->commit_at = 0;
     outbox->repair_at = 0;
     outbox->beat_at = outbox->synced_at = 0;
+    outbox->sync_at = now;
     outbox->erase_at = outbox->erase_at != 0 ? now : 0;
     outbox->done_since = now;
     failing_clock(outbox, now);

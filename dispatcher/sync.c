@@ -20,12 +20,13 @@ static int sync_wal(sqlite3 *handle) {
                            : rc;
 }
 
-/* A reader may let it copy nothing; then it has synced nothing either. */
+/* A reader, or somebody who copies it just now, may let it copy nothing; then it has synced nothing
+** either. */
 static int copy_wal(sqlite3 *handle) {
     int frames = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(handle, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
 
-    return rc == SQLITE_OK && copied < frames ? sync_wal(handle) : rc;
+    return rc == SQLITE_BUSY || (rc == SQLITE_OK && copied < frames) ? sync_wal(handle) : rc;
 }
 
 int sync_side_file(const char *path, bool copy) {
