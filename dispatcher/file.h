@@ -1,7 +1,7 @@
 /*
 ** file.h: one database that is delivered for, from its name on: open, asleep, or not there (yet).
 **
-** An open database costs some 800 KiB and nine descriptors. Of many, those for which there is
+** An open database costs some 800 KiB and ten descriptors. Of many, those for which there is
 ** nothing to do are closed down to their lock (one descriptor) and a look at the names of their
 ** files; inotify's notice, another size or time of a file, or a delivery that becomes due opens them
 ** again, in a few milliseconds.

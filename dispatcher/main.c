@@ -173,7 +173,7 @@ static void upkeep(struct daemon *daemon) {
     }
 }
 
-/* An open database takes up to nine descriptors: as many as we may have. */
+/* An open database takes up to ten descriptors: as many as we may have. */
 static void raise_descriptors(void) {
     struct rlimit limit;
 
