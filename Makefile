@@ -99,7 +99,7 @@ $(BUILD)/model: $(MODEL) $(BUILD)/rooms.a
 	$(call say,LINK,$@)$(CC) $(CFLAGS) -Wl,--gc-sections -o $@ $^ $(LDFLAGS) $(DAEMON_LIBS)
 
 # Its disk fails when it is told to, and so does the memory of our own rooms.
-$(BUILD)/unit/test_failures $(BUILD)/unit/test_syncer: $(BUILD)/tests/failures/disk.o
+$(BUILD)/unit/test_failures $(BUILD)/unit/test_syncer $(BUILD)/unit/test_durable: $(BUILD)/tests/failures/disk.o
 $(BUILD)/unit/test_failures: LDFLAGS += $(addprefix -Wl$(,)--wrap=,malloc calloc realloc strdup vasprintf identity_boot)
 
 # A target of the fuzzer: with a main that replays its corpus, or (FUZZER) with libFuzzer's.

@@ -1,11 +1,12 @@
 /*
 ** durable.c: when what is in the side file reaches the disk: at the latest sync_every after it was
-** committed (and the time that the disk takes), by the syncer's thread; or, where there is none, it
-** failed, or sync_every is 0, by a commit that is synced (record.c).
+** committed (and the time that the disk takes, for one file after the other), by the syncer's thread; or,
+** where there is none, it failed, or sync_every is 0, by a commit that is synced (record.c).
 **
 ** A WAL that has become long is copied into the file. It begins anew with the first commit that finds
 ** all of it copied. While outcomes come there is always more by then; so what came meanwhile is copied
-** at once too, which is short, and until that is done no group is written that can wait.
+** at once too, which is short, and until that is done, or for HOLD, nothing is written that can wait.
+** SQLite syncs the head of a WAL that begins anew in the commit itself.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -13,13 +14,15 @@
 #include "log.h"
 #include "state.h"
 
+#define HOLD 100   /* ms */
+#define LONG 10000 /* ms after which it is said that the disk takes long */
+#define SYNC_FAILED "the side file can't be synced: it is tried again"
+#define SYNC_LONG "the disk takes long to sync the side file: a power loss would repeat more"
+
 void durable_open(struct outbox *outbox, struct syncer *syncer, char *side) {
     outbox->syncer = syncer;
     outbox->side = side;
     outbox->sync.path = side;
-    if (syncer != NULL) {
-        journal_leave_copying(outbox->journal);
-    }
 }
 
 void durable_close(struct outbox *outbox) {
@@ -33,14 +36,18 @@ bool durable_by_itself(const struct outbox *outbox) {
     return outbox->syncer == NULL || outbox->sync_failed || outbox->subs.settings.sync_every == 0;
 }
 
-bool durable_holds(const struct outbox *outbox) {
-    return outbox->sync_short;
+bool durable_holds(const struct outbox *outbox, int64_t now) {
+    return outbox->sync_short && now - outbox->sync_at < HOLD;
 }
 
-int64_t durable_due(const struct outbox *outbox) {
-    return outbox->unsynced && !outbox->sync_runs
-               ? outbox->synced_at + outbox->subs.settings.sync_every
-               : NEVER;
+int64_t durable_due(const struct outbox *outbox, int64_t now) {
+    if (durable_holds(outbox, now)) {
+        return outbox->sync_at + HOLD;
+    }
+    if (outbox->sync_runs) { /* the syncer says when */
+        return outbox->sync_said ? NEVER : outbox->sync_at + LONG;
+    }
+    return outbox->unsynced ? outbox->synced_at + outbox->subs.settings.sync_every : NEVER;
 }
 
 void durable_committed(struct outbox *outbox, bool synced, bool news, int64_t now) {
@@ -61,6 +68,17 @@ static void ask(struct outbox *outbox, bool copy, bool is_short, int64_t now) {
     syncer_ask(outbox->syncer, &outbox->sync);
 }
 
+/* What was written to the disk without success SQLite, and Linux, take for written; so it is written to
+** another place, the file itself. */
+static void failed(struct outbox *outbox, int rc) {
+    if (!outbox->sync_said) {
+        log_line(LOG_WARN, SYNC_FAILED, "database", outbox->path, "error", sqlite3_errstr(rc),
+                 NULL);
+    }
+    outbox->sync_said = outbox->sync_failed = true;
+    journal_copy(outbox->journal);
+}
+
 /* Takes in what the thread has done. Returns whether there is a rest to copy. */
 static bool take(struct outbox *outbox) {
     bool was_short = outbox->sync_short;
@@ -70,16 +88,27 @@ static bool take(struct outbox *outbox) {
         return false;
     }
     outbox->sync_runs = outbox->sync_short = false;
-    if (rc == SQLITE_OK) {
-        outbox->synced_at =
-            outbox->sync_at > outbox->synced_at ? outbox->sync_at : outbox->synced_at;
-        outbox->unsynced = outbox->unasked;
-    } else {
-        log_line(LOG_DEBUG, "the side file is synced in turn", "database", outbox->path, "error",
-                 sqlite3_errstr(rc), NULL);
-        outbox->sync_failed = true;
+    if (rc != SQLITE_OK) {
+        failed(outbox, rc);
+        return false;
     }
-    return rc == SQLITE_OK && outbox->sync.copy && !was_short;
+    if (outbox->sync_said) {
+        log_line(LOG_INFO, "the side file is synced again", "database", outbox->path, NULL);
+    }
+    outbox->sync_said = false;
+    outbox->synced_at = outbox->sync_at > outbox->synced_at ? outbox->sync_at : outbox->synced_at;
+    outbox->unsynced = outbox->unasked;
+    return outbox->sync.copy && !was_short;
+}
+
+bool durable_take(struct outbox *outbox, int64_t now) {
+    bool rest = outbox->sync_runs && take(outbox);
+
+    if (outbox->sync_runs && !outbox->sync_said && now - outbox->sync_at >= LONG) {
+        log_line(LOG_WARN, SYNC_LONG, "database", outbox->path, NULL);
+        outbox->sync_said = true;
+    }
+    return rest;
 }
 
 void durable_turn(struct outbox *outbox, int64_t now) {
@@ -88,7 +117,8 @@ void durable_turn(struct outbox *outbox, int64_t now) {
     if (outbox->syncer == NULL) {
         return;
     }
-    rest = outbox->sync_runs && take(outbox);
+    rest = durable_take(outbox, now);
+    journal_leave_copying(outbox->journal, !durable_by_itself(outbox));
     if (outbox->sync_runs || outbox->stalled || durable_by_itself(outbox)) {
         return;
     }
@@ -97,7 +127,7 @@ void durable_turn(struct outbox *outbox, int64_t now) {
         if (!outbox->stalled) {
             ask(outbox, true, true, now);
         }
-    } else if (now >= durable_due(outbox)) {
+    } else if (now >= durable_due(outbox, now)) {
         ask(outbox, journal_is_long(outbox->journal), false, now);
     }
 }

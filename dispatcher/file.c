@@ -170,7 +170,7 @@ void file_look(struct file *file, const struct surroundings *with, int64_t now) 
         outbox_stop(file->outbox);
         file->closing = true;
     }
-    if (file->closing && outbox_in_flight(file->outbox) == 0) {
+    if (file->closing && outbox_in_flight(file->outbox) == 0 && !outbox_syncs(file->outbox)) {
         file_close(file, with, now);
     }
 }

@@ -14,7 +14,8 @@
 /* Pages of the WAL from which on it is copied into the file: by a commit that is synced, when
 ** nothing of the WAL is left to be synced, and by any when there are so many. SQLite's own rule (any
 ** commit, from 1,000 on) makes two further syncs each time, several times a second during a drain,
-** and whoever syncs another file of that disk, as the application does, waits for each. */
+** and whoever syncs another file of that disk, as the application does, waits for each. Where the
+** syncer copies it (is_long), it is done here only if that did not keep up. */
 #define CHECKPOINT 1000
 #define CHECKPOINT_ANYWAY 4000 /* 16 MiB */
 #define CHECKPOINT_LEFT 16000  /* where somebody else copies it, who did not keep up */
@@ -41,8 +42,12 @@ void journal_tidy(struct journal *journal) {
     }
 }
 
-void journal_leave_copying(struct journal *journal) {
-    journal->left = true;
+void journal_leave_copying(struct journal *journal, bool left) {
+    journal->left = left;
+}
+
+void journal_copy(struct journal *journal) {
+    journal->long_enough = true;
 }
 
 bool journal_is_long(const struct journal *journal) {

@@ -71,8 +71,9 @@ bool journal_begin(struct journal *journal, bool durable);
 bool journal_commit(struct journal *journal);
 /* Copies the WAL into the file, if it is long enough; outside of transactions, and of locks on app.db. */
 void journal_tidy(struct journal *journal);
-/* Somebody else copies it, whenever journal_is_long after a commit (syncer.h). */
-void journal_leave_copying(struct journal *journal);
+void journal_copy(struct journal *journal); /* the next journal_tidy does, whatever its length */
+/* left: somebody else copies it, when journal_is_long (syncer.h). */
+void journal_leave_copying(struct journal *journal, bool left);
 bool journal_is_long(const struct journal *journal);
 /* Of what can't be read now, or else of the last commit that failed. */
 const char *journal_error(const struct journal *journal);

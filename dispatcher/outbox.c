@@ -294,6 +294,10 @@ int outbox_in_flight(const struct outbox *outbox) {
     return outbox->in_flight;
 }
 
+bool outbox_syncs(const struct outbox *outbox) {
+    return outbox->sync_runs;
+}
+
 const char *outbox_path(const struct outbox *outbox) {
     return outbox->path;
 }

@@ -52,6 +52,8 @@ bool outbox_upkeep(struct outbox *outbox, int64_t now, bool *gently);
 struct source *outbox_source(struct outbox *outbox);
 void outbox_stop(struct outbox *outbox); /* starts nothing new; what is in flight is finished */
 int outbox_in_flight(const struct outbox *outbox);
+bool outbox_syncs(
+    const struct outbox *outbox); /* closing would wait for the disk, and all with it */
 const char *outbox_path(const struct outbox *outbox); /* real path */
 const char *outbox_held(const struct outbox *outbox); /* why nothing is sent; NULL: it isn't held */
 bool outbox_unfinished(struct outbox *outbox);        /* is anything recorded that isn't final? */

@@ -122,7 +122,8 @@ void record_flush(struct outbox *outbox, int64_t now) {
                 window_cursor(&outbox->window) != outbox->cursor;
     bool durable = durable_by_itself(outbox) && (news || outbox->unsynced) &&
                    now - outbox->synced_at >= outbox->subs.settings.sync_every;
-    bool beat = now >= next_beat(outbox);
+    /* Only a commit that writes something is synced. */
+    bool beat = durable || now >= next_beat(outbox);
     struct pair *pair;
 
     journal_begin(outbox->journal, durable);
@@ -238,34 +239,35 @@ bool record_fetched(struct outbox *outbox, int64_t now) {
 }
 
 /* A commit for its own sake: a sign of life, or the sync. */
-static int64_t next_of_itself(const struct outbox *outbox) {
+static int64_t next_of_itself(const struct outbox *outbox, int64_t now) {
     int64_t beat = next_beat(outbox);
 
-    return durable_by_itself(outbox) ? sooner(beat, durable_due(outbox)) : beat;
+    return durable_by_itself(outbox) ? sooner(beat, durable_due(outbox, now)) : beat;
 }
 
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
     bool group_is_due = outbox->done_count > 0 &&
                         (now - outbox->done_since >= GROUP_AGE || idle || outbox->order_waits);
-    bool due = outbox->done_count >= GROUP || outbox->stalled ||
-               (!durable_holds(outbox) && (group_is_due || now >= next_of_itself(outbox)));
+    bool due =
+        outbox->done_count >= GROUP || outbox->stalled ||
+        (!durable_holds(outbox, now) && (group_is_due || now >= next_of_itself(outbox, now)));
 
     if (now >= outbox->commit_at && due) {
         record_flush(outbox, now);
     }
 }
 
-int64_t record_due(const struct outbox *outbox) {
-    int64_t due = next_of_itself(outbox);
+int64_t record_due(const struct outbox *outbox, int64_t now) {
+    int64_t due = next_of_itself(outbox, now);
 
     if (outbox->stalled) {
         return outbox->commit_at;
     }
-    if (durable_holds(outbox)) { /* the syncer says when */
-        return NEVER;
+    if (durable_holds(outbox, now)) { /* or until the syncer says */
+        return durable_due(outbox, now);
     }
     if (outbox->done_count > 0) {
         due = sooner(due, outbox->done_since + (outbox->order_waits ? 0 : GROUP_AGE));
     }
-    return sooner(due, durable_due(outbox));
+    return sooner(due, durable_due(outbox, now));
 }

@@ -96,7 +96,7 @@ static void clock_went_back(struct outbox *outbox, int64_t now) {
 
 /* When it has work again, at the latest. */
 static int64_t next_turn(const struct outbox *outbox, int64_t now) {
-    int64_t due = record_due(outbox);
+    int64_t due = record_due(outbox, now);
 
     if (outbox->unread && !outbox->stalled) {
         int64_t spill = window_full(&outbox->window) ? outbox->spill_at : 0;
@@ -142,9 +142,11 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     }
     outbox->turned_at = now;
     if (outbox->held != NULL) {
+        durable_take(outbox, now);
         return NEVER;
     }
     if (outbox->stopped) {
+        durable_take(outbox, now);
         if (outbox->done_count > 0) {
             record_flush(outbox, now);
         }

@@ -86,6 +86,7 @@ struct outbox {
     char *side;            /* its name */
     struct sync_job sync;
     bool sync_runs, sync_short, sync_failed;
+    bool sync_said;  /* that it fails, or takes long */
     bool unasked;    /* something was committed since that was asked … */
     int64_t sync_at; /* … which was then */
     struct writer *writer;
@@ -210,7 +211,8 @@ bool reorder_is_due(const struct sub *sub, int64_t now); /* it has rows to bring
 /* record.c */
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */
 void record_turn(struct outbox *outbox, int64_t now, bool idle);
-int64_t record_due(const struct outbox *outbox); /* when it has to do that at the latest */
+int64_t record_due(const struct outbox *outbox,
+                   int64_t now); /* when it has to do that at the latest */
 /* A commit has failed: until one comes about nothing is read, and nothing is tried at once. */
 void record_stall(struct outbox *outbox, int64_t now);
 /* Writes everything that is finished, and how far that brings the cursor, in one commit. */
@@ -229,9 +231,12 @@ bool record_fetched(struct outbox *outbox, int64_t now);
 void durable_open(struct outbox *outbox, struct syncer *syncer, char *side);
 void durable_close(struct outbox *outbox); /* before the journal is */
 void durable_turn(struct outbox *outbox, int64_t now);
+/* Only hears of a sync that has ended, where nothing new begins. */
+bool durable_take(struct outbox *outbox, int64_t now);
 bool durable_by_itself(const struct outbox *outbox); /* commits are to be synced themselves */
-bool durable_holds(const struct outbox *outbox);     /* no group now, if it can wait */
-int64_t durable_due(const struct outbox *outbox);    /* when the next sync is; NEVER: not known */
+bool durable_holds(const struct outbox *outbox, int64_t now); /* no commit now, if it can wait */
+int64_t durable_due(const struct outbox *outbox,
+                    int64_t now); /* when there is something to do; NEVER */
 /* After a commit; news: it holds what has to reach the disk. */
 void durable_committed(struct outbox *outbox, bool synced, bool news, int64_t now);
 

@@ -6,6 +6,7 @@
 #include "syncer.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -54,6 +55,18 @@ static void *work(void *data) {
     return NULL;
 }
 
+/* Signals are for who waits for them (main.c), not for it. */
+static bool begin(struct syncer *syncer) {
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool began = pthread_create(&syncer->thread, NULL, work, syncer) == 0;
+
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return began;
+}
+
 struct syncer *syncer_new(void) {
     struct syncer *syncer = xcalloc(1, sizeof *syncer);
 
@@ -62,7 +75,7 @@ struct syncer *syncer_new(void) {
     pthread_cond_init(&syncer->asked, NULL);
     pthread_cond_init(&syncer->ended, NULL);
     syncer->notice = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (syncer->notice >= 0 && pthread_create(&syncer->thread, NULL, work, syncer) == 0) {
+    if (syncer->notice >= 0 && begin(syncer)) {
         return syncer;
     }
     if (syncer->notice >= 0) {
