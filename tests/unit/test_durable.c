@@ -86,7 +86,7 @@ static int begin(void **state) {
     return rc;
 }
 
-/* On a disk that knows what was synced. It knows few names: one test alone. */
+/* On a disk that knows what was synced. It knows few names: for two tests. */
 static int begin_on_disk(void **state) {
     disk_cut(LONG_MAX, 1);
     return begin(state);
@@ -97,6 +97,13 @@ static int end_on_disk(void **state) {
 
     disk_cut(0, 1);
     return rc;
+}
+
+static bool is_synced(const char *suffix) {
+    char path[96];
+
+    snprintf(path, sizeof path, "%s%s", file, suffix);
+    return disk_is_synced(path);
 }
 
 static int64_t recorded(void) {
@@ -155,8 +162,8 @@ static void what_the_thread_can_not_is_done_without_it(void **state) {
             assert_true(now <= most);
             turn();
         }
-        assert_true(disk_is_synced("-resthook-wal"));
-        assert_true(disk_is_synced("-resthook")); /* and it stands in the file, too */
+        assert_true(is_synced("-resthook-wal"));
+        assert_true(is_synced("-resthook")); /* and it stands in the file, too */
         assert_false(outbox->unsynced || outbox->sync_failed || outbox->sync_runs);
         assert_true(outbox->journal->full && outbox->sync_said);
     }
@@ -165,7 +172,7 @@ static void what_the_thread_can_not_is_done_without_it(void **state) {
     until_done();
     calm_down();
     assert_false(outbox->unsynced || outbox->sync_failed || outbox->sync_said);
-    assert_true(disk_is_synced("-resthook-wal"));
+    assert_true(is_synced("-resthook-wal"));
 }
 
 /* Whoever has no syncer syncs by a commit, in which there is something: SQLite syncs no other. The disk is
@@ -181,11 +188,11 @@ static void without_a_thread_by_a_commit(void **state) {
         deliver(1);
         turns(50);
         while (outbox->unsynced) {
-            assert_false(disk_is_synced("-resthook-wal"));
+            assert_false(is_synced("-resthook-wal"));
             now += 50;
             turn();
         }
-        assert_true(disk_is_synced("-resthook-wal"));
+        assert_true(is_synced("-resthook-wal"));
     }
 }
 
