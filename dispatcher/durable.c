@@ -16,8 +16,6 @@
 
 #define HOLD 100   /* ms */
 #define LONG 10000 /* ms after which it is said that the disk takes long */
-#define SYNC_FAILED "the side file can't be synced: it is tried again"
-#define SYNC_LONG "the disk takes long to sync the side file: a power loss would repeat more"
 
 void durable_open(struct outbox *outbox, struct syncer *syncer, char *side) {
     outbox->syncer = syncer;
@@ -72,8 +70,8 @@ static void ask(struct outbox *outbox, bool copy, bool is_short, int64_t now) {
 ** another place, the file itself. */
 static void failed(struct outbox *outbox, int rc) {
     if (!outbox->sync_said) {
-        log_line(LOG_WARN, SYNC_FAILED, "database", outbox->path, "error", sqlite3_errstr(rc),
-                 NULL);
+        log_line(LOG_WARN, "the side file can't be synced: it is tried again", "database",
+                 outbox->path, "error", sqlite3_errstr(rc), NULL);
     }
     outbox->sync_said = outbox->sync_failed = true;
     journal_copy(outbox->journal);
@@ -105,7 +103,8 @@ bool durable_take(struct outbox *outbox, int64_t now) {
     bool rest = outbox->sync_runs && take(outbox);
 
     if (outbox->sync_runs && !outbox->sync_said && now - outbox->sync_at >= LONG) {
-        log_line(LOG_WARN, SYNC_LONG, "database", outbox->path, NULL);
+        log_line(LOG_WARN, "the disk takes long to sync the side file", "database", outbox->path,
+                 NULL);
         outbox->sync_said = true;
     }
     return rest;
