@@ -2,8 +2,8 @@
 ** repair.c: see repair.h.
 **
 ** A schema that changed is looked through once, reading; most changes need nothing. So is one whose
-** watches are armed for nobody, or not for somebody, by whoever changed subscriptions past the
-** functions: we, when a 410 ended the last one, or somebody's own SQL. Where a trigger is missing or
+** watches are armed for nobody, since their last subscription ended, or are not for somebody who
+** subscribed by SQL of his own. Where a trigger is missing or
 ** stale, resthook_repair() itself takes app.db's write lock for some milliseconds and
 ** doesn't wait for a quiet moment: while a trigger is missing, events are. It gives way to whoever
 ** holds the lock, and tries again soon.
@@ -224,8 +224,10 @@ static int repair(struct outbox *outbox, struct db *app, int64_t now) {
     fault_point("repair.before_commit");
     if (db_exec(app, "COMMIT")) {
         fault_point("repair.after_commit");
-        log_line(LOG_INFO, "triggers repaired", "database", outbox->path, "watches#",
-                 (long long)repaired, NULL);
+        if (repaired > 0 || version != outbox->repair_wanted) {
+            log_line(LOG_INFO, "triggers repaired", "database", outbox->path, "watches#",
+                     (long long)repaired, NULL);
+        }
         /* What is stale still is so for good; until the schema moves again nothing is tried. */
         outbox->intact_schema = outbox->repair_wanted = version;
         outbox->intact_at = now;

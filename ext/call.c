@@ -120,6 +120,12 @@ void call_begin(struct call *call, sqlite3_context *context, const char *functio
     check_schema(call, need);
 }
 
+void call_needs_savepoint(struct call *call) {
+    if (!call->savepoint) {
+        call_fail(call, "it can't be called inside a statement that writes");
+    }
+}
+
 bool call_end(struct call *call) {
     if (call->savepoint && call->rc == SQLITE_OK) {
         call_check(call, finish_by(call->release));

@@ -56,6 +56,12 @@ void call_open(struct call *call, sqlite3_context *context, const char *function
 */
 void call_begin(struct call *call, sqlite3_context *context, const char *function,
                 enum schema_need need);
+/*
+** Fails the call inside a statement that writes: for whatever makes or drops triggers and tables. When
+** that statement fails SQLite takes them back on the disk and not in the connection, which goes on with
+** a schema that isn't there: it writes past indexes.
+*/
+void call_needs_savepoint(struct call *call);
 /* Ends it: releases or rolls back, restores last_insert_rowid, reports the error. On success the
 ** result was set by the caller before. Returns true on success. */
 bool call_end(struct call *call);
@@ -143,9 +149,10 @@ int history_register(sqlite3 *db);   /* the virtual tables */
 ** functions. SQLITE_OK, or the code. */
 int watch_count_stale(sqlite3 *db, int *stale);
 
-/* Arms and disarms the watches' triggers as somebody is interested or not; called by whatever may
-** have changed that (arm.c). */
+/* Arms the watches' triggers that somebody is interested in by now; and the other one disarms the rest
+** (arm.c). */
 void arm_triggers(struct call *call);
+void arm_and_disarm_triggers(struct call *call);
 
 /* Fills resthook_setting from the table in settings.c, keeping values. Called by resthook_init. */
 void settings_install(struct call *call);

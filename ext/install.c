@@ -16,13 +16,14 @@ static void init(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_init", SCHEMA_NONE);
+    call_needs_savepoint(&call);
     if (call.schema == 1) {
         call_exec(&call, sql_upgrade_2, "");
     }
     call_exec(&call, sql_schema, "");
     settings_install(&call);
     call_exec(&call, sql_interest_restore, "");
-    arm_triggers(&call);
+    arm_and_disarm_triggers(&call);
     sqlite3_result_int(context, SCHEMA_VERSION);
     call_end(&call);
 }
@@ -50,9 +51,7 @@ static void uninstall(sqlite3_context *context, int argc, sqlite3_value **argv) 
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_uninstall", SCHEMA_NONE);
-    if (!call.savepoint) { /* there no table can be dropped, and nothing would be undone */
-        call_fail(&call, "it can't be called inside a statement that writes");
-    }
+    call_needs_savepoint(&call);
     count = drop_watch_triggers(&call);
     call_exec(&call, sql_uninstall, "");
     sqlite3_result_int(context, count);

@@ -156,6 +156,7 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     (void)argc;
     (void)argv;
     call_begin(&call, context, "resthook_repair", SCHEMA_CURRENT);
+    call_needs_savepoint(&call);
     capture_max = setting_int(&call, "capture_max");
     at = call_now(&call);
     versions_read(&call, &list);
@@ -164,7 +165,7 @@ static void repair(sqlite3_context *context, int argc, sqlite3_value **argv) {
     }
     call_exec(&call, sql_schema, ""); /* what is gone of our own: a trigger that somebody dropped */
     call_exec(&call, sql_interest_restore, "");
-    arm_triggers(&call);
+    arm_and_disarm_triggers(&call);
     sqlite3_result_int(context, repaired);
     (void)call_end(&call);
     (void)sqlite3_close(copy);

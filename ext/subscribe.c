@@ -361,7 +361,6 @@ static void unsubscribe(sqlite3_context *context, int argc, sqlite3_value **argv
     live = call_int(&call, 0, sql_subscription_live, "t", id);
     if (live != 0) {
         call_exec(&call, sql_subscription_end, "ti", id, newest_event(&call));
-        arm_triggers(&call);
         call_exec(&call, sql_subscription_touch, "t", id);
     }
     sqlite3_result_int(context, live != 0);

@@ -12,11 +12,12 @@
 **   INSERT INTO resthook_outbox(watch,v0,v2)SELECT 7,NEW."id",1 WHERE changes()=0;
 **   END
 **
-** - While nobody is subscribed it is AFTER UPDATE OF "nobody subscribed", a column that no table has
-**   (SQLite asks for none), and else the same: it is disarmed. No statement has it compiled in, so a
-**   writer pays nothing, and whatever is renamed is renamed in it. Who subscribes arms it (arm.c).
-** - The guard is one look-up by rowid. It stops an armed one whose last subscription the dispatcher
-**   ended (410), or somebody's own SQL, until the dispatcher disarms it.
+** - While nobody is subscribed it is AFTER UPDATE OF "nobody subscribed", a column that the table has
+**   not (SQLite asks for none), and else the same: it is disarmed. No statement has it compiled in, so
+**   a writer pays nothing, and whatever is renamed is renamed in it. Who subscribes arms it (arm.c).
+**   One of "update of a, b" is always armed: its text alone follows those names.
+** - The guard is one look-up by rowid. It stops an armed one whose last subscription ended, until the
+**   dispatcher disarms it.
 ** - (SELECT NEW.a) finds the trigger's NEW first. After ALTER TABLE DROP COLUMN a, which parses
 **   every trigger again and fails on a name that is gone, it finds the row of NULLs called new in
 **   the scope around it. A RENAME before that renames NEW.a and not the NULL's name; then the DROP

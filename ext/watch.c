@@ -142,6 +142,7 @@ static void watch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     sqlite3_int64 now;
 
     call_begin(&call, context, "resthook_watch", SCHEMA_CURRENT);
+    call_needs_savepoint(&call);
     now = call_now(&call);
     request.table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
     read_operation(&call, argv, &request.operation, &of);
@@ -209,6 +210,7 @@ static void unwatch(sqlite3_context *context, int argc, sqlite3_value **argv) {
     int retired = 0;
 
     call_begin(&call, context, "resthook_unwatch", SCHEMA_CURRENT);
+    call_needs_savepoint(&call);
     table = call_text_argument(&call, argv, 0, "table", TABLE_NAME_MAX);
     if (argc > 1) {
         read_operation(&call, argv, &operation, &of);

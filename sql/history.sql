@@ -183,7 +183,7 @@ SELECT 'watch ' || name, wrong FROM (
     FROM (SELECT 'resthook_watch_' || w.id AS name, coalesce(m.tbl_name, w.table_name) AS table_name,
                  w.captured, w.of, w.options, m.sql,
                  substr(m.sql, length('CREATE TRIGGER "' || m.name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON '
-                   AND EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id) AS disarmed
+                   AND w.of IS NULL AND EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id) AS disarmed
             FROM main.resthook_watch AS w
             LEFT JOIN main.sqlite_master AS m ON m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id
            WHERE w.retired_at IS NULL) AS t)

@@ -125,6 +125,7 @@ SELECT w.id, w.event, w.table_name,
                     WHERE m.type = 'trigger' AND m.name = 'resthook_watch_' || w.id
                       AND NOT (substr(m.sql, length('CREATE TRIGGER "' || m.name) + 1, 41)
                                  = '" AFTER UPDATE OF "nobody subscribed" ON '
+                               AND w.of IS NULL
                                AND EXISTS (SELECT 1 FROM main.resthook_interest WHERE watch = w.id)))
 
 -- A retired version of a watch goes when every row that it may have captured is gone.

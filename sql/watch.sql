@@ -30,9 +30,12 @@ SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'
 SELECT count(*) FROM pragma_table_info('resthook_outbox', 'main') WHERE name GLOB 'v[0-9]*'
 
 -- The current versions, each with the table its trigger stands on now (RENAME TABLE takes the trigger along, and
--- our row does not know), whether anybody is interested and whether it captures OLD beside NEW, and its trigger's text.
+-- our row does not know), whether it is to be armed (watch_wanted) and whether it captures OLD beside NEW, and its
+-- trigger's text.
 -- name: watch_current
-SELECT w.id, EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id),
+SELECT w.id, w.of IS NOT NULL OR EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id)
+         OR (SELECT count(*) FROM main.resthook_watch WHERE retired_at IS NULL) > 100
+         OR instr(lower(w.captured), '"nobody subscribed"') > 0,
        w.operation = 'update' AND EXISTS (SELECT 1 FROM json_each(w.captured) AS c
                                            WHERE json_extract(c.value, '$.row') = 'old'),
        coalesce(m.tbl_name, w.table_name), w.operation, w.event, w.options, w.of,
@@ -43,18 +46,37 @@ SELECT w.id, EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w
  WHERE w.retired_at IS NULL
  ORDER BY w.id
 
--- Does a watch's trigger stand armed for nobody, or disarmed although somebody is interested (trigger.c)?
--- name: watch_misarmed
+-- Is a version to be armed (trigger.c)? Those of "update of", whose columns no other text would follow, always are; those
+-- of a table that has the column that no table has; and where there are more than a hundred watches, since to make a
+-- trigger SQLite reads the whole schema.
+-- name: watch_wanted
+SELECT 1 FROM main.resthook_watch AS w
+ WHERE id = ?1
+   AND (w.of IS NOT NULL OR EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id)
+        OR (SELECT count(*) FROM main.resthook_watch WHERE retired_at IS NULL) > 100
+        OR instr(lower(w.captured), '"nobody subscribed"') > 0)
+
+-- Is one disarmed that somebody is interested in?
+-- name: watch_disarmed
 SELECT 1 FROM main.sqlite_master AS m
  WHERE type = 'trigger' AND name GLOB 'resthook_watch_[0-9]*' AND substr(name, 16) NOT GLOB '*[^0-9]*'
+   AND substr(sql, length('CREATE TRIGGER "' || name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON '
    AND EXISTS (SELECT 1 FROM main.resthook_interest WHERE watch = CAST(substr(m.name, 16) AS INTEGER))
-       = (substr(sql, length('CREATE TRIGGER "' || name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON ')
-   AND EXISTS (SELECT 1 FROM main.resthook_watch
-                WHERE id = CAST(substr(m.name, 16) AS INTEGER) AND retired_at IS NULL)
+   AND EXISTS (SELECT 1 FROM main.resthook_watch AS w
+                WHERE id = CAST(substr(m.name, 16) AS INTEGER) AND retired_at IS NULL AND w.of IS NULL)
  LIMIT 1
 
--- name: watch_wanted
-SELECT 1 FROM main.resthook_interest WHERE watch = ?1
+-- The same, or armed for nobody though it need not be?
+-- name: watch_misarmed
+SELECT 1
+  FROM main.sqlite_master AS m JOIN main.resthook_watch AS w ON w.id = CAST(substr(m.name, 16) AS INTEGER)
+ WHERE m.type = 'trigger' AND m.name GLOB 'resthook_watch_[0-9]*' AND substr(m.name, 16) NOT GLOB '*[^0-9]*'
+   AND w.retired_at IS NULL AND w.of IS NULL
+   AND (EXISTS (SELECT 1 FROM main.resthook_interest AS i WHERE i.watch = w.id)
+        OR (SELECT count(*) FROM main.resthook_watch WHERE retired_at IS NULL) > 100
+        OR instr(lower(w.captured), '"nobody subscribed"') > 0)
+       = (substr(m.sql, length('CREATE TRIGGER "' || m.name) + 1, 41) = '" AFTER UPDATE OF "nobody subscribed" ON ')
+ LIMIT 1
 
 -- name: watch_definition
 SELECT id, table_name, operation, event, options, captured, virtual, table_sql, primary_key
