@@ -244,9 +244,8 @@ static void a_long_wal_begins_anew(void **state) {
     assert_true(most < 2000);
 }
 
-/* A group that is full is written in any case: what a kill takes back stays bounded. */
-static void a_full_group_is_not_held(void **state) {
-    (void)state;
+/* A copy is followed by the short one. */
+static void until_held(void) {
     while (!outbox->sync_short) {
         deliver(8);
         now += 100;
@@ -256,6 +255,12 @@ static void a_full_group_is_not_held(void **state) {
             until_done();
         }
     }
+}
+
+/* A group that is full is written in any case: what a kill takes back stays bounded. */
+static void a_full_group_is_not_held(void **state) {
+    (void)state;
+    until_held();
     int64_t before = recorded();
 
     deliver(255);
@@ -278,15 +283,7 @@ static void nothing_is_held_for_long(void **state) {
     int64_t due;
 
     (void)state;
-    while (!outbox->sync_short) {
-        deliver(8);
-        now += 100;
-        turn();
-        if (outbox->sync_runs && !outbox->sync_short) {
-            deliver(8); /* meanwhile */
-            until_done();
-        }
-    }
+    until_held();
     int64_t before = recorded(), beat = outbox->beat_at;
 
     deliver(5);
