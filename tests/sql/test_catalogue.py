@@ -150,11 +150,11 @@ def test_in_c_while_nobody_is_subscribed(row, writer, made, tmp_path):
     """The triggers are disarmed: they stand on the tables, and pass through all of it. Then somebody subscribes."""
     write_in_c(row, writer, made, tmp_path, [ALL[0], ALL[-1]], "subscribed", nobody=True)
     db = opened(tmp_path / "hooked.db")
-    armed = ("SELECT count(*), ifnull(sum(sql NOT LIKE '%AFTER UPDATE OF \"nobody subscribed\" ON %'), 0) FROM sqlite_master"
-             " WHERE type = 'trigger' AND name LIKE 'resthook_watch_%'")
-    count, before = db.execute(armed).fetchone()
+    disarmed = ("SELECT ifnull(sum(m.sql LIKE '%AFTER UPDATE OF \"nobody subscribed\" ON %'), 0), ifnull(sum(w.of IS NULL), 0)"
+                " FROM sqlite_master AS m JOIN resthook_watches AS w ON w.trigger_name = m.name")
+    before, of_all = db.execute(disarmed).fetchone()
     db.execute("SELECT resthook_subscribe('*', 'https://example.com/')")
-    assert before == 0 and db.execute(armed).fetchone() == (count, count)
+    assert before == of_all and db.execute(disarmed).fetchone() == (0, of_all)
     assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     db.close()
 
