@@ -59,6 +59,8 @@ def test_names(db, receiver, dispatcher, eventually, form):
     schema = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     db.subscribe("*", receiver.url("/"), description="\n".join(NAMES))
     running = dispatcher(db, "--log-format", form, "--log-level", "debug", ready=False)
+    # On a busy machine these writers may keep the lock from it for longer than a start waits, and it ends with 74.
+    running.wait_log(r"\bready\b")
     for name in NAMES:
         table = quoted("t " + name)
         connection.executescript(f"INSERT INTO {table} VALUES (1, NULL); UPDATE {table} SET {quoted(name)} = 'b';"
