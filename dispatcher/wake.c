@@ -23,14 +23,22 @@
 #define READS 128 /* of hints in a turn: who writes without a pause must not keep us here */
 
 /* Looks after a hint. Until one of them saw a commit they follow each other closely: with
-** synchronous=FULL it becomes visible after its fsync (a tenth of a millisecond on a good disk).
-** What was seen may be that of another writer, so the later looks stay. The last ones are for a
-** writer that was put to sleep between its write and its publication, or whose fsync took that long
-** (a busy disk): until the poll. */
-static const int64_t burst[] = {100 * US, 200 * US, 300 * US, 400 * US, 550 * US,
-                                750 * US, 1 * MS,   3 * MS,   8 * MS,   20 * MS,
-                                60 * MS,  150 * MS, 350 * MS, 700 * MS};
-enum { BURST = sizeof burst / sizeof *burst, CLOSE = 6 };
+** synchronous=FULL it becomes visible after its fsync (a tenth of a millisecond on a good disk, four
+** on a bad one), and is then found a third later than that. What was seen may be that of another
+** writer, so some of the looks stay. The last ones are for a writer that was put to sleep between its
+** write and its publication, or whose fsync took that long (a busy disk): until the poll. */
+static const struct {
+    int64_t after;
+    bool stays; /* also when a commit was seen */
+} burst[] = {
+    {100 * US, false},  {200 * US, false},  {300 * US, false}, {400 * US, false},
+    {550 * US, false},  {750 * US, false},  {1 * MS, true},    {1300 * US, false},
+    {1700 * US, false}, {2300 * US, false}, {3 * MS, true},    {3900 * US, false},
+    {5000 * US, false}, {6300 * US, false}, {8 * MS, true},    {10500 * US, false},
+    {14 * MS, false},   {20 * MS, true},    {60 * MS, true},   {150 * MS, true},
+    {350 * MS, true},   {700 * MS, true},
+};
+enum { BURST = sizeof burst / sizeof *burst };
 
 /* Who has written for longer than this, and nothing was seen, is in the middle of a large
 ** transaction, or writes where nobody looks: not worth so many looks. */
@@ -41,6 +49,7 @@ struct slot {
     int watch;              /* inotify's number of the directory, -1: none */
     enum wake_cause due;    /* a look is due, and why */
     int stage;              /* next look of the burst; BURST: none is under way */
+    bool sparse;            /* … of which only those that stay are made */
     int64_t hint_at, poll_at;
     int64_t unseen_since; /* the first hint since a commit was seen, 0: none */
 };
@@ -85,6 +94,14 @@ void wake_free(struct wake *wake) {
     free(wake);
 }
 
+/* Goes to the look at this stage or, where it is not made, to the one after it. */
+static void go_to(struct slot *slot, int stage) {
+    while (stage < BURST && slot->sparse && !burst[stage].stays) {
+        stage++;
+    }
+    slot->stage = stage;
+}
+
 /* Sets the timer to the earliest look that any slot wants. */
 static void arm(struct wake *wake) {
     int64_t earliest = INT64_MAX;
@@ -93,8 +110,8 @@ static void arm(struct wake *wake) {
         const struct slot *slot = &wake->slots[i];
         int64_t at = slot->poll_at;
 
-        if (slot->stage < BURST && slot->hint_at + burst[slot->stage] < at) {
-            at = slot->hint_at + burst[slot->stage];
+        if (slot->stage < BURST && slot->hint_at + burst[slot->stage].after < at) {
+            at = slot->hint_at + burst[slot->stage].after;
         }
         earliest = at < earliest ? at : earliest;
     }
@@ -204,7 +221,8 @@ static void hint(struct slot *slot, const struct inotify_event *event, int64_t n
         if (slot->unseen_since == 0 || slot->stage == BURST) { /* what there was is seen by now */
             slot->unseen_since = now;
         }
-        slot->stage = now - slot->unseen_since < COMMITS_SOON ? 0 : CLOSE;
+        slot->sparse = now - slot->unseen_since >= COMMITS_SOON;
+        go_to(slot, 0);
         slot->hint_at = now;
     } else if (strcmp(suffix, "-journal") == 0 && journal_over(slot)) {
         slot->due = WAKE_HINT;
@@ -249,8 +267,8 @@ void wake_turn(struct wake *wake) {
     for (int i = 0; i < wake->count; i++) {
         struct slot *slot = &wake->slots[i];
 
-        while (slot->stage < BURST && slot->hint_at + burst[slot->stage] <= now) {
-            slot->stage++;
+        while (slot->stage < BURST && slot->hint_at + burst[slot->stage].after <= now) {
+            go_to(slot, slot->stage + 1);
             slot->due = slot->due == WAKE_NONE ? WAKE_RECHECK : slot->due;
         }
         if (slot->poll_at <= now) {
@@ -266,8 +284,9 @@ void wake_saw(struct wake *wake, int at) {
     struct slot *slot = &wake->slots[at];
 
     slot->unseen_since = 0;
-    if (slot->stage < CLOSE) {
-        slot->stage = CLOSE;
+    if (!slot->sparse) {
+        slot->sparse = true;
+        go_to(slot, slot->stage);
         arm(wake);
     }
 }

@@ -218,7 +218,7 @@ UPDATE delivery SET next_at = created_at
 INSERT OR REPLACE INTO anchor(id, created_at) VALUES (?1, ?2)
 
 -- name: anchor_trim
-DELETE FROM anchor WHERE id NOT IN (SELECT id FROM anchor ORDER BY id DESC LIMIT 64)
+DELETE FROM anchor WHERE id <= (SELECT id FROM anchor ORDER BY id DESC LIMIT 1 OFFSET 64)
 
 -- name: anchor_newest
 SELECT id, created_at FROM anchor ORDER BY id DESC LIMIT 1

@@ -337,7 +337,9 @@ static void does_not_wait_for_what_app_db_gives_up(void **state) {
     sql("BEGIN IMMEDIATE");
     turns(5 * SECOND); /* the side file's round is over */
     deliver_long_ago(1000);
-    turns(62 * SECOND); /* the next one has begun, in steps of a hundred rows where the machine is slow */
+    turns(
+        62 *
+        SECOND); /* the next one has begun, in steps of a hundred rows where the machine is slow */
     turns(2 * SECOND);
     assert_int_equal(events(), 1000);
     assert_int_equal(side("SELECT count(*) FROM delivery"), 0);

@@ -141,8 +141,9 @@ static void sleeps_when_nothing_happens(void **state) {
 static void looks_again_and_again_after_a_commit_in_wal(void **state) {
     static const char *const synchronous[] = {"PRAGMA synchronous=OFF", "PRAGMA synchronous=NORMAL",
                                               "PRAGMA synchronous=FULL"};
-    static const int64_t looks[] = {100,  200,   300,   400,    550,    750,    1000,   3000,
-                                    8000, 20000, 60000, 150000, 350000, 700000, 1000000};
+    static const int64_t looks[] = {100,   200,   300,   400,    550,    750,    1000,   1300,
+                                    1700,  2300,  3000,  3900,   5000,   6300,   8000,   10500,
+                                    14000, 20000, 60000, 150000, 350000, 700000, 1000000};
 
     (void)state;
     sql("PRAGMA journal_mode=WAL");
@@ -183,6 +184,9 @@ static void looks_less_closely_after_it_saw_a_commit(void **state) {
     expect(WAKE_RECHECK);
     wake_saw(wake, slot); /* which takes nothing away from the later ones */
     expect_timer(start + 3000 * US);
+    frozen = start + 3000 * US;
+    expect(WAKE_RECHECK);
+    expect_timer(start + 8000 * US);
     sql("INSERT INTO t VALUES (2)");
     expect(WAKE_HINT);
     expect_timer(frozen + 100 * US);
