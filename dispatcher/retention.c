@@ -35,7 +35,8 @@ struct retention {
     struct outbox *outbox;
     struct app_sweep *app;
     struct side_sweep *side;
-    bool ready; /* the writer is open, and what is asked of it prepared */
+    bool ready;         /* the writer is open, and what is asked of it prepared */
+    int64_t noticed_at; /* the last commit to app.db since it was asked whose they are, 0: none */
     int64_t disturbed_at, next_at;
     int64_t chance_at; /* when app.db could last be written */
     int64_t slot;      /* so long after that it is written although it is not quiet */
@@ -71,13 +72,20 @@ bool retention_wants_app(const struct retention *retention) {
     return !retention->of_app.over;
 }
 
+/* Whose it is takes a transaction to ask: that is done in the next turn, when what was committed has been sent. */
 void retention_noticed(struct retention *retention, int64_t now) {
-    if (writer_others(retention->outbox->writer)) {
-        retention->disturbed_at = now;
+    retention->noticed_at = now;
+}
+
+static void ask_whose(struct retention *retention) {
+    if (retention->noticed_at != 0 && writer_others(retention->outbox->writer)) {
+        retention->disturbed_at = retention->noticed_at;
     }
+    retention->noticed_at = 0;
 }
 
 void retention_clock(struct retention *retention, int64_t now) {
+    ask_whose(retention);
     retention->disturbed_at = retention->chance_at = retention->write_at = now;
     retention->next_at = retention->of_app.step_at = retention->of_side.step_at = now;
     side_sweep_restart(retention->side);
@@ -157,13 +165,18 @@ static void sweep_side(struct retention *retention, int64_t now) {
 
 void retention_turn(struct retention *retention, int64_t now) {
     struct outbox *outbox = retention->outbox;
-    bool quiet = now - retention->disturbed_at >= QUIET;
-    bool may = quiet || now - retention->chance_at >= retention->slot;
     int64_t before = writer_commits(outbox->writer);
 
     if (now < retention->next_at) {
+        if (now > retention->noticed_at) {
+            ask_whose(retention);
+        }
         return;
     }
+    ask_whose(retention);
+    bool quiet = now - retention->disturbed_at >= QUIET;
+    bool may = quiet || now - retention->chance_at >= retention->slot;
+
     retention->next_at = now + EVERY;
     if (outbox->stalled || outbox->revision < 0 || !get_ready(retention)) {
         return;

@@ -23,7 +23,7 @@ bool retention_hurry(struct retention *retention, int64_t now);
 bool retention_wants_app(const struct retention *retention);
 /* Has the round over everything that is under way, or the first one, come to its end? */
 bool retention_is_done(const struct retention *retention);
-/* Something was committed to app.db: if it was somebody else, keep away for a while. */
+/* Something was committed to app.db: if it was somebody else, the steps keep away for a while. */
 void retention_noticed(struct retention *retention, int64_t now);
 /* The clock was set back: no step waits for the old time to come again. */
 void retention_clock(struct retention *retention, int64_t now);
