@@ -168,7 +168,14 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
             harvest(engine, now);
         }
     }
+    bool quiet = http_in_flight(engine->http) == 0;
+
     fill(engine, now);
+    if (quiet && http_in_flight(engine->http) > 0) {
+        http_work(
+            engine->http); /* nobody else's answer is looked at: it is sent without another turn */
+        due = now;
+    }
     if (engine->untold) {
         due = sooner(due, now);
     }

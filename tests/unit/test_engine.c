@@ -32,6 +32,7 @@ struct flight {
 struct http {
     struct flight flights[FLIGHTS];
     int count;
+    int sent; /* of these, when the network was last moved on */
     int most; /* in flight at once, ever */
 };
 
@@ -49,7 +50,7 @@ void http_send(struct http *http, struct job *job, int64_t now) {
 }
 
 void http_work(struct http *http) {
-    (void)http;
+    http->sent = http->count;
 }
 
 struct job *http_next(struct http *http, int64_t now, struct reply *reply) {
@@ -430,8 +431,25 @@ static void test_answers_are_taken_while_sources_work(void **state) {
     assert_true(engine_idle(engine));
 }
 
+/* What is to be sent goes out in the turn that claims it, while nobody else's answer is there to be looked at first. */
+static void test_sends_at_once_when_nothing_is_under_way(void **state) {
+    struct fake_line *line = add_line("http://a:80", 1, HANG);
+
+    (void)state;
+    assert_int_equal(engine_turn(engine, clock_now),
+                     clock_now); /* an answer may be there already */
+    assert_int_equal(transport.count, 1);
+    assert_int_equal(transport.sent, 1);
+    line->events = 2;
+    line_ready(&line->line);
+    assert_true(engine_turn(engine, clock_now) > clock_now);
+    assert_int_equal(transport.count, 2);
+    assert_int_equal(transport.sent, 1); /* with the next turn */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_sends_at_once_when_nothing_is_under_way, begin, end),
         cmocka_unit_test_setup_teardown(test_delivers_at_once, begin, end),
         cmocka_unit_test_setup_teardown(test_retries_for_days_and_then_dies, begin, end),
         cmocka_unit_test_setup_teardown(test_succeeds_on_a_later_attempt, begin, end),
