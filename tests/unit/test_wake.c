@@ -190,6 +190,12 @@ static void looks_less_closely_after_it_saw_a_commit(void **state) {
     sql("INSERT INTO t VALUES (2)");
     expect(WAKE_HINT);
     expect_timer(frozen + 100 * US);
+    start = frozen;
+    frozen = start + 3900 * US; /* its sync took that long */
+    expect(WAKE_RECHECK);
+    expect_timer(start + 5000 * US);
+    wake_saw(wake, slot);
+    expect_timer(start + 8000 * US);
 }
 
 /* Pages that don't fit into memory are written long before the commit. */
