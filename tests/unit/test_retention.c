@@ -6,6 +6,20 @@
 
 #include <sys/stat.h>
 
+#include "stopwatch.h"
+
+/* A machine that needs two microseconds from one look at it to the next, neither slow nor fast: what is done in a
+** millisecond is always the same. */
+int64_t stopwatch_us(void) {
+    static int64_t us;
+
+    return us += 2;
+}
+
+int64_t stopwatch_work_us(void) {
+    return stopwatch_us();
+}
+
 static int64_t events(void) {
     return value_of(app, "SELECT count(*) FROM resthook_outbox");
 }
@@ -337,10 +351,7 @@ static void does_not_wait_for_what_app_db_gives_up(void **state) {
     sql("BEGIN IMMEDIATE");
     turns(5 * SECOND); /* the side file's round is over */
     deliver_long_ago(1000);
-    turns(
-        62 *
-        SECOND); /* the next one has begun, in steps of a hundred rows where the machine is slow */
-    turns(2 * SECOND);
+    turns(62 * SECOND);
     assert_int_equal(events(), 1000);
     assert_int_equal(side("SELECT count(*) FROM delivery"), 0);
     sql("ROLLBACK");
@@ -366,9 +377,9 @@ static void keeps_pace_with_what_was_delivered(void **state) {
     (void)state;
     subscribe("active");
     turns(5 * SECOND);
-    deliver_long_ago(200000);
+    deliver_long_ago(400000);
     db = journal_db(outbox->journal);
-    while (side("SELECT count(*) FROM delivery") == 200000) {
+    while (side("SELECT count(*) FROM delivery") == 400000) {
         turns(50);
     }
     for (int64_t until = now + SECOND; now < until;) {
