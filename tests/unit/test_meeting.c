@@ -468,6 +468,7 @@ static void requests_are_carried_out_in_steps(void **state) {
     int64_t taken;
 
     (void)state;
+    look_us = 20;
     for (int i = 0; i < 500; i++) {
         sql("SELECT resthook_subscribe('a.*', 'https://example.com/%d')", i);
     }
@@ -574,6 +575,7 @@ static void many_are_brought_to_order_in_many_turns(void **state) {
     struct sub *sub;
 
     (void)state;
+    look_us = 100;
     for (int i = 0; i < 40; i++) {
         sql("SELECT resthook_subscribe('a.*', 'https://example.com/%d', '{\"status\": "
             "\"inactive\"}')",

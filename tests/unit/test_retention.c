@@ -6,20 +6,6 @@
 
 #include <sys/stat.h>
 
-#include "stopwatch.h"
-
-/* A machine that needs two microseconds from one look at it to the next, neither slow nor fast: what is done in a
-** millisecond is always the same. */
-int64_t stopwatch_us(void) {
-    static int64_t us;
-
-    return us += 2;
-}
-
-int64_t stopwatch_work_us(void) {
-    return stopwatch_us();
-}
-
 static int64_t events(void) {
     return value_of(app, "SELECT count(*) FROM resthook_outbox");
 }
