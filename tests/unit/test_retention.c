@@ -77,6 +77,27 @@ static void gives_way_to_who_writes_anything(void **state) {
     assert_true(events() < 3000); /* it is quiet now */
 }
 
+/* … once, between two steps, also when it is seen in a turn that has no step. */
+static void gives_way_to_a_single_commit(void **state) {
+    int64_t left;
+
+    (void)state;
+    age(3000);
+    while (events() == 3000) {
+        turns(50);
+    }
+    left = events();
+    assert_true(left > 1000);
+    sql("INSERT INTO own VALUES (1)");
+    for (int64_t until = now + 200; now < until;) {
+        now += 10;
+        turn();
+        assert_int_equal(events(), left);
+    }
+    turns(SECOND);
+    assert_true(events() < left);
+}
+
 static void has_its_turn_where_it_is_never_quiet(void **state) {
     int64_t left;
 
@@ -419,6 +440,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(deletes_what_is_old),
         TEST(gives_way_to_who_writes_anything),
+        TEST(gives_way_to_a_single_commit),
         TEST(has_its_turn_where_it_is_never_quiet),
         TEST(keeps_pace_where_it_is_never_quiet),
         TEST(has_more_turns_while_there_is_more),
