@@ -1,6 +1,6 @@
 /*
 ** engine.c: the middle of the dispatcher. A turn is: harvest, work, fill; where the work takes long it is
-** interrupted for another harvest.
+** interrupted for another harvest. Answers come first: who asks to be left alone gets nothing more.
 **
 ** There is no batch and no barrier: each place that becomes free is filled at once by whoever's
 ** turn it is. A job is the engine's from claim to settle; everything durable is the source's
@@ -171,10 +171,10 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
     bool quiet = http_in_flight(engine->http) == 0;
 
     fill(engine, now);
+    /* Not while others are under way: looking at them once more each turn makes a drain dearer. */
     if (quiet && http_in_flight(engine->http) > 0) {
-        http_work(
-            engine->http); /* nobody else's answer is looked at: it is sent without another turn */
-        due = now;
+        http_work(engine->http);
+        due = now; /* an answer may be there already */
     }
     if (engine->untold) {
         due = sooner(due, now);

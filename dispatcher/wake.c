@@ -24,10 +24,10 @@
 
 /* Looks after a hint. Until one of them saw a commit they follow each other closely: with
 ** synchronous=FULL it becomes visible after its fsync (a tenth of a millisecond on a good disk, four
-** on a bad one), and is then found a third later than that (the second of two that follow each other at
-** once may be found with a look that stays). What was seen may be that of another
-** writer, so some of the looks stay. The last ones are for a writer that was put to sleep between its
-** write and its publication, or whose fsync took that long (a busy disk): until the poll. */
+** on a bad one), and is then found a third later than that. What was seen may be that of another
+** writer, so some of the looks stay: the second of two that follow each other at once may be found by
+** one of these. The last ones are for a writer that was put to sleep between its write and its
+** publication, or whose fsync took that long (a busy disk): until the poll. */
 static const struct {
     int64_t after;
     bool stays; /* also when a commit was seen */
@@ -41,7 +41,7 @@ static const struct {
 };
 enum { BURST = sizeof burst / sizeof *burst };
 
-/* Who has written for longer than this, and nothing was seen, is in the middle of a large
+/* Who has written for longer than this, twice a sync, and nothing was seen, is in the middle of a large
 ** transaction, or writes where nobody looks: not worth so many looks. */
 #define COMMITS_SOON (10 * MS)
 
