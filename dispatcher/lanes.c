@@ -1,6 +1,7 @@
 /*
 ** lanes.c: see lanes.h. The lane of those who may hang is driven by curl_multi_socket_action: its
-** sockets and its timer are in one epoll, whose own descriptor the other lane's poll watches.
+** sockets are in an epoll, whose own descriptor the other lane's poll watches. When its timer runs out
+** is kept here: libcurl sets it several times for each attempt, and a descriptor would have to be told.
 ** SPDX-License-Identifier: MIT
 */
 #include "lanes.h"
@@ -11,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "memory.h"
+#include "source.h"
+#include "stopwatch.h"
 
 #define EXIT_OS 71         /* sysexits EX_OSERR */
 #define EVENTS 64          /* of epoll at once */
@@ -24,7 +26,8 @@
 
 struct lanes {
     CURLM *swift, *slow;
-    int epoll, timer;     /* of the slow one */
+    int epoll;            /* of the slow one's sockets */
+    int64_t due;          /* of the slow one: µs of the stopwatch, or NEVER */
     int64_t tidied_at[2]; /* the addresses of each; by may_hang */
 };
 
@@ -40,52 +43,48 @@ static void must(CURLMcode code) {
     }
 }
 
-/* SOCKETFUNCTION */
+/* SOCKETFUNCTION. known: what curl_multi_assign left with this socket. */
 static int watch(CURL *easy, curl_socket_t fd, int what, void *data, void *known) {
     struct lanes *lanes = data;
     struct epoll_event event = {.data.fd = fd};
 
     (void)easy;
-    (void)known;
     if (what == CURL_POLL_REMOVE) {
         (void)epoll_ctl(lanes->epoll, EPOLL_CTL_DEL, fd, NULL); /* it may be closed already */
         return 0;
     }
     event.events =
         (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? (unsigned)EPOLLOUT : 0U);
-    if (epoll_ctl(lanes->epoll, EPOLL_CTL_MOD, fd, &event) != 0 &&
-        epoll_ctl(lanes->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    /* Likely, then unlikely: a descriptor that somebody closed is another one now. */
+    if (epoll_ctl(lanes->epoll, known == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0 &&
+        epoll_ctl(lanes->epoll, known == NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
         give_up("epoll", strerror(errno));
+    }
+    if (known == NULL) {
+        must(curl_multi_assign(lanes->slow, fd, lanes));
     }
     return 0;
 }
 
 /* TIMERFUNCTION */
 static int set_timer(CURLM *multi, long ms, void *data) {
-    const struct lanes *lanes = data;
-    struct itimerspec when = {0};
+    struct lanes *lanes = data;
 
     (void)multi;
-    if (ms >= 0) {
-        when.it_value.tv_sec = ms / 1000;
-        when.it_value.tv_nsec = ms > 0 ? ms % 1000 * 1000000 : 1; /* 0 would disarm it */
-    }
-    return timerfd_settime(lanes->timer, 0, &when, NULL);
+    lanes->due = ms < 0 ? NEVER : stopwatch_us() + ms * (int64_t)1000;
+    return 0;
 }
 
 #define SET(multi, option, value) (curl_multi_setopt((multi), (option), (value)) == CURLM_OK)
 
 struct lanes *lanes_new(int connections) {
     struct lanes *lanes = xcalloc(1, sizeof *lanes);
-    struct epoll_event event = {.events = EPOLLIN};
 
+    lanes->due = NEVER;
     lanes->epoll = epoll_create1(EPOLL_CLOEXEC);
-    lanes->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     lanes->swift = curl_multi_init();
     lanes->slow = curl_multi_init();
-    event.data.fd = lanes->timer;
-    if (lanes->swift != NULL && lanes->slow != NULL && lanes->timer >= 0 &&
-        epoll_ctl(lanes->epoll, EPOLL_CTL_ADD, lanes->timer, &event) == 0 &&
+    if (lanes->swift != NULL && lanes->slow != NULL && lanes->epoll >= 0 &&
         SET(lanes->swift, CURLMOPT_MAXCONNECTS, (long)connections) &&
         SET(lanes->slow, CURLMOPT_MAXCONNECTS, (long)connections) &&
         SET(lanes->swift, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) &&
@@ -104,9 +103,6 @@ void lanes_free(struct lanes *lanes) {
     if (lanes != NULL) {
         curl_multi_cleanup(lanes->swift);
         curl_multi_cleanup(lanes->slow);
-        if (lanes->timer >= 0) {
-            close(lanes->timer);
-        }
         if (lanes->epoll >= 0) {
             close(lanes->epoll);
         }
@@ -137,13 +133,7 @@ void lanes_remove(struct lanes *lanes, CURL *easy, bool may_hang) {
 
 static void work_slow(struct lanes *lanes, const struct epoll_event *event) {
     int running, mask = 0;
-    uint64_t expirations;
 
-    if (event->data.fd == lanes->timer) {
-        (void)!read(lanes->timer, &expirations, sizeof expirations);
-        must(curl_multi_socket_action(lanes->slow, CURL_SOCKET_TIMEOUT, 0, &running));
-        return;
-    }
     mask |= event->events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0;
     mask |= event->events & EPOLLOUT ? CURL_CSELECT_OUT : 0;
     mask |= event->events & EPOLLERR ? CURL_CSELECT_ERR : 0;
@@ -158,6 +148,10 @@ void lanes_work(struct lanes *lanes) {
     count = epoll_wait(lanes->epoll, events, EVENTS, 0); /* what is left comes in the next turn */
     for (int i = 0; i < count; i++) {
         work_slow(lanes, &events[i]);
+    }
+    if (lanes->due != NEVER && stopwatch_us() >= lanes->due) {
+        lanes->due = NEVER; /* it sets another one */
+        must(curl_multi_socket_action(lanes->slow, CURL_SOCKET_TIMEOUT, 0, &running));
     }
 }
 
@@ -181,6 +175,11 @@ void lanes_wait(struct lanes *lanes, struct curl_waitfd *fds, unsigned count, in
     struct curl_waitfd all[LANES_FDS + 1];
 
     assert(count <= LANES_FDS);
+    if (lanes->due != NEVER) {
+        int64_t left = (lanes->due - stopwatch_us() + 999) / 1000; /* ms, not less */
+
+        timeout = left < timeout ? (int)(left > 0 ? left : 0) : timeout;
+    }
     if (count > 0) {
         memcpy(all, fds, count * sizeof *fds);
     }
