@@ -36,17 +36,26 @@ void endpoints_tell(struct endpoints *set, int64_t now) {
     set->seen = now;
 }
 
+/* Of those who are not good, how many may be served in a turn. */
+static int unproven_a_turn(const struct endpoints *set, bool busy, int64_t now) {
+    return busy ? now - set->unproven_at >= UNPROVEN_EVERY : UNPROVEN_A_TURN;
+}
+
 void endpoints_turn(struct endpoints *set, int64_t now) {
     endpoints_tell(set, now);
     now = own_time(set, now);
-    if (!set->served && now - set->good_at >= BUSY_FOR) {
-        set->unproven_left = UNPROVEN_A_TURN;
-    } else {
-        set->unproven_left = now - set->unproven_at >= UNPROVEN_EVERY;
-    }
-    set->unproven_left += 2 * set->proved;
+    set->busy = set->served || now - set->good_at < BUSY_FOR;
+    set->unproven_left = unproven_a_turn(set, set->busy, now) + 2 * set->proved;
     set->proved = 0;
     set->served = false;
+}
+
+void endpoints_served(struct endpoints *set, int64_t now) {
+    if (!set->busy && !set->served) {
+        set->unproven_left += unproven_a_turn(set, true, now) - UNPROVEN_A_TURN;
+    }
+    set->served = true;
+    set->good_at = now;
 }
 
 void endpoints_free(struct endpoints *set) {

@@ -43,6 +43,7 @@ struct endpoints {
     int slow;
     struct places waiting; /* places taken and not slow yet, oldest first */
     int turn;              /* DOUBTFUL or UNTRIED: which of them is served next if both can be */
+    bool busy;             /* with good lines: one was served in the last turn, or just before */
     bool served;           /* a good line, in this turn */
     int64_t good_at;       /* when that was the case last */
     int proved;            /* requests of others that turned out well since the last turn */
@@ -72,6 +73,8 @@ int unproven_most(int most);
 bool has_place(const int in_flight[HEALTHS], int most, int kind);
 /* Puts it into the set's queues, or takes it out, as it has lines that may send now. */
 void endpoint_place(struct endpoint *endpoint);
+/* A good line was, at `now` of our own time: from then on the turn is a busy one. */
+void endpoints_served(struct endpoints *set, int64_t now);
 /* Those whose circuit has been open long enough are tried. */
 void endpoints_try(struct endpoints *set, int64_t now);
 

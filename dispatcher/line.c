@@ -260,6 +260,15 @@ static struct line *serve(struct endpoints *set, int kind) {
     return line;
 }
 
+static struct line *serve_good(struct endpoints *set, int64_t now) {
+    struct line *line = serve(set, GOOD);
+
+    if (line != NULL) {
+        endpoints_served(set, now);
+    }
+    return line;
+}
+
 struct line *endpoints_next(struct endpoints *set, int64_t now) {
     struct line *line;
 
@@ -268,6 +277,10 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
     release_rested(set, now);
     release_slow(set, now);
     release_parked(set);
+    line = set->busy ? NULL : serve_good(set, now);
+    if (line != NULL) {
+        return line;
+    }
     for (int tries = 0; tries < GOOD && set->unproven_left > 0; tries++) {
         int kind = set->turn;
 
@@ -279,12 +292,7 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
             return line;
         }
     }
-    line = serve(set, GOOD);
-    if (line != NULL) {
-        set->served = true;
-        set->good_at = now;
-    }
-    return line;
+    return serve_good(set, now);
 }
 
 void place_take(struct place *taken, struct line *line, int64_t now) {

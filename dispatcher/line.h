@@ -14,9 +14,11 @@
 **
 ** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs us
 ** a few times what one to a good line does. So while good ones keep us busy (one was served in the last
-** turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between them, else
-** UNPROVEN_A_TURN in a turn, and two more for each that turned out well. These go first; doubtful and
-** new ones take turns, and so do endpoints among themselves, and lines at one endpoint.
+** turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between them, which goes
+** first, else good ones would take all places. Where they don't, a good one that turns up goes first; if
+** there is none, the others have UNPROVEN_A_TURN in a turn. In either there are two more for each that
+** turned out well. Doubtful and new ones take turns, and so do endpoints among themselves, and lines at
+** one endpoint.
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
 ** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows
@@ -36,7 +38,7 @@
 
 #define SLOW_AFTER 1000 /* ms */
 #define SLOW_TIMES 4
-#define BUSY_FOR 2       /* ms */
+#define BUSY_FOR 20      /* ms */
 #define UNPROVEN_EVERY 8 /* ms */
 #define UNPROVEN_A_TURN 8
 

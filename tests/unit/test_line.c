@@ -53,15 +53,22 @@ static struct line *next_line(int64_t now) {
     return endpoints_next(set, now);
 }
 
-/* The number of the line that is served, which takes a place; -1: none. */
-static int serve(int64_t now) {
-    struct line *line = next_line(now);
-
+static int take_place(struct line *line, int64_t now) {
     if (line == NULL) {
         return -1;
     }
     place_take(&places[taken++], line, now);
     return (int)(line - lines);
+}
+
+/* The number of the line that is served, which takes a place; -1: none. In a turn for each … */
+static int serve(int64_t now) {
+    return take_place(next_line(now), now);
+}
+
+/* … and in the turn that has begun. */
+static int serve_next(int64_t now) {
+    return take_place(endpoints_next(set, now), now);
 }
 
 /* Serves until none may send. Returns how many were served. */
@@ -128,7 +135,9 @@ static void has_no_more_at_one_endpoint(void **state) {
     open_line("http://a:81"); /* another one */
     assert_ptr_equal(lines[0].endpoint, lines[2].endpoint);
     assert_ptr_not_equal(lines[0].endpoint, lines[3].endpoint);
-    assert_int_equal(fill(T0), 6 + 4);
+    assert_int_equal(fill(T0), 6 + 1); /* the new one's turn comes while the others are served */
+    assert_int_equal(lines[3].in_flight, 1);
+    assert_int_equal(fill(T0 + BUSY_FOR), 3);
     assert_int_equal(lines[3].in_flight, 4);
     assert_false(line_has_room(&lines[0], T0));
 }
@@ -379,54 +388,85 @@ static int serve_turn(int64_t now) {
     return unproven;
 }
 
-static void who_answers_waits_for_few_others_at_a_time(void **state) {
-    const int last = LINES - 1;
-    int64_t at = T0;
+/* One that is good and has two places, and many that are not and have one. */
+static struct line *open_one_that_is_good(void) {
+    struct line *good = &lines[LINES - 1];
 
-    (void)state;
     begin(100, 100);
     open_lines(LINES);
-    for (int i = 0; i < last; i++) {
+    for (int i = 0; i < LINES; i++) {
         line_bound(&lines[i], 1);
     }
     line_doubt(&lines[0]);
-    prove(&lines[last]);
-    line_bound(&lines[last], 2);
-    line_done(&lines[last]);
-    serve_turn(at - BUSY_FOR); /* takes what the one that was proven let follow */
-    for (int i = 0; i < taken; i++) {
-        place_drop(&places[i]);
-    }
-    taken = 0;
-    line_ready(&lines[last]);
-    assert_int_equal(serve_turn(at), UNPROVEN_A_TURN);
-    assert_int_equal(lines[last].in_flight, 2); /* in the same turn */
-    while (++at < T0 + UNPROVEN_EVERY) {
-        place_drop(&places[taken - 1]);
+    prove(good);
+    line_bound(good, 2);
+    line_done(good);
+    endpoints_turn(set, T0 - UNPROVEN_EVERY); /* takes what the one that was proven let follow */
+    return good;
+}
+
+static void who_answers_waits_for_few_others_at_a_time(void **state) {
+    struct line *good = open_one_that_is_good();
+    int64_t at = T0;
+    int left = LINES - 1;
+
+    (void)state;
+    line_ready(good);
+    endpoints_turn(set, at);
+    assert_int_equal(serve_next(at), LINES - 1); /* nobody was first who may hang */
+    assert_int_equal(serve_next(at), LINES - 1);
+    assert_true(serve_next(at) < LINES - 1); /* one of them in the same turn */
+    assert_int_equal(serve_next(at), -1);
+    for (int latest = 0; ++at < T0 + UNPROVEN_EVERY; latest = taken - 1) {
+        place_drop(&places[latest]);
         assert_int_equal(serve_turn(at), 0);
-        assert_int_equal(lines[last].in_flight, 2);
+        assert_int_equal(good->in_flight, 2);
     }
     place_drop(&places[taken - 1]);
     assert_int_equal(endpoints_due(set), T0 + UNPROVEN_EVERY); /* somebody waits for that */
-    assert_int_equal(serve_turn(at), 1);
-    assert_int_equal(serve_turn(at + BUSY_FOR - 1), 0);
-    assert_int_equal(endpoints_due(set), at + BUSY_FOR); /* nothing for the good one to do */
-    for (int left = last - UNPROVEN_A_TURN - 1; left > 0; left -= UNPROVEN_A_TURN) {
-        assert_int_equal(serve_turn(at + BUSY_FOR),
+    endpoints_turn(set, at);
+    assert_true(serve_next(at) < LINES - 1); /* busy with good ones: he is first now */
+    assert_int_equal(serve_next(at), LINES - 1);
+    assert_int_equal(serve_next(at), -1);
+    left -= 2;
+    int64_t served = at; /* from now on there is nothing for the good one to do */
+    for (; at + UNPROVEN_EVERY < served + BUSY_FOR; left--) {
+        at += UNPROVEN_EVERY;
+        assert_int_equal(endpoints_due(set), at);
+        assert_int_equal(serve_turn(at - 1), 0);
+        assert_int_equal(serve_turn(at), 1);
+    }
+    assert_int_equal(endpoints_due(set), served + BUSY_FOR);
+    for (; left > 0; left -= UNPROVEN_A_TURN) {
+        assert_int_equal(serve_turn(served + BUSY_FOR),
                          left < UNPROVEN_A_TURN ? left : UNPROVEN_A_TURN);
     }
     assert_int_equal(endpoints_due(set), T0 + SLOW_AFTER);
 }
 
 static void a_turn_that_takes_long_is_no_pause(void **state) {
+    struct line *good = open_one_that_is_good();
+
     (void)state;
-    begin(100, 100);
-    open_lines(LINES);
-    prove(&lines[0]);
-    assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN + 2);
+    line_ready(good);
+    assert_int_equal(serve_turn(T0), 1);
+    line_done(good);
     assert_int_equal(serve_turn(T0 + BUSY_FOR),
-                     0); /* what came meanwhile for the good one? nothing: */
+                     1); /* what came meanwhile for the good one? nothing: */
     assert_int_equal(serve_turn(T0 + BUSY_FOR), UNPROVEN_A_TURN);
+}
+
+/* Those that are first while good ones keep us busy have their place before good ones take all. */
+static void who_has_all_places_leaves_one_to_others(void **state) {
+    (void)state;
+    begin(4, 100);
+    open_lines(2);
+    prove(&lines[0]);
+    endpoints_turn(set, T0 - UNPROVEN_EVERY);
+    assert_int_equal(serve_turn(T0), 0); /* all four */
+    finish_all(true);
+    assert_int_equal(serve_turn(T0 + 1), 1);
+    assert_int_equal(lines[0].in_flight, 3);
 }
 
 static void two_follow_each_that_turned_out_well(void **state) {
@@ -439,7 +479,10 @@ static void two_follow_each_that_turned_out_well(void **state) {
         line_bound(&lines[i], 1);
     }
     prove(&lines[last]);
+    line_done(&lines[last]);
     assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN + 2);
+    line_ready(&lines[last]);
+    assert_int_equal(serve_turn(T0), 0); /* from here on the good one keeps us busy */
     for (int i = 0; i < 3; i++) {
         place_finish(&places[i], i > 0, 0);
     }
@@ -822,6 +865,7 @@ int main(void) {
         TEST(doubtful_and_healthy_lines_take_turns),
         TEST(who_answers_waits_for_few_others_at_a_time),
         TEST(a_turn_that_takes_long_is_no_pause),
+        TEST(who_has_all_places_leaves_one_to_others),
         TEST(two_follow_each_that_turned_out_well),
         TEST(sends_nothing_before_the_throttle_ends),
         TEST(keeps_the_pace_of_a_line),
