@@ -36,6 +36,7 @@ struct engine {
     bool stopping;
     bool
         untold; /* an answer came after its source's turn, perhaps: there is another turn at once */
+    bool delivered; /* something was, by the last answers that were taken in */
     uint32_t random;
     struct engine_counts counts;
 };
@@ -121,6 +122,7 @@ static void harvest(struct engine *engine, int64_t now) {
         fault_point("send.answered");
         verdict(&reply, job, now, next_random(engine, now), &outcome);
         count_outcome(engine, outcome.state);
+        engine->delivered = engine->delivered || outcome.state == VERDICT_DELIVERED;
         judge(engine, &job->place, &reply, &outcome, now);
         place_finish(&job->place, outcome.state == VERDICT_DELIVERED,
                      outcome.effect == EFFECT_THROTTLE ? outcome.throttle_until : 0);
@@ -128,6 +130,16 @@ static void harvest(struct engine *engine, int64_t now) {
         fault_point("settle.outcome");
         engine->untold = true;
     }
+}
+
+/* Is no answer expected soon, as far as one can tell? Who is not good may answer, or never. */
+static bool is_calm(const struct engine *engine) {
+    return http_in_flight(engine->http) <= endpoints_unproven(engine->endpoints);
+}
+
+/* Does a group of outcomes gain nothing by waiting for others? Attempts that fail do: there are mostly more. */
+static bool has_all(const struct engine *engine) {
+    return engine_idle(engine) || (engine->delivered && !engine->untold && is_calm(engine));
 }
 
 static void fill(struct engine *engine, int64_t now) {
@@ -152,11 +164,12 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
     int64_t due = NEVER, worked = stopwatch_us();
 
     endpoints_turn(engine->endpoints, now);
+    engine->delivered = false;
     http_work(engine->http);
     harvest(engine, now);
     engine->untold = false; /* each has its turn now */
     for (int i = 0; i < engine->count; i++) {
-        int64_t wanted = engine->sources[i]->turn(engine->sources[i], now, engine_idle(engine));
+        int64_t wanted = engine->sources[i]->turn(engine->sources[i], now, has_all(engine));
 
         due = sooner(due, wanted);
         int64_t took = (stopwatch_us() - worked) / 1000;
@@ -168,11 +181,12 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
             harvest(engine, now);
         }
     }
-    bool quiet = http_in_flight(engine->http) == 0;
+    int under_way = http_in_flight(engine->http);
+    bool calm = is_calm(engine);
 
     fill(engine, now);
-    /* Not while others are under way: looking at them once more each turn makes a drain dearer. */
-    if (quiet && http_in_flight(engine->http) > 0) {
+    /* Not while answers are expected: looking at them once more each turn makes a drain dearer. */
+    if (calm && http_in_flight(engine->http) > under_way) {
         http_work(engine->http);
         due = now; /* an answer may be there already */
     }

@@ -102,9 +102,9 @@ struct outcome {
 struct source {
     /*
     ** One turn of the source's own work: looks for what is new, makes finished outcomes durable
-    ** when their group is due, announces lines. idle: the engine has nothing in flight for anybody,
-    ** so nothing is gained by waiting. Returns the time at which it wants its next turn at the
-    ** latest.
+    ** when their group is due, announces lines. idle: a group gains nothing by waiting for others, since
+    ** nothing is in flight for anybody, or something was delivered and only what may hang is. Returns
+    ** the time at which it wants its next turn at the latest.
     */
     int64_t (*turn)(struct source *source, int64_t now, bool idle);
     /* The next job of a line that the source announced, or NULL when it has none after all. Calls

@@ -113,6 +113,8 @@ struct fake_line {
     int64_t last_at; /* of a delivery */
 };
 
+static bool was_idle; /* as the source was told in its last turn */
+
 struct fake {
     struct source source;
     struct fake_line lines[LINES];
@@ -138,7 +140,7 @@ static int64_t fake_turn(struct source *source, int64_t now, bool idle) {
     int64_t due = NEVER;
 
     (void)source;
-    (void)idle;
+    was_idle = idle;
     for (int i = 0; i < fake.count; i++) {
         struct fake_line *line = &fake.lines[i];
 
@@ -431,25 +433,73 @@ static void test_answers_are_taken_while_sources_work(void **state) {
     assert_true(engine_idle(engine));
 }
 
-/* What is to be sent goes out in the turn that claims it, while nobody else's answer is there to be looked at first. */
-static void test_sends_at_once_when_nothing_is_under_way(void **state) {
-    struct fake_line *line = add_line("http://a:80", 1, HANG);
+static void add_event(struct fake_line *line) {
+    line->events++;
+    line_ready(&line->line);
+}
+
+/* What is to be sent goes out in the turn that claims it, while no answer is expected that would have to be looked at
+** first. */
+static void test_sends_at_once_when_nobody_is_expected_to_answer(void **state) {
+    struct fake_line *hung = add_line("http://a:80", 1, HANG);
+    struct fake_line *good = add_line("http://b:80", 0, 204);
 
     (void)state;
     assert_int_equal(engine_turn(engine, clock_now),
                      clock_now); /* an answer may be there already */
-    assert_int_equal(transport.count, 1);
     assert_int_equal(transport.sent, 1);
-    line->events = 2;
-    line_ready(&line->line);
-    assert_true(engine_turn(engine, clock_now) > clock_now);
+    add_event(good); /* not proven yet */
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(transport.sent, 2);
+    clock_now++;
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(good->delivered, 1);
+    add_event(good);
+    assert_int_equal(engine_turn(engine, clock_now), clock_now);
     assert_int_equal(transport.count, 2);
-    assert_int_equal(transport.sent, 1); /* with the next turn */
+    assert_int_equal(transport.sent, 2);
+    add_event(good); /* while the one before is under way */
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(transport.count, 3);
+    assert_int_equal(transport.sent, 2); /* with the next turn */
+    assert_int_equal(hung->delivered, 0);
+}
+
+static void test_what_was_delivered_waits_for_nobody_who_may_hang(void **state) {
+    struct fake_line *refuses = add_line("http://a:80", 0, 500);
+    struct fake_line *good = add_line("http://b:80", 1, 204);
+
+    (void)state;
+    add_line("http://c:80", 1, HANG);
+    (void)engine_turn(engine, clock_now++);
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(good->delivered, 1);
+    assert_true(was_idle);
+    add_event(good);
+    add_event(good);
+    (void)engine_turn(engine, clock_now++);
+    assert_false(was_idle); /* nothing has happened */
+    transport.flights[1].ends_at++; /* not both at once */
+    (void)engine_turn(engine, clock_now++);
+    assert_int_equal(good->delivered, 2);
+    assert_false(was_idle); /* the other one comes soon */
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(good->delivered, 3);
+    assert_true(was_idle);
+    clock_now += BUSY_FOR;
+    add_event(refuses);
+    (void)engine_turn(engine, clock_now++);
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(refuses->attempts[0], 1);
+    assert_false(was_idle); /* others that fail come soon */
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_sends_at_once_when_nothing_is_under_way, begin, end),
+        cmocka_unit_test_setup_teardown(test_sends_at_once_when_nobody_is_expected_to_answer, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(test_what_was_delivered_waits_for_nobody_who_may_hang,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(test_delivers_at_once, begin, end),
         cmocka_unit_test_setup_teardown(test_retries_for_days_and_then_dies, begin, end),
         cmocka_unit_test_setup_teardown(test_succeeds_on_a_later_attempt, begin, end),
