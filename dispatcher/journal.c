@@ -65,6 +65,7 @@ void journal_prepare(struct journal *journal) {
     journal->rollback = db_prepare(db, "ROLLBACK");
     journal->meta_get = db_prepare(db, sql_meta_get);
     journal->meta_set = db_prepare(db, sql_meta_set);
+    journal->known = db_prepare(db, sql_subscription_known);
     journal->subscription = db_prepare(db, sql_subscription_number);
     journal->event_name = db_prepare(db, sql_event_name_number);
     journal->put = db_prepare(db, sql_delivery_put);
@@ -162,9 +163,18 @@ static int64_t number(struct db *db, sqlite3_stmt *insert) {
 }
 
 int64_t journal_subscription(struct journal *journal, const char *id, const char *target) {
-    db_text(&journal->db, journal->subscription, 1, id);
-    db_text(&journal->db, journal->subscription, 2, target);
-    return number(&journal->db, journal->subscription);
+    struct db *db = &journal->db;
+
+    db_text(db, journal->known, 1, id);
+    db_text(db, journal->known, 2, target);
+    int64_t n = db_value(db, journal->known, 0);
+
+    if (n == 0) {
+        db_text(db, journal->subscription, 1, id);
+        db_text(db, journal->subscription, 2, target);
+        n = number(db, journal->subscription);
+    }
+    return n;
 }
 
 void journal_filtered(struct journal *journal, int64_t sub, int64_t count) {

@@ -18,7 +18,7 @@ struct journal {
     bool left;        /* to somebody else: here only if it is far too long */
     char error[256];
     sqlite3_stmt *begin, *commit, *rollback;
-    sqlite3_stmt *meta_get, *meta_set, *subscription, *event_name;
+    sqlite3_stmt *meta_get, *meta_set, *known, *subscription, *event_name;
     sqlite3_stmt *put, *mark, *keep, *recorded, *due, *due_probe, *fetch, *open_of, *open_any,
         *newest, *replay, *cancel;
     sqlite3_stmt *anchor_add, *anchor_trim;

@@ -478,7 +478,7 @@ static void test_what_was_delivered_waits_for_nobody_who_may_hang(void **state) 
     add_event(good);
     add_event(good);
     (void)engine_turn(engine, clock_now++);
-    assert_false(was_idle); /* nothing has happened */
+    assert_false(was_idle);         /* nothing has happened */
     transport.flights[1].ends_at++; /* not both at once */
     (void)engine_turn(engine, clock_now++);
     assert_int_equal(good->delivered, 2);

@@ -1,5 +1,6 @@
 /*
 ** test_journal.c: when the side file's WAL is copied into it: after a sync, when nothing is left to be synced for it.
+** And what a start writes of subscriptions that it knows: nothing.
 ** SPDX-License-Identifier: MIT
 */
 #include <stdarg.h>
@@ -167,6 +168,34 @@ static void says_that_there_is_no_memory(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+/* In a transaction of its own. */
+static int64_t number_of(const char *id, const char *target) {
+    assert_true(journal_begin(journal, false));
+    int64_t n = journal_subscription(journal, id, target);
+
+    assert_true(journal_commit(journal));
+    return n;
+}
+
+static void writes_a_subscription_only_when_it_is_another(void **state) {
+    (void)state;
+    int64_t first = number_of("a", "http://a/"), second = number_of("b", "http://b/");
+
+    assert_true(first > 0 && second > 0 && first != second);
+    int64_t pages = pages_of(wal);
+
+    assert_int_equal(number_of("a", "http://a/"), first);
+    assert_int_equal(pages_of(wal), pages);
+    assert_int_equal(number_of("a", "http://c/"), first); /* somebody led it elsewhere */
+    assert_true(pages_of(wal) > pages);
+    sqlite3_stmt *target =
+        db_prepare(journal_db(journal), "SELECT target FROM subscription WHERE id = 'a'");
+
+    assert_true(db_row(journal_db(journal), target));
+    assert_string_equal(db_string(target, 0), "http://c/");
+    db_reset(target);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(is_copied_by_a_commit_that_is_synced),
@@ -174,6 +203,7 @@ int main(void) {
         TEST(is_copied_without_a_sync_once_it_is_long),
         TEST(is_copied_later_for_a_reader),
         TEST(says_that_there_is_no_memory),
+        TEST(writes_a_subscription_only_when_it_is_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
