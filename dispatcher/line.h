@@ -39,7 +39,7 @@
 #define SLOW_AFTER 1000 /* ms */
 #define SLOW_TIMES 4
 #define BUSY_FOR 20      /* ms */
-#define UNPROVEN_EVERY 8 /* ms */
+#define UNPROVEN_EVERY 16 /* ms */
 #define UNPROVEN_A_TURN 8
 
 enum health {
