@@ -38,7 +38,10 @@ void endpoints_tell(struct endpoints *set, int64_t now) {
 
 /* Of those who are not good, how many may be served in a turn. */
 static int unproven_a_turn(const struct endpoints *set, bool busy, int64_t now) {
-    return busy ? now - set->unproven_at >= UNPROVEN_EVERY : UNPROVEN_A_TURN;
+    if (busy) {
+        return now - set->unproven_at >= UNPROVEN_EVERY;
+    }
+    return now - set->good_at < EXPECTED_FOR ? UNPROVEN_BETWEEN : UNPROVEN_A_TURN;
 }
 
 void endpoints_turn(struct endpoints *set, int64_t now) {
@@ -52,7 +55,7 @@ void endpoints_turn(struct endpoints *set, int64_t now) {
 
 void endpoints_served(struct endpoints *set, int64_t now) {
     if (!set->busy && !set->served) {
-        set->unproven_left += unproven_a_turn(set, true, now) - UNPROVEN_A_TURN;
+        set->unproven_left += unproven_a_turn(set, true, now) - unproven_a_turn(set, false, now);
     }
     set->served = true;
     set->good_at = now;

@@ -465,6 +465,41 @@ static void test_sends_at_once_when_nobody_is_expected_to_answer(void **state) {
     assert_int_equal(hung->delivered, 0);
 }
 
+/* Between the events of one that is good, others are tried as fast as the network can: who answers among many that don't
+** is found out in no time. */
+static void test_who_answers_is_found_among_many_who_do_not(void **state) {
+    struct fake_line *good = add_line("http://good:80", 1, 204);
+    int answer = 0;
+
+    (void)state;
+    (void)engine_turn(engine, clock_now++);
+    (void)engine_turn(engine, clock_now++);
+    assert_int_equal(good->delivered, 1);
+    const int64_t since = clock_now;
+
+    for (int i = 1; i < 250; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "http://h%d:80", i);
+        add_line(name, 1, i % 10 == 0 ? 204 : 500);
+    }
+    for (; answer < 24 && clock_now < since + 10000; clock_now++) {
+        if ((clock_now - since) % 5 == 0) {
+            good->events = 1; /* another one in its place */
+            good->due[0] = clock_now;
+            line_ready(&good->line);
+        }
+        while (engine_turn(engine, clock_now) <= clock_now) {
+        }
+        answer = 0;
+        for (int i = 1; i < fake.count; i++) {
+            answer += fake.lines[i].delivered;
+        }
+    }
+    assert_int_equal(answer, 24);
+    assert_in_range(clock_now - since, 1, 100);
+}
+
 static void test_what_was_delivered_waits_for_nobody_who_may_hang(void **state) {
     struct fake_line *refuses = add_line("http://a:80", 0, 500);
     struct fake_line *good = add_line("http://b:80", 1, 204);
@@ -497,6 +532,8 @@ static void test_what_was_delivered_waits_for_nobody_who_may_hang(void **state) 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sends_at_once_when_nobody_is_expected_to_answer, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(test_who_answers_is_found_among_many_who_do_not, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_what_was_delivered_waits_for_nobody_who_may_hang,
                                         begin, end),
