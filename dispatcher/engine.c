@@ -164,7 +164,7 @@ int64_t engine_turn(struct engine *engine, int64_t now) {
     int64_t due = NEVER, worked = stopwatch_us();
 
     endpoints_turn(engine->endpoints, now);
-    engine->delivered = false;
+    engine->delivered = engine->delivered && engine->untold; /* in the middle of the last turn */
     http_work(engine->http);
     harvest(engine, now);
     engine->untold = false; /* each has its turn now */

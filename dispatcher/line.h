@@ -15,8 +15,8 @@
 ** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs us
 ** a few times what one to a good line does. So while good ones keep us busy (one was served in the last
 ** turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between them, which goes
-** first, else good ones would take all places. Where they don't, a good one that turns up goes first; if
-** there is none, the others have UNPROVEN_A_TURN in a turn, and while a good one is to be expected, since
+** first, else good ones would take all places. Where they don't, a good one that turns up goes first if one of
+** the others was served since the last; if there is none, the others have UNPROVEN_A_TURN in a turn, and while a good one is to be expected, since
 ** the last was served within EXPECTED_FOR ms, UNPROVEN_BETWEEN, so that it waits for few. In any turn there
 ** are two more for each that turned out well. Doubtful and new ones take turns, and so do endpoints among
 ** themselves, and lines at one endpoint.
