@@ -471,9 +471,10 @@ static void who_always_has_something_leaves_a_place_to_others(void **state) {
             endpoints_turn(set, T0 - UNPROVEN_EVERY);
             for (int answers = 0; answers < UNPROVEN_EVERY + 2; answers++) {
                 others += serve_turn(at);
+                at += pauses[i];
+                assert_int_equal(serve_turn(at), 0); /* all places are taken: a turn without any */
                 finish_all(true);
                 lines[1].health = UNTRIED; /* another one that is new */
-                at += pauses[i];
             }
             assert_true(others > 0);
             end(NULL);
