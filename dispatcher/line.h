@@ -22,7 +22,7 @@
 ** themselves, and lines at one endpoint.
 **
 ** (Beside 9,999 that are dead or hang, with 200 events a second: with good ones first and 2 instead of 8 in
-** between the delay in the middle went from 1.2 times what it is alone to 1.0 to 1.1. With a BUSY_FOR of 20
+** between the delay in the middle went from 1.1 to 1.3 times what it is alone to 1.0 to 1.2. With a BUSY_FOR of 20
 ** as well; but then 200 new ones that answer, among 1,800 that don't, waited for 5 s, not 0.5.)
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
