@@ -15,15 +15,17 @@
 ** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs us
 ** a few times what one to a good line does. So while good ones keep us busy (one was served in the last
 ** turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between them, which goes
-** first, else good ones would take all places. Where they don't, a good one that turns up goes first if one of
-** the others was served since the last; if there is none, the others have UNPROVEN_A_TURN in a turn, and while a good one is to be expected, since
-** the last was served within EXPECTED_FOR ms, UNPROVEN_BETWEEN, so that it waits for few. In any turn there
-** are two more for each that turned out well. Doubtful and new ones take turns, and so do endpoints among
-** themselves, and lines at one endpoint.
+** first, else good ones would take all places. Where they don't, a good one that turns up goes first, if
+** one of the others was served since the last; from then on the turn is a busy one. If there is none, the
+** others have UNPROVEN_A_TURN in a turn, and while a good one is to be expected, since the last was served
+** within EXPECTED_FOR ms, UNPROVEN_BETWEEN, so that it waits for few. In any turn there are two more for
+** each that turned out well. Doubtful and new ones take turns, and so do endpoints among themselves, and
+** lines at one endpoint.
 **
-** (Beside 9,999 that are dead or hang, with 200 events a second: with good ones first and 2 instead of 8 in
-** between the delay in the middle went from 1.1 to 1.3 times what it is alone to 1.0 to 1.2. With a BUSY_FOR of 20
-** as well; but then 200 new ones that answer, among 1,800 that don't, waited for 5 s, not 0.5.)
+** (Beside 9,999 that are dead or hang, with 200 events a second: with good ones first and 2 instead of 8
+** in between the delay in the middle went from 1.1 to 1.3 times what it is alone to 1.0 to 1.2. With a
+** BUSY_FOR of 20 as well; but then 200 new ones that answer, among 1,800 that don't, waited for 5 s, not
+** 0.5.)
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
 ** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows
