@@ -15,19 +15,19 @@
 #include <unistd.h>
 
 #include "memory.h"
-#include "source.h"
 #include "stopwatch.h"
 
 #define EXIT_OS 71         /* sysexits EX_OSERR */
 #define EVENTS 64          /* of epoll at once */
 #define ADDRESSES_LAST 60L /* s */
 #define TIDIED_FOR 1000    /* ms */
-#define FOR_EVER (-1L)     /* and so nothing is looked through */
+#define NOT_SET (-1)
+#define FOR_EVER (-1L) /* and so nothing is looked through */
 
 struct lanes {
     CURLM *swift, *slow;
     int epoll;            /* of the slow one's sockets */
-    int64_t due;          /* of the slow one: µs of the stopwatch, or NEVER */
+    int64_t due;          /* of the slow one: µs of the stopwatch, or NOT_SET */
     int64_t tidied_at[2]; /* the addresses of each; by may_hang */
 };
 
@@ -55,7 +55,7 @@ static int watch(CURL *easy, curl_socket_t fd, int what, void *data, void *known
     }
     event.events =
         (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? (unsigned)EPOLLOUT : 0U);
-    /* Likely, then unlikely: a descriptor that somebody closed is another one now. */
+    /* The second try is for a descriptor that was closed and came back without our being told. */
     if (epoll_ctl(lanes->epoll, known == NULL ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0 &&
         epoll_ctl(lanes->epoll, known == NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
         give_up("epoll", strerror(errno));
@@ -71,7 +71,7 @@ static int set_timer(CURLM *multi, long ms, void *data) {
     struct lanes *lanes = data;
 
     (void)multi;
-    lanes->due = ms < 0 ? NEVER : stopwatch_us() + ms * (int64_t)1000;
+    lanes->due = ms < 0 ? NOT_SET : stopwatch_us() + ms * (int64_t)1000;
     return 0;
 }
 
@@ -80,7 +80,7 @@ static int set_timer(CURLM *multi, long ms, void *data) {
 struct lanes *lanes_new(int connections) {
     struct lanes *lanes = xcalloc(1, sizeof *lanes);
 
-    lanes->due = NEVER;
+    lanes->due = NOT_SET;
     lanes->epoll = epoll_create1(EPOLL_CLOEXEC);
     lanes->swift = curl_multi_init();
     lanes->slow = curl_multi_init();
@@ -149,8 +149,8 @@ void lanes_work(struct lanes *lanes) {
     for (int i = 0; i < count; i++) {
         work_slow(lanes, &events[i]);
     }
-    if (lanes->due != NEVER && stopwatch_us() >= lanes->due) {
-        lanes->due = NEVER; /* it sets another one */
+    if (lanes->due != NOT_SET && stopwatch_us() >= lanes->due) {
+        lanes->due = NOT_SET; /* it sets another one */
         must(curl_multi_socket_action(lanes->slow, CURL_SOCKET_TIMEOUT, 0, &running));
     }
 }
@@ -175,7 +175,7 @@ void lanes_wait(struct lanes *lanes, struct curl_waitfd *fds, unsigned count, in
     struct curl_waitfd all[LANES_FDS + 1];
 
     assert(count <= LANES_FDS);
-    if (lanes->due != NEVER) {
+    if (lanes->due != NOT_SET) {
         int64_t left = (lanes->due - stopwatch_us() + 999) / 1000; /* ms, not less */
 
         timeout = left < timeout ? (int)(left > 0 ? left : 0) : timeout;

@@ -6,12 +6,12 @@ SELECT value FROM meta WHERE name = ?1
 -- name: meta_set
 INSERT INTO meta(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value
 
--- The number of a subscription; its target is kept up to date for the history.
--- Asked first at a start: with ten thousand subscriptions to write each again, though nothing of it is new, took a third
--- of the time to the first request (RETURNING makes a table for each).
+-- The number of a subscription that leads where it did: asked first, since at a start nothing of ten thousand is new, and
+-- to write each again took a third of the time to the first request (RETURNING makes a table for each).
 -- name: subscription_known
 SELECT n FROM subscription WHERE id = ?1 AND target = ?2
 
+-- The number of any; its target is kept up to date for the history.
 -- name: subscription_number
 INSERT INTO subscription(id, target) VALUES (?1, ?2)
   ON CONFLICT(id) DO UPDATE SET target = excluded.target

@@ -433,6 +433,25 @@ static void test_answers_are_taken_while_sources_work(void **state) {
     assert_true(engine_idle(engine));
 }
 
+/* What such a look took in is written with the next turn, and waits for nobody who may hang. */
+static void test_what_was_delivered_amid_a_turn_is_written_in_the_next(void **state) {
+    struct source slow = {long_turn, fake_claim, fake_settle, fake_drained};
+    struct source last = {last_turn, fake_claim, fake_settle, fake_drained};
+    struct fake_line *good = add_line("http://a:80", 1, 204);
+
+    (void)state;
+    engine_add(engine, &slow);
+    engine_add(engine, &last);
+    (void)engine_turn(engine, clock_now);
+    (void)add_line("http://b:80", 1, HANG);
+    (void)engine_turn(engine, clock_now);
+    assert_int_equal(good->delivered, 1);
+    assert_false(was_idle); /* before it was taken in */
+    assert_int_equal(transport.count, 1);
+    (void)engine_turn(engine, clock_now + 5000);
+    assert_true(was_idle);
+}
+
 static void add_event(struct fake_line *line) {
     line->events++;
     line_ready(&line->line);
@@ -547,6 +566,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_dead_target_holds_one_place, begin, end),
         cmocka_unit_test_setup_teardown(test_stop_and_cancel, begin, end),
         cmocka_unit_test_setup_teardown(test_answers_are_taken_while_sources_work, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_was_delivered_amid_a_turn_is_written_in_the_next,
+                                        begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
