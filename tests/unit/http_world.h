@@ -249,6 +249,8 @@ struct world {
 
 static struct world world;
 
+static bool may_hang; /* each attempt: it goes by the other lane then */
+
 /* A world in which the server says OK; a test gives it another script before it sends anything. */
 static int open_world(void **state) {
     static const struct answer script[] = {SAYS(OK), END};
@@ -277,7 +279,8 @@ static int open_world(void **state) {
                              .content_type = "application/json",
                              .body = body,
                              .body_length = sizeof body - 1,
-                             .attempt = 1};
+                             .attempt = 1,
+                             .may_hang = may_hang};
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /*
 ** test_http.c: the transport, by real libcurl against a server on 127.0.0.1: what it sends, what it
-** makes of an answer, and many attempts at once. Where it may go: test_http_way.c.
+** makes of an answer, and many attempts at once, all of it in either lane. Where it may go:
+** test_http_way.c.
 ** SPDX-License-Identifier: MIT
 */
 #include "http_world.h"
@@ -289,6 +290,25 @@ static void times_out(void **state) {
         close_world(state); /* with the server, which may not yet have seen the request */
         open_world(state);
     }
+}
+
+/* Who waits for libcurl alone is woken when a timeout is over, and seldom before. */
+static void is_woken_for_a_timeout(void **state) {
+    static const struct answer script[] = {{"", HANG, NULL}, END};
+    int waits = 0;
+
+    (void)state;
+    world.server.script = script;
+    world.target.timeout = 300;
+    connect_world();
+    http_send(world.http, &world.job, NOW);
+    for (http_work(world.http); http_next(world.http, NOW, &world.reply) == NULL; waits++) {
+        assert_in_range(waits, 0, 50);
+        http_wait(world.http, NULL, 0, 9000);
+        http_work(world.http);
+    }
+    expect_failure(&world.reply, FAILURE_TIMEOUT, "timeout: no answer in time");
+    assert_in_range(world.reply.duration, 300, 8000);
 }
 
 static void waits_for_ever_but_not_for_a_head_without_end(void **state) {
@@ -619,6 +639,7 @@ int main(void) {
         TEST(asks_for_a_secret_back),
         TEST(bounds_what_is_read),
         TEST(times_out),
+        TEST(is_woken_for_a_timeout),
         TEST(waits_for_ever_but_not_for_a_head_without_end),
         TEST(says_that_a_header_is_too_long),
         TEST(keeps_the_headers_of_what_is_no_success),
@@ -634,5 +655,8 @@ int main(void) {
         TEST(wakes_for_other_descriptors),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("swift", tests, NULL, NULL);
+
+    may_hang = true;
+    return failed + cmocka_run_group_tests_name("slow", tests, NULL, NULL);
 }
