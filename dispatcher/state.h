@@ -132,7 +132,7 @@ struct outbox {
     int fetched_count, fetched_room;
     int64_t fetch_look;              /* … which is that one */
     int64_t fetched_before;          /* by others since way was made */
-    bool fetch_left;                 /* somebody missed something in the look that is under way */
+    SLIST_HEAD(, sub) left;          /* who missed something in it */
     TAILQ_HEAD(, event_name) behind; /* names with any that is not read */
     int64_t check_id, check_created; /* the row that must still be there; 0: none */
     char boot[40];

@@ -73,7 +73,8 @@ struct sub {
     int again_count, busy_count;
     int64_t ahead; /* the newest event for it alone that was seen behind the window, not fetched */
     int64_t left_to; /* up to this event some of those seen there may be for it, and were left … */
-    bool left;       /* … in the look that is under way, too */
+    bool left;       /* … in the look that is under way, too: it is among those of the outbox */
+    SLIST_ENTRY(sub) left_link;
     int64_t filtered; /* events that its filter left out, and the journal has not counted yet */
     SLIST_ENTRY(sub) counted; /* while there are any */
     struct rest due;          /* its place in the outbox's agenda, where its rows wait */
