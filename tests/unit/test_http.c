@@ -308,7 +308,7 @@ static void is_woken_for_a_timeout(void **state) {
         http_work(world.http);
     }
     expect_failure(&world.reply, FAILURE_TIMEOUT, "timeout: no answer in time");
-    assert_in_range(world.reply.duration, 300, 8000);
+    assert_in_range(world.reply.duration, 300 - 1, 8000); /* it begins within a ms of libcurl's */
 }
 
 static void waits_for_ever_but_not_for_a_head_without_end(void **state) {
