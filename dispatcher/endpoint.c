@@ -48,7 +48,7 @@ void endpoints_turn(struct endpoints *set, int64_t now) {
     endpoints_tell(set, now);
     now = own_time(set, now);
     set->busy = set->served || now - set->good_at < BUSY_FOR;
-    set->unproven_left = unproven_a_turn(set, set->busy, now) + 2 * set->proved;
+    set->unproven_left = unproven_a_turn(set, set->busy, now) + UNPROVEN_MORE * set->proved;
     set->proved = 0;
     set->served = false;
 }

@@ -484,7 +484,7 @@ static void who_always_has_something_leaves_a_place_to_others(void **state) {
     begin(1, 100);
 }
 
-static void two_follow_each_that_turned_out_well(void **state) {
+static void more_follow_each_that_turned_out_well(void **state) {
     const int last = LINES - 1;
 
     (void)state;
@@ -495,14 +495,14 @@ static void two_follow_each_that_turned_out_well(void **state) {
     }
     prove(&lines[last]);
     line_done(&lines[last]);
-    assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN + 2);
+    assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN + UNPROVEN_MORE);
     line_ready(&lines[last]);
     assert_int_equal(serve_turn(T0), 0); /* from here on the good one keeps us busy */
     for (int i = 0; i < 3; i++) {
         place_finish(&places[i], i > 0, 0);
     }
     assert_int_equal(endpoints_due(set), T0); /* at once */
-    assert_int_equal(serve_turn(T0), 2 * 2);
+    assert_int_equal(serve_turn(T0), 2 * UNPROVEN_MORE);
     assert_int_equal(serve_turn(T0), 0);
 }
 
@@ -881,7 +881,7 @@ int main(void) {
         TEST(who_answers_waits_for_few_others_at_a_time),
         TEST(a_turn_that_takes_long_is_no_pause),
         TEST(who_always_has_something_leaves_a_place_to_others),
-        TEST(two_follow_each_that_turned_out_well),
+        TEST(more_follow_each_that_turned_out_well),
         TEST(sends_nothing_before_the_throttle_ends),
         TEST(keeps_the_pace_of_a_line),
         TEST(ten_thousand_that_rest_cost_little),
