@@ -29,7 +29,8 @@ void ahead_open(struct outbox *outbox) {
 */
 static bool lacks_work(const struct sub *sub, bool for_doubtful, int64_t now) {
     return (sub->line.health != DOUBTFUL || for_doubtful) && TAILQ_EMPTY(&sub->fresh) &&
-           TAILQ_EMPTY(&sub->again) && agenda_due(sub) > now && line_has_room(&sub->line, now);
+           TAILQ_EMPTY(&sub->again) && !sub->called && agenda_due(sub) > now &&
+           line_has_room(&sub->line, now);
 }
 
 /* Would it send what is not read yet, or at least its probe? */

@@ -13,7 +13,9 @@
 #include "state.h"
 
 void sub_announce(struct sub *sub) {
-    if (subscription_is_open(sub) && !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again))) {
+    bool has_work = sub->called || !TAILQ_EMPTY(&sub->fresh) || !TAILQ_EMPTY(&sub->again);
+
+    if (subscription_is_open(sub) && has_work) {
         line_ready(&sub->line);
     } else {
         line_done(&sub->line);
@@ -23,9 +25,14 @@ void sub_announce(struct sub *sub) {
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now) {
     if (sub->again_count > 0) {
         sub->due_waits = true; /* until those are sent */
-    } else if (subscription_is_open(sub) && agenda_due(sub) > now) {
+    } else if (subscription_is_open(sub) && !sub->called && agenda_due(sub) > now) {
         agenda_set(&outbox->agenda, sub, now);
     }
+}
+
+void sub_call(struct outbox *outbox, struct sub *sub, bool called) {
+    outbox->called_count += (int)called - (int)sub->called;
+    sub->called = called;
 }
 
 void sub_leave_rows(struct outbox *outbox, struct sub *sub) {
@@ -37,6 +44,7 @@ void sub_leave_rows(struct outbox *outbox, struct sub *sub) {
     }
     sub->again_count = 0;
     sub->due_waits = false;
+    sub_call(outbox, sub, false);
 }
 
 struct delivery pair_row(const struct pair *pair, enum delivery_state state, int64_t next_at,

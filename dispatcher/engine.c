@@ -156,6 +156,7 @@ static void fill(struct engine *engine, int64_t now) {
             fault_point("send.begun");
         } else {
             assert(!line->waiting); /* else it would be asked for ever */
+            engine->untold = true;  /* what it had may have come to its end */
         }
     }
 }

@@ -237,8 +237,8 @@ int64_t outbox_idle_until(const struct outbox *outbox, int64_t now) {
         outbox->notices_wait || outbox->stalled ||
         outbox->subs.secret_missing || /* nobody tells when its file is there */
         outbox->erase_at != 0 || outbox->app_since != 0 || outbox->window.pairs_count > 0 ||
-        any_rests(outbox, now) || !outbox->source.drained(&outbox->source, now) ||
-        !retention_is_done(outbox->retention)) {
+        outbox->called_count > 0 || any_rests(outbox, now) ||
+        !outbox->source.drained(&outbox->source, now) || !retention_is_done(outbox->retention)) {
         return 0;
     }
     return due_next(outbox);

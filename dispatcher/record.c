@@ -163,16 +163,27 @@ void record_flush(struct outbox *outbox, int64_t now) {
     outbox->done_count = 0;
 }
 
+/* Is it in the way? What can be sent is not, unless more than enough of it is for those who may not answer: they
+** have their turns one by one. enough: how much more of that may stay. */
+static bool is_in_the_way(const struct pair *pair, int *enough, int64_t now) {
+    const struct line *line = &pair->sub->line;
+
+    if (pair->recorded || pair->place == PAIR_DONE) {
+        return false;
+    }
+    return pair->place == PAIR_BUSY || !line_has_room(line, now) ||
+           (line->health != GOOD && (*enough)-- <= 0);
+}
+
 void record_spill(struct outbox *outbox, int64_t now) {
     struct event *event;
     struct pair *pair, *next;
-    int spilled = 0;
+    int spilled = 0, enough = PAIRS_ENOUGH;
 
     journal_begin(outbox->journal, false);
     TAILQ_FOREACH(event, &outbox->window.events, links) {
         TAILQ_FOREACH(pair, &event->pairs, siblings) {
-            pair->spilling = !pair->recorded && pair->place != PAIR_DONE &&
-                             (pair->place == PAIR_BUSY || !line_has_room(&pair->sub->line, now));
+            pair->spilling = is_in_the_way(pair, &enough, now);
             if (pair->spilling) {
                 struct delivery row = pair_row(pair, STATE_PENDING, now, NULL, now);
 

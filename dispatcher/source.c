@@ -206,7 +206,10 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
         line_done(line);
         return NULL;
     }
-    pair = next_pair(sub);
+    if (sub->called) {
+        due_take(outbox, sub, now);
+    }
+    pair = outbox->held == NULL ? next_pair(sub) : NULL;
     if (pair == NULL) {
         line_done(line);
         return NULL;
@@ -273,7 +276,7 @@ static bool all_shunned(const struct outbox *outbox, int64_t now) {
     const struct sub *sub;
 
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        bool waits = !(TAILQ_EMPTY(&sub->fresh) && TAILQ_EMPTY(&sub->again));
+        bool waits = sub->called || !TAILQ_EMPTY(&sub->fresh) || !TAILQ_EMPTY(&sub->again);
 
         if (sub->busy_count > 0 || (waits && !line_is_shunned(&sub->line, now))) {
             return false;
@@ -285,7 +288,7 @@ static bool all_shunned(const struct outbox *outbox, int64_t now) {
 static bool drained(const struct source *source, int64_t now) {
     struct outbox *outbox = of(source);
     bool sent =
-        outbox->window.pairs_count == 0
+        outbox->window.pairs_count == 0 && outbox->called_count == 0
             ? !outbox->unread
             : (!outbox->unread || (window_full(&outbox->window) && !ahead_may_come(outbox, now))) &&
                   all_shunned(outbox, now);

@@ -115,6 +115,7 @@ struct outbox {
     sqlite3_stmt *effects, *effect_put, *effect_done, *effect_set, *effect_confirms, *requests,
         *requests_taken, *cancel_one, *forget_open, *forget_rows, *forget_attempts, *next_known;
     struct agenda agenda;
+    int called_count; /* subscriptions that are */
     struct event_name *names[NAME_BUCKETS];
 
     struct window window;
@@ -185,6 +186,8 @@ void source_open(struct outbox *outbox);
 
 /* due.c */
 void due_load(struct outbox *outbox, int64_t now);
+/* It is the turn of one that is called: its row is read. Afterwards it is not called. */
+void due_take(struct outbox *outbox, struct sub *sub, int64_t now);
 int64_t due_next(const struct outbox *outbox); /* the earliest of the rows that wait; NEVER */
 
 /* order.c */
@@ -395,6 +398,7 @@ void pair_job(struct outbox *outbox, struct pair *pair); /* makes its job ready 
 void sub_announce(struct sub *sub);
 /* It has rows that are due now. */
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now);
+void sub_call(struct outbox *outbox, struct sub *sub, bool called);
 /* What waits in memory and is a row already leaves it; the row is as it was. */
 void sub_leave_rows(struct outbox *outbox, struct sub *sub);
 

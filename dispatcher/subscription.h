@@ -60,6 +60,7 @@ struct sub {
     bool cancel;                   /* has unfinished rows to cancel */
     const char *ended;             /* reason for what is cancelled, a constant */
     bool due_waits;                /* has due rows that are loaded when `again` has been sent */
+    bool called;                   /* … or when it is its line's turn (due.c) */
     int64_t failing_since;         /* the first failure since the last success; 0: none */
     int64_t failing_written;       /* that, as the side file has it */
     int64_t probe_at, probe_pause; /* while it is failing: the next one is sent, not before */

@@ -136,6 +136,7 @@ static void tries_all(void **state) {
                                     side("SELECT count(*) FROM delivery WHERE state = 2") > 1);
          i++) {
         turn(); /* those that have no event die of it */
+        assert_null(claim());
     }
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 2"), 1);
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE state = 1"), 10000);
