@@ -257,8 +257,10 @@ static int64_t next_of_itself(const struct outbox *outbox, int64_t now) {
 }
 
 void record_turn(struct outbox *outbox, int64_t now, bool idle) {
+    /* Where each commit is a sync it waits for what is under way, though that may hang. */
+    bool whole = idle && (outbox->in_flight == 0 || outbox->subs.settings.sync_every > 0);
     bool group_is_due = outbox->done_count > 0 &&
-                        (now - outbox->done_since >= GROUP_AGE || idle || outbox->order_waits);
+                        (now - outbox->done_since >= GROUP_AGE || whole || outbox->order_waits);
     bool due =
         outbox->done_count >= GROUP || outbox->stalled ||
         (!durable_holds(outbox, now) && (group_is_due || now >= next_of_itself(outbox, now)));

@@ -208,6 +208,36 @@ static void each_group_is_synced_by_itself(void **state) {
     assert_false(outbox->unsynced || outbox->sync_runs || outbox->journal->left);
 }
 
+/* … so that one that hangs makes no sync of each outcome of others. */
+static void a_sync_waits_for_what_is_under_way(void **state) {
+    (void)state;
+    for (int every = 1; every >= 0; every--) {
+        struct job *jobs[2];
+
+        sql("SELECT resthook_set('sync_every', %d)", every);
+        deliver(1); /* with a sign of life */
+        int64_t before = recorded();
+
+        sql("INSERT INTO item DEFAULT VALUES");
+        sql("INSERT INTO item DEFAULT VALUES");
+        turn();
+        for (int i = 0; i < 2; i++) {
+            jobs[i] = claim();
+            assert_non_null(jobs[i]);
+        }
+        settle(jobs[0], VERDICT_DELIVERED, 0);
+        turn();
+        assert_int_equal(recorded(), before + (every > 0));
+        now += 5;
+        turn();
+        assert_int_equal(recorded(), before + 1);
+        settle(jobs[1], VERDICT_DELIVERED, 0);
+        turn();
+        assert_int_equal(recorded(), before + 2);
+        calm_down();
+    }
+}
+
 static int pages(void) {
     struct stat info;
     char wal[96];
@@ -324,6 +354,7 @@ int main(void) {
                                         end_on_disk),
         cmocka_unit_test_setup_teardown(without_a_thread_by_a_commit, begin_on_disk, end_on_disk),
         cmocka_unit_test_setup_teardown(each_group_is_synced_by_itself, begin, end_world),
+        cmocka_unit_test_setup_teardown(a_sync_waits_for_what_is_under_way, begin, end_world),
         cmocka_unit_test_setup_teardown(a_long_wal_begins_anew, begin, end_world),
         cmocka_unit_test_setup_teardown(a_full_group_is_not_held, begin, end_world),
         cmocka_unit_test_setup_teardown(nothing_is_held_for_long, begin, end_world),
