@@ -4,6 +4,8 @@ Each function measures one group and returns {figure: [one value a round]}. Ours
 round, since the machine is never the same for long; so a ratio is one of two measurements that stood beside each other.
 """
 
+import itertools
+import signal
 import statistics
 import subprocess
 import time
@@ -212,9 +214,27 @@ def dead_subs_latency(stand, sizes):
     return found
 
 
+def take_turns(stand, sizes, processes):
+    """Arrivals/s of each: they run by turns, never both, so that the machine's moods are the same for all. Ends when
+    one has a fifth of its deliveries left, so that none is done within a turn, or has run for DEAD_SECONDS."""
+    turn = sizes.drain / 250_000  # a fifth of a second: of some seconds that a drain takes
+    came, ran = [0] * len(processes), [0.0] * len(processes)
+    for i in itertools.cycle(range(len(processes))):
+        before, since = stand.count(), time.monotonic()
+        processes[i].send_signal(signal.SIGCONT)
+        time.sleep(turn)
+        processes[i].send_signal(signal.SIGSTOP)
+        ran[i] += time.monotonic() - since
+        time.sleep(0.01)  # what is on its way arrives
+        came[i] += stand.count() - before
+        if i + 1 == len(processes) and (max(came) > 0.8 * sizes.drain or ran[i] > DEAD_SECONDS):
+            break
+    return [arrived / seconds for arrived, seconds in zip(came, ran)]
+
+
 def dead_subs(stand, sizes):
     """Deliveries/s of the one healthy subscription, while all others have a pending event each, over its deliveries/s
-    alone. Held up, it has DEAD_SECONDS for its deliveries."""
+    alone, from its first delivery on."""
     rows = sizes.drain
     for name in AMONG:
         stand.watched(name, stand.url())
@@ -225,17 +245,17 @@ def dead_subs(stand, sizes):
         stand.insert(name, rows - rows // 10)
     found = {"dead_subs_ratio": []}
     for order in dead_rounds(sizes):
-        speed = {}
+        running = []
         for name in order:
-            stand.copy(name, "run.db")
+            stand.copy(name, "run-" + name)
             stand.take()
-            dispatcher = stand.dispatcher(stand.path("run.db"))
-            since = time.monotonic_ns()
-            arrived = stand.wait_for(rows, DEAD_SECONDS)
-            taken = stand.take()
+            running.append(stand.dispatcher(stand.path("run-" + name)))
+            stand.wait_for(1)
+            running[-1].send_signal(signal.SIGSTOP)
+        speed = dict(zip(order, take_turns(stand, sizes, running)))
+        for dispatcher in running:
             dispatcher.kill()
             stand.finish(dispatcher, (-9,))
-            speed[name] = arrived / (taken.last - taken.first if arrived >= rows else time.monotonic_ns() - since)
         found["dead_subs_ratio"].append(speed["among.db"] / speed["alone.db"])
     return found
 

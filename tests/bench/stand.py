@@ -137,10 +137,13 @@ class Stand:
         """What came since this was asked last."""
         return Taken(self.ask("/take"))
 
+    def count(self):
+        return int(self.ask("/count").split()[1])
+
     def wait_for(self, count, seconds=60):
         """Returns how many came in this time."""
         end = time.monotonic() + seconds
-        while (came := int(self.ask("/count").split()[1])) < count and time.monotonic() < end:
+        while (came := self.count()) < count and time.monotonic() < end:
             time.sleep(0.01)
         return came
 
