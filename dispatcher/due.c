@@ -4,10 +4,10 @@
 ** A subscription's place in the agenda is the time of its earliest row that is not in memory. It is
 ** read for when that comes, and only as much as can be sent.
 **
-** Those whose target is not known to answer may be very many, and wait for their turn for long. Where a good
-** deal is in memory already they are only called: their rows are read when it is their line's turn. (Of
-** 20,000 that were dead each had a row in memory, which filled the window: nothing was read any more for
-** whoever was well.)
+** Those whose turn may not come soon, since their target may not answer or is left alone, may be very
+** many. Where a good deal is in memory already they are only called: their rows are read when it is
+** their line's turn, and what is to expire expires then. (Of 20,000 that were dead each had a row in
+** memory, which filled the window: nothing was read any more for whoever was well.)
 ** SPDX-License-Identifier: MIT
 */
 #include <stdlib.h>
@@ -33,14 +33,16 @@ static bool is_busy(const struct sub *sub, int64_t event) {
     return false;
 }
 
-static bool is_crowded(const struct outbox *outbox, const struct sub *sub) {
-    return sub->line.health != GOOD && outbox->window.pairs_count >= PAIRS_ENOUGH;
+/* Is more in memory than is to be of those whose turn may not come soon? */
+static bool is_crowded(const struct outbox *outbox, const struct sub *sub, int64_t now) {
+    return (sub->line.health != GOOD || !line_has_room(&sub->line, now)) &&
+           outbox->window.pairs_count >= PAIRS_ENOUGH;
 }
 
 /* Claims due rows of one subscription into memory; inside a read transaction. */
 static void load_rows(struct outbox *outbox, struct sub *sub, int64_t began, int64_t now) {
     bool many =
-        line_has_room(&sub->line, now) && sub->status == SUB_SENDS && !is_crowded(outbox, sub);
+        line_has_room(&sub->line, now) && sub->status == SUB_SENDS && !is_crowded(outbox, sub, now);
     /* One row takes a subscription's place in the schedule; more only where they can be sent. */
     int wanted = many ? DUE_AT_ONCE : 1;
     int most = sub->busy_count + wanted + 1;
@@ -123,7 +125,7 @@ void due_load(struct outbox *outbox, int64_t now) {
         if (!is_its_time(outbox, sub, now)) {
             continue;
         }
-        if (sub->called || is_crowded(outbox, sub)) {
+        if (sub->called || is_crowded(outbox, sub, now)) {
             agenda_set(&outbox->agenda, sub, NEVER);
             sub_call(outbox, sub, true);
             sub_announce(sub);

@@ -47,6 +47,7 @@ struct endpoints {
     bool served;           /* a good line, in this turn */
     int64_t good_at;       /* when that was the case last */
     int proved;            /* requests of others that turned out well since the last turn */
+    int new_failed;        /* new ones in a row that did not */
     int unproven_left;     /* how many others may still be served in it */
     int64_t unproven_at;   /* when one was served last */
     struct ready ready[HEALTHS];

@@ -124,8 +124,8 @@ static bool are_numbered(struct outbox *outbox) {
     return true;
 }
 
-/* Who did not have all fetched has it waiting there, up to what was seen. Whoever missed nothing is not looked at: a
-** look comes each few ms, and ten thousand subscriptions, cold in the caches, took it 1 ms. */
+/* Who did not have all fetched has it waiting there, up to what was seen. Whoever missed nothing is not
+** looked at: a look comes each few ms, and ten thousand subscriptions, cold in the caches, took 1 ms. */
 static void note_left(struct outbox *outbox) {
     struct sub *sub;
 

@@ -126,6 +126,11 @@ bool line_has_room(const struct line *line, int64_t now) {
            has_place(endpoint->in_flight, endpoint->set->most, (int)line->health);
 }
 
+bool line_is_dubious(const struct line *line) {
+    return line->health == DOUBTFUL ||
+           (line->health == UNTRIED && line->endpoint->set->new_failed >= NEW_FAILED);
+}
+
 bool line_is_cut(const struct line *line) {
     return line->endpoint->circuit.state != CIRCUIT_CLOSED;
 }
@@ -200,6 +205,7 @@ static void release_slow(struct endpoints *set, int64_t now) {
         set->slow++;
         count(line, -1);
         line->slow++;
+        set->new_failed += line->health == UNTRIED;
         set_health(line, DOUBTFUL);
         if (!line->proven) {
             line->window = 1; /* one is enough to find out whether it answers at all */
@@ -341,13 +347,18 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     struct line *line = taken->line;
     struct endpoints *set = line->endpoint->set;
     int most = set->most;
+    enum health was;
 
     unplace(line);
     give_back(taken);
     line->proven = healthy;
-    set->proved += healthy && line->health != GOOD;
+    if (line->health == UNTRIED) {
+        set->new_failed = healthy ? 0 : set->new_failed + 1;
+    }
+    was = line->health;
     set_health(line,
                healthy && line->slow == 0 ? GOOD : DOUBTFUL); /* fast answers hide no slow ones */
+    set->proved += was != GOOD && line->health == GOOD;
     if (healthy) {
         line->window = line->window < most ? line->window + 1 : most;
     } else {

@@ -12,22 +12,24 @@
 ** there are several sources, each has but a share of the places for doubtful and new lines
 ** (share.h).
 **
-** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs us
-** a few times what one to a good line does. So while good ones keep us busy (one was served in the last
-** turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between them, which goes
-** first, else good ones would take all places. Where they don't, a good one that turns up goes first, if
-** one of the others was served since the last; from then on the turn is a busy one. If there is none, the
-** others have UNPROVEN_A_TURN in a turn, and while a good one is to be expected, since the last was served
-** within EXPECTED_FOR ms, UNPROVEN_BETWEEN, so that it waits for few. In any turn there are UNPROVEN_MORE more
-** for each that turned out well: where one of six does, the rest are tried as fast as they answer. Doubtful and new ones take turns, and so do endpoints among themselves, and
-** lines at one endpoint.
+** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs
+** us a few times what one to a good line does. So while good ones keep us busy (one was served in
+** the last turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between
+** them, which goes first, else good ones would take all places. Where they don't, a good one that
+** turns up goes first, if one of the others was served since the last; from then on the turn is a
+** busy one. If there is none, the others have UNPROVEN_A_TURN in a turn, and while a good one is to
+** be expected, since the last was served within EXPECTED_FOR ms, UNPROVEN_BETWEEN, so that it waits
+** for few. In any turn there are UNPROVEN_MORE more for each that turned out well: where one of six
+** does, the rest are tried as fast as they answer. Doubtful and new ones take turns, and so do
+** endpoints among themselves, and lines at one endpoint.
 **
-** (Beside 9,999 that are dead or hang, with 200 events a second: with good ones first and 2 instead of 8
-** in between the delay in the middle went from 1.1 to 1.3 times what it is alone to 1.0 to 1.2. With a
-** BUSY_FOR of 20 as well; but then 200 new ones that answer, among 1,800 that don't, waited for 5 s, not
-** 0.5. While a backlog drains one of those that are dead costs as much as three deliveries: beside 9,999 it took
-** 10 % with one in 8 ms and two more, 6 to 7 % with one in 16 and six more, of two drains that shared a processor,
-** so that there were twice as many for each delivery; and the 200 were found as soon.)
+** (Beside 9,999 that are dead or hang, with 200 events a second: with good ones first and 2 instead
+** of 8 in between the delay in the middle went from 1.1 to 1.3 times what it is alone to 1.0 to
+** 1.2. With a BUSY_FOR of 20 as well; but then 200 new ones that answer, among 1,800 that don't,
+** waited for 5 s, not 0.5. While a backlog drains one of those that are dead costs as much as three
+** deliveries: beside 9,999 it took 10 % with one in 8 ms and two more, 6 to 7 % with one in 16 and
+** six more, of two drains that shared a processor, so that there were twice as many for each
+** delivery; and the 200 were found as soon.)
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
 ** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows
@@ -65,6 +67,8 @@ struct source;
 struct endpoints;
 struct endpoint;
 struct share;
+
+#define NEW_FAILED 8 /* in a row: then new ones are dubious */
 
 /* Owned by the source. It reads source, endpoint and in_flight; the rest is line.c's. */
 struct line {
@@ -118,6 +122,8 @@ bool line_is_throttled(const struct line *line,
 
 /* Is it left alone, since its target asked for that or its endpoint fails whoever asks? */
 bool line_is_shunned(const struct line *line, int64_t now);
+/* Has its target failed last, or is it new, as were the last NEW_FAILED that did not turn out well? */
+bool line_is_dubious(const struct line *line);
 /* May it send nothing yet, for that or by its own pace? */
 bool line_rests(const struct line *line, int64_t now);
 bool line_is_cut(const struct line *line);           /* its endpoint's circuit is not closed */

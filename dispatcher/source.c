@@ -181,10 +181,8 @@ static int64_t turn(struct source *source, int64_t now, bool idle) {
     return next_turn(outbox, now);
 }
 
-static struct pair *next_pair(struct sub *sub) {
-    bool retries_turn =
-        ++sub->turn % 4 == 0; /* first attempts go before old retries, but don't starve them */
-
+/* retries_turn: first attempts go before old retries, but don't starve them. */
+static struct pair *next_pair(struct sub *sub, bool retries_turn) {
     if (sub->ordered != ORDERED_NOT && !TAILQ_EMPTY(&sub->again) && !TAILQ_EMPTY(&sub->fresh)) {
         struct pair *again = TAILQ_FIRST(&sub->again), *fresh = TAILQ_FIRST(&sub->fresh);
 
@@ -206,10 +204,14 @@ static struct job *claim(struct source *source, struct line *line, int64_t now) 
         line_done(line);
         return NULL;
     }
-    if (sub->called) {
+    bool retries_turn = ++sub->turn % 4 == 0;
+
+    /* Only what is sent then: what is read and not sent stays in memory. */
+    if (sub->called && !outbox->stalled &&
+        (retries_turn || sub->ordered != ORDERED_NOT || TAILQ_EMPTY(&sub->fresh))) {
         due_take(outbox, sub, now);
     }
-    pair = outbox->held == NULL ? next_pair(sub) : NULL;
+    pair = outbox->held == NULL ? next_pair(sub, retries_turn) : NULL;
     if (pair == NULL) {
         line_done(line);
         return NULL;

@@ -186,7 +186,8 @@ void source_open(struct outbox *outbox);
 
 /* due.c */
 void due_load(struct outbox *outbox, int64_t now);
-/* It is the turn of one that is called: its row is read. Afterwards it is not called. */
+/* It is the turn of one that is called: its rows are read until one is to be sent. Afterwards it is not
+** called. */
 void due_take(struct outbox *outbox, struct sub *sub, int64_t now);
 int64_t due_next(const struct outbox *outbox); /* the earliest of the rows that wait; NEVER */
 
@@ -222,7 +223,8 @@ void record_stall(struct outbox *outbox, int64_t now);
 void record_flush(struct outbox *outbox, int64_t now);
 /*
 ** Makes way: pairs that wait where there is no room, or are in flight, become rows, so that the
-** cursor and the reading can go on for the others. Only called when somebody lacks work, so that a
+** cursor and the reading can go on for the others; and of dubious ones all but PAIRS_ENOUGH. If that
+** is not enough, rows of such that are in memory leave it. Only called when somebody lacks work, so that a
 ** backlog for one target costs no rows.
 */
 void record_spill(struct outbox *outbox, int64_t now);
@@ -398,7 +400,7 @@ void pair_job(struct outbox *outbox, struct pair *pair); /* makes its job ready 
 void sub_announce(struct sub *sub);
 /* It has rows that are due now. */
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now);
-void sub_call(struct outbox *outbox, struct sub *sub, bool called);
+void sub_call(struct outbox *outbox, struct sub *sub, bool called); /* see due.c */
 /* What waits in memory and is a row already leaves it; the row is as it was. */
 void sub_leave_rows(struct outbox *outbox, struct sub *sub);
 

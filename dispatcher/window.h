@@ -15,8 +15,8 @@
 #include "subscription.h"
 
 #define WEBHOOK_ID_MAX 80
-/* Pairs in memory that are enough for those who may not answer and have their turns one by one: while there are so
-** many none of theirs is read ahead (due.c), and as many of theirs stay when way is made (record.c). */
+/* Pairs in memory that are enough for those who may not answer and have their turns one by one: while
+** there are so many none of theirs is read ahead (due.c), and as many of theirs stay when way is made. */
 #define PAIRS_ENOUGH 256
 
 struct event {
