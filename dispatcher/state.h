@@ -1,13 +1,14 @@
 /*
 ** state.h: the outbox's state, and what its rooms offer each other: outbox.c (opening, closing),
 ** source.c (turn, claim, settle), reading.c (reads events), ahead.c (what stands behind them),
-** fetch.c (takes single ones from there), names.c (who wants them), fanout.c (makes pairs), delivery.c (a pair as a job and as a row),
-** order.c (whose turn it is within a key), reorder.c (`ordered` is switched), due.c (rows whose time
-** has come), record.c (outcomes in groups), durable.c (when they reach the disk), held.c (what can't be computed), roster.c
-** (subscriptions as they change), asked.c (requests), failing.c (targets that have failed for
-** long), effect.c (what the dispatcher changes in subscriptions), notice.c (what it says of them in
-** events of its own), retention.c with sweep_app.c and sweep_side.c (what may go), repair.c
-** (triggers). Nobody else includes this.
+** fetch.c (takes single ones from there), names.c (who wants them), fanout.c (makes pairs),
+** delivery.c (a pair as a job and as a row), order.c (whose turn it is within a key), reorder.c
+** (`ordered` is switched), due.c (rows whose time has come), record.c (outcomes in groups),
+** durable.c (when they reach the disk), held.c (what can't be computed), roster.c (subscriptions as
+** they change), asked.c (requests), failing.c (targets that have failed for long), effect.c (what
+** the dispatcher changes in subscriptions), notice.c (what it says of them in events of its own),
+** retention.c with sweep_app.c and sweep_side.c (what may go), repair.c (triggers). Nobody else
+** includes this.
 ** SPDX-License-Identifier: MIT
 */
 #ifndef RESTHOOKD_STATE_H
@@ -24,7 +25,6 @@
 #define NAME_BUCKETS 256
 #define ORDER_UNKNOWN "\001"      /* the key of an event whose key is not known */
 #define ORDER_STOPPED "stopped: " /* how the reason begins of what stops its key */
-
 #define TAKERS_MOST 8
 #define CROWD 64
 
@@ -54,8 +54,7 @@ struct event_name {
     struct event_name *next;
     int64_t ahead; /* the newest event of this name that was seen behind the window and not fetched
                       for all who want it; 0: none */
-    bool
-        crowded; /* it may be that it was fetched for nobody: many want it, or it takes an expression to tell */
+    bool crowded;  /* perhaps it was fetched for nobody: many want it, or an expression tells */
     TAILQ_ENTRY(event_name) behind;
     struct takers takers; /* fetch.c's */
 };
@@ -186,8 +185,7 @@ void source_open(struct outbox *outbox);
 
 /* due.c */
 void due_load(struct outbox *outbox, int64_t now);
-/* It is the turn of one that is called: its rows are read until one is to be sent. Afterwards it is not
-** called. */
+/* It is the turn of one that is called: rows are read until one is to be sent, or none is left. */
 void due_take(struct outbox *outbox, struct sub *sub, int64_t now);
 int64_t due_next(const struct outbox *outbox); /* the earliest of the rows that wait; NEVER */
 
@@ -215,18 +213,14 @@ bool reorder_is_due(const struct sub *sub, int64_t now); /* it has rows to bring
 /* record.c */
 /* When a group is due, or a sign of life. idle: nothing is gained by waiting. */
 void record_turn(struct outbox *outbox, int64_t now, bool idle);
-int64_t record_due(const struct outbox *outbox,
-                   int64_t now); /* when it has to do that at the latest */
+int64_t record_due(const struct outbox *outbox, int64_t now); /* the latest time for that */
 /* A commit has failed: until one comes about nothing is read, and nothing is tried at once. */
 void record_stall(struct outbox *outbox, int64_t now);
 /* Writes everything that is finished, and how far that brings the cursor, in one commit. */
 void record_flush(struct outbox *outbox, int64_t now);
-/*
-** Makes way: pairs that wait where there is no room, or are in flight, become rows, so that the
-** cursor and the reading can go on for the others; and of dubious ones all but PAIRS_ENOUGH. If that
-** is not enough, rows of such that are in memory leave it. Only called when somebody lacks work, so that a
-** backlog for one target costs no rows.
-*/
+/* Makes way: pairs that wait where there is no room, or are in flight, and of dubious ones all but
+** PAIRS_ENOUGH, become rows, so that the cursor and the reading can go on for the others. If that is not
+** enough, such rows leave the memory. Only when somebody lacks work: a backlog for one costs no rows. */
 void record_spill(struct outbox *outbox, int64_t now);
 /* Writes what was fetched (fetch.c) as due, with the newest event that was seen, which has to be there
 ** from now on. false: it can't be written now. */
@@ -239,9 +233,8 @@ void durable_turn(struct outbox *outbox, int64_t now);
 /* Only hears of a sync that has ended, where nothing new begins. */
 bool durable_take(struct outbox *outbox, int64_t now);
 bool durable_by_itself(const struct outbox *outbox); /* commits are to be synced themselves */
-bool durable_holds(const struct outbox *outbox, int64_t now); /* no commit now, if it can wait */
-int64_t durable_due(const struct outbox *outbox,
-                    int64_t now); /* when there is something to do; NEVER */
+bool durable_holds(const struct outbox *outbox, int64_t now);  /* no commit now, if it can wait */
+int64_t durable_due(const struct outbox *outbox, int64_t now); /* its next time; NEVER */
 /* After a commit; news: it holds what has to reach the disk. */
 void durable_committed(struct outbox *outbox, bool synced, bool news, int64_t now);
 
