@@ -28,9 +28,8 @@ void ahead_open(struct outbox *outbox) {
 ** rows again and again for the sake of those whose target failed last: of them there may be thousands.
 */
 static bool lacks_work(const struct sub *sub, bool for_doubtful, int64_t now) {
-    return (sub->line.health != DOUBTFUL || for_doubtful) && TAILQ_EMPTY(&sub->fresh) &&
-           TAILQ_EMPTY(&sub->again) && !sub->called && agenda_due(sub) > now &&
-           line_has_room(&sub->line, now);
+    return (sub->line.health != DOUBTFUL || for_doubtful) && !sub_has_work(sub) &&
+           agenda_due(sub) > now && line_has_room(&sub->line, now);
 }
 
 /* Would it send what is not read yet, or at least its probe? */

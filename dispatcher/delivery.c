@@ -12,10 +12,12 @@
 #include "memory.h"
 #include "state.h"
 
-void sub_announce(struct sub *sub) {
-    bool has_work = sub->called || !TAILQ_EMPTY(&sub->fresh) || !TAILQ_EMPTY(&sub->again);
+bool sub_has_work(const struct sub *sub) {
+    return sub->called || !TAILQ_EMPTY(&sub->fresh) || !TAILQ_EMPTY(&sub->again);
+}
 
-    if (subscription_is_open(sub) && has_work) {
+void sub_announce(struct sub *sub) {
+    if (subscription_is_open(sub) && sub_has_work(sub)) {
         line_ready(&sub->line);
     } else {
         line_done(&sub->line);

@@ -101,7 +101,7 @@ static bool is_its_time(struct outbox *outbox, struct sub *sub, int64_t now) {
     return true;
 }
 
-static void take(struct outbox *outbox, struct sub *sub, int64_t began, int64_t now) {
+static void load(struct outbox *outbox, struct sub *sub, int64_t began, int64_t now) {
     if (reading_begin(outbox, now)) {
         load_rows(outbox, sub, began, now);
         reader_end(outbox->reader);
@@ -130,7 +130,7 @@ void due_load(struct outbox *outbox, int64_t now) {
             sub_call(outbox, sub, true);
             sub_announce(sub);
         } else {
-            take(outbox, sub, began, now);
+            load(outbox, sub, began, now);
         }
     }
 }
@@ -145,7 +145,7 @@ void due_take(struct outbox *outbox, struct sub *sub, int64_t now) {
                        outbox->held == NULL && stopwatch_work_us() - began <= STEP_US &&
                        is_its_time(outbox, sub, now);
          rows++) {
-        take(outbox, sub, began, now);
+        load(outbox, sub, began, now);
     }
 }
 

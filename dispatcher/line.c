@@ -347,15 +347,14 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     struct line *line = taken->line;
     struct endpoints *set = line->endpoint->set;
     int most = set->most;
-    enum health was;
+    enum health was = line->health;
 
     unplace(line);
     give_back(taken);
     line->proven = healthy;
-    if (line->health == UNTRIED) {
+    if (was == UNTRIED) {
         set->new_failed = healthy ? 0 : set->new_failed + 1;
     }
-    was = line->health;
     set_health(line,
                healthy && line->slow == 0 ? GOOD : DOUBTFUL); /* fast answers hide no slow ones */
     set->proved += was != GOOD && line->health == GOOD;

@@ -55,6 +55,8 @@
 #define UNPROVEN_BETWEEN 2
 #define UNPROVEN_A_TURN 8
 #define UNPROVEN_MORE 6
+#define NEW_FAILED                                                                                 \
+    8 /* new ones in a row that did not turn out well: then all new ones are dubious */
 
 enum health {
     DOUBTFUL, /* its last answer was bad, or it has something slow in flight */
@@ -67,8 +69,6 @@ struct source;
 struct endpoints;
 struct endpoint;
 struct share;
-
-#define NEW_FAILED 8 /* in a row: then new ones are dubious */
 
 /* Owned by the source. It reads source, endpoint and in_flight; the rest is line.c's. */
 struct line {

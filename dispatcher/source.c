@@ -278,9 +278,7 @@ static bool all_shunned(const struct outbox *outbox, int64_t now) {
     const struct sub *sub;
 
     TAILQ_FOREACH(sub, &outbox->subs.list, links) {
-        bool waits = sub->called || !TAILQ_EMPTY(&sub->fresh) || !TAILQ_EMPTY(&sub->again);
-
-        if (sub->busy_count > 0 || (waits && !line_is_shunned(&sub->line, now))) {
+        if (sub->busy_count > 0 || (sub_has_work(sub) && !line_is_shunned(&sub->line, now))) {
             return false;
         }
     }

@@ -41,17 +41,17 @@ static int send_all_well(void) {
 }
 
 /* target: an expression over i, within quotes. Written at once: so many calls of resthook_subscribe take 8 s. */
-static void begin_crowd(const char *target, const char *options) {
+static void begin_crowd(int crowd, const char *target, const char *options) {
     subscribe("item.*", "well.example", options);
     sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
         " INSERT INTO resthook_subscription(id, event, target, secret, from_id, created_at,"
         " updated_at)"
         " SELECT 'sub_crowd' || i, 'bad.a', '%s',"
         " (SELECT secret FROM resthook_subscription), 0, 0, 0 FROM n",
-        MANY, target);
+        crowd, target);
     emit("item.a", 1);
     turns(SECOND);
-    assert_int_equal(outbox->subs.count, MANY + 1);
+    assert_int_equal(outbox->subs.count, crowd + 1);
     assert_int_equal(send_all(MANY), 1); /* it is known to answer */
     emit("bad.a", 1);
     emit("item.a", OURS);
@@ -63,7 +63,7 @@ static void who_is_well_is_served(void **state) {
     int ours = 0;
 
     (void)state;
-    begin_crowd("https://h' || i || '.example/", "{}");
+    begin_crowd(MANY, "https://h' || i || '.example/", "{}");
     for (int64_t end = now + SECOND; now < end && tried < MANY; now++) {
         turn();
         ours += send_some(32);
@@ -79,7 +79,7 @@ static void what_waits_is_not_in_memory(void **state) {
     int64_t tried;
 
     (void)state;
-    begin_crowd("https://h' || i || '.example/", "{}");
+    begin_crowd(MANY, "https://h' || i || '.example/", "{}");
     turn();
     assert_int_equal(send_some(NEW_FAILED), 0); /* what is new may answer */
     now += 10;                                  /* not so long that they are tried again */
@@ -111,7 +111,8 @@ static void one_address_is_many_too(void **state) {
     int ours = 0, emitted = OURS;
 
     (void)state;
-    begin_crowd("https://hub.example/' || i || '", "{\"ordered\": true}"); /* nothing is fetched */
+    begin_crowd(MANY, "https://hub.example/' || i || '",
+                "{\"ordered\": true}"); /* nothing is fetched */
     for (int i = 0; i < 400 && side("SELECT count(*) FROM delivery") < MANY; i++) {
         ours += send_all_well();
         now += 50;
@@ -135,7 +136,7 @@ static void rows_wait_while_others_are_sent(void **state) {
     int ours = 0, emitted = OURS;
 
     (void)state;
-    begin_crowd("https://h' || i || '.example/", "{}");
+    begin_crowd(MANY, "https://h' || i || '.example/", "{}");
     for (int ms = 0; ms <= 7000; ms += 5) {
         if (ms % 500 == 0) {
             assert_in_range(ours + 20, ms > SECOND ? emitted : 0, emitted + 20);
@@ -149,6 +150,87 @@ static void rows_wait_while_others_are_sent(void **state) {
     }
 }
 
+/* After a start all are new. What waits for those who answer is sent soon: no rows are made of it. */
+static void who_is_new_and_answers_costs_no_rows(void **state) {
+    int64_t delivered = 0;
+
+    (void)state;
+    begin_crowd(MANY, "https://h' || i || '.example/", "{}");
+    for (int i = 0; i < 2000 && delivered < 1 + OURS + MANY; i++) {
+        struct job *job;
+
+        now++;
+        turn();
+        for (int sent = 0; sent < 64 && (job = claim()) != NULL; sent++) {
+            settle(job, VERDICT_DELIVERED, 0);
+        }
+        assert_in_range(side(ROWS), 0, OURS); /* what was fetched for the one that was known */
+        delivered = side("SELECT count(*) FROM delivery WHERE state = 3");
+    }
+    assert_int_equal(delivered, 1 + OURS + MANY);
+}
+
+/* Until all of a crowd have been tried so often, in less than a second: nobody is tried again in it. */
+static int send_until(int64_t attempts) {
+    int ours = 0;
+
+    for (int64_t end = now + 900;
+         now < end && side("SELECT total(attempts) FROM delivery WHERE state < 3") < attempts;
+         now++) {
+        ours += send_some(MANY);
+        turn();
+    }
+    assert_int_equal(side("SELECT sum(attempts) FROM delivery WHERE state < 3"), attempts);
+    return ours;
+}
+
+#define FEW (2 * PAIRS_ENOUGH)
+
+/* Each of a few is to be tried again, and called for it, since what is ours waits too. */
+static void begin_called(void) {
+    begin_crowd(FEW, "https://h' || i || '.example/", "{}");
+    turn();
+    assert_int_equal(send_until(FEW), OURS);
+    emit("item.a", OURS);
+    turns(2 * SECOND);
+    assert_int_equal(outbox->called_count, FEW);
+}
+
+/* A pause while rows wait for their turn; after it they have it, once. */
+static void who_is_resumed_has_its_turn(void **state) {
+    (void)state;
+    begin_called();
+    sql("SELECT count(resthook_pause(id)) FROM resthook_subscriptions WHERE event = 'bad.a'");
+    turns(SECOND);
+    assert_int_equal(outbox->called_count, 0);
+    sql("SELECT count(resthook_resume(id)) FROM resthook_subscriptions WHERE event = 'bad.a'");
+    turns(SECOND);
+    assert_int_equal(outbox->called_count, FEW);
+    assert_int_equal(send_until(2 * FEW), OURS);
+    assert_int_equal(outbox->called_count, 0);
+}
+
+/* Nothing new is read while outcomes can't be written; who was called then has his turn after it. */
+static void nobody_is_read_in_a_stall(void **state) {
+    (void)state;
+    begin_called();
+    lock_side();
+    settle(claim(), VERDICT_DELIVERED, 0);
+    turn();
+    assert_true(outbox->stalled);
+    const int called = outbox->called_count;
+
+    for (int i = 0; i < 100; i++) {
+        now++;
+        send_some(1);
+    }
+    assert_int_equal(outbox->called_count, called);
+    unlock_side();
+    turns(SECOND);
+    assert_false(outbox->stalled);
+    (void)send_until(2 * FEW);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_calm, end_world)
 
 int main(void) {
@@ -157,6 +239,9 @@ int main(void) {
         TEST(what_waits_is_not_in_memory),
         TEST(one_address_is_many_too),
         TEST(rows_wait_while_others_are_sent),
+        TEST(who_is_new_and_answers_costs_no_rows),
+        TEST(who_is_resumed_has_its_turn),
+        TEST(nobody_is_read_in_a_stall),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -506,6 +506,32 @@ static void more_follow_each_that_turned_out_well(void **state) {
     assert_int_equal(serve_turn(T0), 0);
 }
 
+/* Some new ones that fail or hang, and none that answered since: the next is thought to do likewise. */
+static void new_ones_are_dubious_after_others(void **state) {
+    const struct line *last = &lines[LINES - 1];
+
+    (void)state;
+    begin(100, 100);
+    open_lines(LINES);
+    for (int i = 0; i < LINES; i++) {
+        line_bound(&lines[i], 1);
+    }
+    assert_int_equal(serve_turn(T0), UNPROVEN_A_TURN);
+    for (int i = 0; i + 2 < NEW_FAILED; i++) {
+        place_finish(&places[i], false, 0);
+    }
+    assert_true(line_is_dubious(&lines[0]));
+    assert_false(line_is_dubious(last));
+    endpoints_turn(set, T0 + SLOW_AFTER);
+    (void)endpoints_next(set, T0 + SLOW_AFTER); /* two hang */
+    assert_true(line_is_dubious(last));
+    while (serve_next(T0 + SLOW_AFTER) < UNPROVEN_A_TURN) { /* to one that is new */
+    }
+    place_finish(&places[taken - 1], true, 0);
+    assert_false(line_is_dubious(last));
+    assert_true(line_is_dubious(&lines[0]));
+}
+
 static void sends_nothing_before_the_throttle_ends(void **state) {
     (void)state;
     begin(100, 100);
@@ -882,6 +908,7 @@ int main(void) {
         TEST(a_turn_that_takes_long_is_no_pause),
         TEST(who_always_has_something_leaves_a_place_to_others),
         TEST(more_follow_each_that_turned_out_well),
+        TEST(new_ones_are_dubious_after_others),
         TEST(sends_nothing_before_the_throttle_ends),
         TEST(keeps_the_pace_of_a_line),
         TEST(ten_thousand_that_rest_cost_little),
