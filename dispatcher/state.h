@@ -389,9 +389,8 @@ void pair_done(struct outbox *outbox, struct pair *pair, int64_t now);
 void pair_outcome(struct outbox *outbox, struct pair *pair, const struct outcome *outcome,
                   int64_t now);
 void pair_job(struct outbox *outbox, struct pair *pair); /* makes its job ready */
-bool sub_has_work(
-    const struct sub *sub);         /* something to send, in memory or to be read in its turn */
-void sub_announce(struct sub *sub); /* tells that to the schedule, if it may send */
+bool sub_has_work(const struct sub *sub);                /* in memory, or to be read in its turn */
+void sub_announce(struct sub *sub); /* tells the schedule of that, if it may send */
 /* It has rows that are due now. */
 void sub_due(struct outbox *outbox, struct sub *sub, int64_t now);
 void sub_call(struct outbox *outbox, struct sub *sub, bool called); /* see due.c */
