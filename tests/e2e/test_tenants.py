@@ -38,13 +38,17 @@ def emit_many(db, count, names):
              f" INSERT INTO resthook_outbox(event, payload) SELECT 'hung.' || (i % {names}), '{{}}' FROM n;")
 
 
+# A sanitizer makes each some times dearer.
+MANY = 30_000 if "LD_PRELOAD" in os.environ else 100_000
+
+
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_hundred_thousand_rows_for_hung_targets_hold_nobody(tmp_path, receiver, dispatcher, eventually, hung, restarted):
+def test_many_rows_for_hung_targets_hold_nobody(tmp_path, receiver, dispatcher, eventually, hung, restarted):
     """Of the places for targets that have not proven themselves, one database never has all."""
     hog, other = watched(tmp_path / "hog.db"), watched(tmp_path / "other.db")
     subscribe_many(hog, hung, timeout=300, retry_schedule="0, 30d")
     other.subscribe("*", receiver.url("/"))
-    emit_many(hog, 100_000, HUNG)
+    emit_many(hog, MANY, HUNG)
     running = dispatcher(hog, "--max-in-flight", "16", other.path, ready=False)
     running.wait_log(" ready ", count=2)
     eventually(lambda: (hog.meta("in_flight") or 0) >= 64, timeout=60)  # as many as may hang, and places besides

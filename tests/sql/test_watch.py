@@ -785,6 +785,11 @@ def test_changed_is_byte_exact(db):
     assert len(db.texts()) == 2
 
 
+OF_SQLITES_ALONE = pytest.mark.skipif("LD_PRELOAD" in os.environ,
+                                      reason="seconds of SQLite's alone: with the sanitizers a minute")
+
+
+@OF_SQLITES_ALONE
 def test_changed_with_as_many_columns_as_a_trigger_can_compare(db):
     names = [f"c{i}" for i in range(1001)]
     db.write(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {','.join(names)})")
@@ -797,7 +802,7 @@ def test_changed_with_as_many_columns_as_a_trigger_can_compare(db):
     assert db.payloads() == [{"id": 1}]
 
 
-@pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="nine seconds, of SQLite's alone: with the sanitizers a minute")
+@OF_SQLITES_ALONE
 def test_drop_column_beside_a_watch_with_as_many_columns_as_it_can_compare(db):
     names = [f"c{i}" for i in range(1000)]
     db.write(f"CREATE TABLE t(id INTEGER PRIMARY KEY, {','.join(names)})")
