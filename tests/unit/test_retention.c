@@ -308,12 +308,12 @@ static void ends_the_earliest_of_an_ordered_one(void **state) {
     emit(3000, now);
     record(3000);
     db_exec(side_file,
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600000)"
             " INSERT INTO delivery(sub, event, state, name, created_at, next_at)"
             "  SELECT 2, -i, 0, 1, unixepoch() * 1000, 4102444800000 FROM n;"
             "UPDATE delivery SET state = 3 WHERE sub = 1 AND event % 3 = 0;");
     assert_int_equal(side_file->rc, SQLITE_OK);
-    side_file->steps_most = 1; /* million */
+    side_file->steps_most = 2; /* million */
     turns(20 * SECOND);
     assert_null(outbox->held);
     assert_int_equal(side("SELECT count(*) FROM delivery WHERE sub = 1 AND state = 0"), 1000);
