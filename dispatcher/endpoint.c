@@ -36,10 +36,17 @@ void endpoints_tell(struct endpoints *set, int64_t now) {
     set->seen = now;
 }
 
+int64_t unproven_next(const struct endpoints *set) {
+    int doublings = set->in_vain / UNPROVEN_IN_VAIN;
+
+    return set->unproven_at +
+           (UNPROVEN_EVERY << (doublings < UNPROVEN_DOUBLINGS ? doublings : UNPROVEN_DOUBLINGS));
+}
+
 /* Of those who are not good, how many may be served in a turn. */
 static int unproven_a_turn(const struct endpoints *set, bool busy, int64_t now) {
     if (busy) {
-        return now - set->unproven_at >= UNPROVEN_EVERY;
+        return now >= unproven_next(set);
     }
     return now - set->good_at < EXPECTED_FOR ? UNPROVEN_BETWEEN : UNPROVEN_A_TURN;
 }

@@ -50,6 +50,7 @@ struct endpoints {
     int new_failed;        /* new ones in a row that did not */
     int unproven_left;     /* how many others may still be served in it */
     int64_t unproven_at;   /* when one was served last */
+    int in_vain;           /* of them in a row, none of which turned out well */
     struct ready ready[HEALTHS];
     struct shares shares;
     struct rests lines, circuits; /* that rest */
@@ -68,6 +69,8 @@ int64_t own_time(const struct endpoints *set, int64_t time);
 /* Made if there is none of that name; endpoint_drop when its last line is closed. */
 struct endpoint *endpoint_named(struct endpoints *set, const char *name);
 void endpoint_drop(struct endpoint *endpoint);
+/* While good ones keep us busy: when one of the others may be served again. */
+int64_t unproven_next(const struct endpoints *set);
 /* Of `most` those that doubtful and new lines together may have. */
 int unproven_most(int most);
 /* Half of them, and three quarters: is there a place for one more of this kind among `most`? */

@@ -296,6 +296,7 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
         if (line != NULL) {
             set->unproven_left--;
             set->unproven_at = now;
+            set->in_vain += set->in_vain < INT_MAX;
             return line;
         }
     }
@@ -357,7 +358,10 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     }
     set_health(line,
                healthy && line->slow == 0 ? GOOD : DOUBTFUL); /* fast answers hide no slow ones */
-    set->proved += was != GOOD && line->health == GOOD;
+    if (was != GOOD && line->health == GOOD) {
+        set->proved++;
+        set->in_vain = 0;
+    }
     if (healthy) {
         line->window = line->window < most ? line->window + 1 : most;
     } else {
@@ -372,7 +376,7 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
 /* When lines that are not good, and wait for it, may be served. */
 static int64_t unproven_due(const struct endpoints *set) {
     return set->proved > 0 ? own_time(set, set->seen)
-                           : sooner(set->good_at + BUSY_FOR, set->unproven_at + UNPROVEN_EVERY);
+                           : sooner(set->good_at + BUSY_FOR, unproven_next(set));
 }
 
 int64_t endpoints_due(const struct endpoints *set) {

@@ -15,7 +15,8 @@
 ** A request to a doubtful or a new line mostly needs a connection and often has no answer: it costs
 ** us a few times what one to a good line does. So while good ones keep us busy (one was served in
 ** the last turn, or within BUSY_FOR ms) the others have one request in UNPROVEN_EVERY ms between
-** them, which goes first, else good ones would take all places. Where they don't, a good one that
+** them, which goes first, else good ones would take all places; after UNPROVEN_IN_VAIN of which none
+** turned out well, one in twice that time, and twice that again. Where they don't, a good one that
 ** turns up goes first, if one of the others was served since the last; from then on the turn is a
 ** busy one. If there is none, the others have UNPROVEN_A_TURN in a turn, and while a good one is to
 ** be expected, since the last was served within EXPECTED_FOR ms, UNPROVEN_BETWEEN, so that it waits
@@ -51,7 +52,9 @@
 #define SLOW_TIMES 4
 #define BUSY_FOR 2        /* ms */
 #define UNPROVEN_EVERY 16 /* ms */
-#define EXPECTED_FOR 100  /* ms */
+#define UNPROVEN_IN_VAIN 32
+#define UNPROVEN_DOUBLINGS 2
+#define EXPECTED_FOR 100 /* ms */
 #define UNPROVEN_BETWEEN 2
 #define UNPROVEN_A_TURN 8
 #define UNPROVEN_MORE 6

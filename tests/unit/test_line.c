@@ -506,6 +506,52 @@ static void more_follow_each_that_turned_out_well(void **state) {
     assert_int_equal(serve_turn(T0), 0);
 }
 
+/* ms until the next of those that are not good is served, and its place given back, beside a good one that keeps us
+** busy. */
+static int until_next(int64_t *now) {
+    for (int since = 1;; since++) {
+        int unproven = serve_turn(++*now);
+
+        for (int i = 0; i < taken; i++) {
+            if (places[i].line == &lines[0]) {
+                place_finish(&places[i], true, 0);
+            } else {
+                place_drop(&places[i]);
+            }
+        }
+        taken = 0;
+        if (unproven > 0) {
+            assert_int_equal(unproven, 1);
+            return since;
+        }
+    }
+}
+
+static void others_are_tried_less_often_while_it_is_in_vain(void **state) {
+    int64_t now = T0;
+
+    (void)state;
+    begin(100, 100);
+    open_lines(3);
+    for (int i = 0; i < 3; i++) {
+        line_bound(&lines[i], 1);
+    }
+    prove(&lines[0]);
+    endpoints_turn(set, T0 - UNPROVEN_EVERY);
+    (void)until_next(&now);
+    for (int doublings = 0; doublings <= UNPROVEN_DOUBLINGS + 1; doublings++) {
+        int most = doublings < UNPROVEN_DOUBLINGS ? doublings : UNPROVEN_DOUBLINGS;
+
+        for (int tries = doublings == 0; tries < UNPROVEN_IN_VAIN; tries++) {
+            assert_int_equal(until_next(&now), UNPROVEN_EVERY << most);
+        }
+    }
+    prove(&lines[2]);
+    line_done(&lines[2]);
+    endpoints_turn(set, now); /* takes what that let follow */
+    assert_int_equal(until_next(&now), UNPROVEN_EVERY);
+}
+
 /* Some new ones that fail or hang, and none that answered since: the next is thought to do likewise. */
 static void new_ones_are_dubious_after_others(void **state) {
     const struct line *last = &lines[LINES - 1];
@@ -908,6 +954,7 @@ int main(void) {
         TEST(a_turn_that_takes_long_is_no_pause),
         TEST(who_always_has_something_leaves_a_place_to_others),
         TEST(more_follow_each_that_turned_out_well),
+        TEST(others_are_tried_less_often_while_it_is_in_vain),
         TEST(new_ones_are_dubious_after_others),
         TEST(sends_nothing_before_the_throttle_ends),
         TEST(keeps_the_pace_of_a_line),
