@@ -358,10 +358,8 @@ void place_finish(struct place *taken, bool healthy, int64_t throttle_until) {
     }
     set_health(line,
                healthy && line->slow == 0 ? GOOD : DOUBTFUL); /* fast answers hide no slow ones */
-    if (was != GOOD && line->health == GOOD) {
-        set->proved++;
-        set->in_vain = 0;
-    }
+    set->proved += was != GOOD && line->health == GOOD;
+    set->in_vain = was != GOOD && healthy ? 0 : set->in_vain;
     if (healthy) {
         line->window = line->window < most ? line->window + 1 : most;
     } else {

@@ -546,10 +546,23 @@ static void others_are_tried_less_often_while_it_is_in_vain(void **state) {
             assert_int_equal(until_next(&now), UNPROVEN_EVERY << most);
         }
     }
-    prove(&lines[2]);
-    line_done(&lines[2]);
-    endpoints_turn(set, now); /* takes what that let follow */
+    /* One that answers, though slowly: it is not good yet, but it was not in vain. */
+    struct place slow, other;
+
+    line_bound(&lines[2], 3);
+    place_take(&slow, &lines[2], now);
+    now += SLOW_AFTER;
+    endpoints_turn(set, now);
+    while (endpoints_next(set, now) == NULL) {
+        endpoints_turn(set, ++now);
+    }
+    assert_int_equal(lines[2].slow, 1);
+    place_take(&other, &lines[2], now);
+    place_finish(&other, true, 0);
+    assert_int_not_equal(lines[2].health, GOOD);
+    (void)until_next(&now);
     assert_int_equal(until_next(&now), UNPROVEN_EVERY);
+    place_finish(&slow, true, 0);
 }
 
 /* Some new ones that fail or hang, and none that answered since: the next is thought to do likewise. */
