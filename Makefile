@@ -141,7 +141,7 @@ fuzz: ## look for input that breaks a promise, SECONDS=60 in all (sh .ci/deps fu
 	@$(MAKE) -s CC=clang SAN=1 FUZZER=1 BUILD=$(BUILD)/fuzzer replay
 	$(PYTHON) tests/fuzz/run --build $(BUILD)/fuzzer --seconds $(SECONDS)
 
-test: ## build and run every test; with SAN=1 or CI=true a second time under the sanitizers
+test: ## build and run every test; with SAN=1 or CI=true under the sanitizers, and plain what is about the build
 	@SAN=$(SAN) BUILD=$(BUILD) $(PYTHON) tests/run
 
 matrix: all ## the catalogue of pitfalls with other versions of SQLite (needs npm and the network)

@@ -31,7 +31,9 @@
 ** deliveries: beside 9,999 it took 10 % with one in 8 ms and two more, 6 to 7 % with one in 16 and
 ** six more, of two drains that shared a processor, so that there were twice as many for each
 ** delivery; and the 200 were found as soon. Of four that shared one, 12 % with one in 16 ms and 6 with
-** one in 64: a try is 0.3 ms. A thousand that are dead have one each within a minute or so then.)
+** one in 64: a try is 0.3 ms. What that costs the others, where a drain never pauses: of 1,000 that are
+** dead each has a try in one or two minutes; who is new and answers, behind 1,800 that are new and don't,
+** waits for up to four minutes, where it was one. After a start those that failed before are known, roster.c.)
 **
 ** A line rests while its target asked to be left alone (Retry-After) or its pace (pace.h) allows no
 ** other request yet; all lines of an endpoint rest while its circuit (circuit.h) is open. Knows

@@ -811,7 +811,7 @@ static void each(bool lasting) {
     for (enum disk_kind kind = 0; kind < DISK_KINDS; kind++) {
         if (only == NULL || strcmp(only, disk_names[kind]) == 0) {
             fail_each(&wal, kind, lasting);
-            if (all || (!lasting && !SANITIZED)) {
+            if (all || !lasting) {
                 fail_each(&rollback, kind, lasting);
             }
         }

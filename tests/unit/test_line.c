@@ -506,18 +506,13 @@ static void more_follow_each_that_turned_out_well(void **state) {
     assert_int_equal(serve_turn(T0), 0);
 }
 
-/* ms until the next of those that are not good is served, and its place given back, beside a good one that keeps us
-** busy. */
+/* ms until the next of those that are not good is served, which fails, beside a good one that keeps us busy. */
 static int until_next(int64_t *now) {
     for (int since = 1;; since++) {
         int unproven = serve_turn(++*now);
 
         for (int i = 0; i < taken; i++) {
-            if (places[i].line == &lines[0]) {
-                place_finish(&places[i], true, 0);
-            } else {
-                place_drop(&places[i]);
-            }
+            place_finish(&places[i], places[i].line == &lines[0], 0);
         }
         taken = 0;
         if (unproven > 0) {
@@ -556,13 +551,19 @@ static void others_are_tried_less_often_while_it_is_in_vain(void **state) {
     while (endpoints_next(set, now) == NULL) {
         endpoints_turn(set, ++now);
     }
-    assert_int_equal(lines[2].slow, 1);
+    int was_slow = lines[2].slow;
+
     place_take(&other, &lines[2], now);
     place_finish(&other, true, 0);
-    assert_int_not_equal(lines[2].health, GOOD);
+    enum health health = lines[2].health;
+
     (void)until_next(&now);
-    assert_int_equal(until_next(&now), UNPROVEN_EVERY);
+    int every = until_next(&now);
+
     place_finish(&slow, true, 0);
+    assert_int_equal(was_slow, 1);
+    assert_int_not_equal(health, GOOD);
+    assert_int_equal(every, UNPROVEN_EVERY);
 }
 
 /* Some new ones that fail or hang, and none that answered since: the next is thought to do likewise. */
