@@ -37,10 +37,7 @@ void endpoints_tell(struct endpoints *set, int64_t now) {
 }
 
 int64_t unproven_next(const struct endpoints *set) {
-    int doublings = set->in_vain / UNPROVEN_IN_VAIN;
-
-    return set->unproven_at +
-           (UNPROVEN_EVERY << (doublings < UNPROVEN_DOUBLINGS ? doublings : UNPROVEN_DOUBLINGS));
+    return set->unproven_at + (UNPROVEN_EVERY << set->in_vain / UNPROVEN_IN_VAIN);
 }
 
 /* Of those who are not good, how many may be served in a turn. */

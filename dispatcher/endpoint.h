@@ -50,7 +50,7 @@ struct endpoints {
     int new_failed;        /* new ones in a row that did not */
     int unproven_left;     /* how many others may still be served in it */
     int64_t unproven_at;   /* when one was served last */
-    int in_vain;           /* served since one of them last answered well */
+    int in_vain; /* served since one of them last answered well; no more are counted than matter */
     struct ready ready[HEALTHS];
     struct shares shares;
     struct rests lines, circuits; /* that rest */

@@ -296,7 +296,7 @@ struct line *endpoints_next(struct endpoints *set, int64_t now) {
         if (line != NULL) {
             set->unproven_left--;
             set->unproven_at = now;
-            set->in_vain += set->in_vain < INT_MAX;
+            set->in_vain += set->in_vain < UNPROVEN_IN_VAIN * UNPROVEN_DOUBLINGS;
             return line;
         }
     }

@@ -61,8 +61,8 @@
 #define UNPROVEN_BETWEEN 2
 #define UNPROVEN_A_TURN 8
 #define UNPROVEN_MORE 6
-#define NEW_FAILED                                                                                 \
-    8 /* new ones in a row that did not turn out well: then all new ones are dubious */
+/* New ones in a row that did not turn out well: then all new ones are dubious. */
+#define NEW_FAILED 8
 
 enum health {
     DOUBTFUL, /* its last answer was bad, or it has something slow in flight */

@@ -1,5 +1,5 @@
 """The application never waits for us: a writer without any busy timeout, while a backlog drains. Under the sanitizers,
-where nothing of this is different but slower, a fifth of it; in CI, which has ten minutes, half."""
+where nothing of this is different but slower, a fifth of it; in CI with the plain build half."""
 
 import http.client
 import os
